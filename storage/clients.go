@@ -1,0 +1,91 @@
+package storage
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Client is a registered application. Field names in JSON and YAML are Auth0's
+// (design.md §4), so that an exported tenant can be pasted.
+type Client struct {
+	ClientID ClientID `json:"client_id" yaml:"client_id"`
+	Name     string   `json:"name" yaml:"name"`
+	// AppType is spa, native, regular_web or non_interactive.
+	AppType string `json:"app_type" yaml:"app_type"`
+	// Callbacks are the redirect URIs, matched exactly.
+	Callbacks         []string `json:"callbacks" yaml:"callbacks"`
+	AllowedLogoutURLs []string `json:"allowed_logout_urls" yaml:"allowed_logout_urls"`
+	// WebOrigins and AllowedOrigins may call the token endpoint and userinfo from a page (CORS).
+	WebOrigins     []string `json:"web_origins" yaml:"web_origins"`
+	AllowedOrigins []string `json:"allowed_origins" yaml:"allowed_origins"`
+	GrantTypes     []string `json:"grant_types" yaml:"grant_types"`
+	// TokenEndpointAuthMethod is none, client_secret_basic, client_secret_post or private_key_jwt.
+	TokenEndpointAuthMethod string `json:"token_endpoint_auth_method" yaml:"token_endpoint_auth_method"`
+	// JWKS holds the client's public keys for private_key_jwt (RFC 7517).
+	JWKS          json.RawMessage `json:"jwks,omitempty" yaml:"-"`
+	IsFirstParty  bool            `json:"is_first_party" yaml:"is_first_party"`
+	RequirePKCE   bool            `json:"require_pkce" yaml:"require_pkce"`
+	RequireState  bool            `json:"require_state" yaml:"require_state"`
+	RequireNonce  bool            `json:"require_nonce" yaml:"require_nonce"`
+	SubjectType   string          `json:"subject_type" yaml:"subject_type"`
+	InitiateLogin string          `json:"initiate_login_uri,omitempty" yaml:"initiate_login_uri"`
+
+	// SecretMACs are MACs of the client secrets in force (two while one is
+	// being replaced), each naming its key. Never printed.
+	SecretMACs [][]byte `json:"-" yaml:"-"`
+	// FromFile says that configuration declares the client: it can't be changed
+	// by command or API, and is in no database.
+	FromFile  bool      `json:"-" yaml:"-"`
+	CreatedAt time.Time `json:"-" yaml:"-"`
+	UpdatedAt time.Time `json:"-" yaml:"-"`
+}
+
+// Public reports whether the client has no credentials (RFC 6749 §2.1).
+func (c *Client) Public() bool { return c.TokenEndpointAuthMethod == "none" }
+
+// Connection is a way to prove a number. Options are Auth0's, as JSON, sealed at rest.
+type Connection struct {
+	Name      ConnectionName
+	Strategy  string
+	Options   json.RawMessage
+	UpdatedAt time.Time
+}
+
+// SigningKey is a private key as kept: PKCS#8, sealed at rest.
+type SigningKey struct {
+	ID        KeyID
+	Algorithm string // RS256
+	PKCS8     []byte
+	CreatedAt time.Time
+	// SignsFrom is when the key may start to sign; it is published before.
+	SignsFrom time.Time
+	// RetiredAt is when a newer key took over; zero while it has not.
+	RetiredAt time.Time
+	// PublishUntil is when its last token has expired; zero while it signs.
+	PublishUntil time.Time
+}
+
+// ChangeKind says what a change row is about.
+type ChangeKind string
+
+// The kinds of changes that servers act on within a second.
+const (
+	ChangeClient     ChangeKind = "client"     // Ref: client ID
+	ChangeUser       ChangeKind = "user"       // Ref: user ID
+	ChangeGrant      ChangeKind = "grant"      // grants were revoked; Ref: empty
+	ChangeKey        ChangeKind = "key"        // Ref: empty
+	ChangeConnection ChangeKind = "connection" // Ref: name
+)
+
+// Change is a row that a write leaves for every server's cache (design.md §3).
+type Change struct {
+	ID   int64
+	Kind ChangeKind
+	Ref  string
+}
+
+// RevokedGrant is a grant that no token may use any more.
+type RevokedGrant struct {
+	ID        GrantID
+	RevokedAt time.Time
+}

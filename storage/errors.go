@@ -1,0 +1,21 @@
+package storage
+
+import "errors"
+
+// Errors that stores return. Callers compare with [errors.Is]; a store wraps
+// them with the operation that met them. Any other error is internal.
+var (
+	// ErrNotFound says that no such record exists, or that it has expired.
+	ErrNotFound = errors.New("not found")
+	// ErrConflict says that a unique value is taken: a number, a client ID, a
+	// challenge that already opened a session, a transaction already answered.
+	ErrConflict = errors.New("conflict")
+	// ErrConsumed says that a single-use thing was used before.
+	ErrConsumed = errors.New("already consumed")
+	// ErrRefused says that a rule forbids the write: sign-up is off and the
+	// person is unknown, or the person is blocked.
+	ErrRefused = errors.New("refused")
+	// ErrUnavailable says that the store can't be reached in time. Nothing was
+	// decided; the caller answers 503 and may be asked again.
+	ErrUnavailable = errors.New("unavailable")
+)

@@ -1,0 +1,57 @@
+package storage
+
+import (
+	"time"
+
+	"github.com/handset-oidc/handset/passcode/phone"
+)
+
+// User is a person. The number is sealed at rest and found by a blind index.
+type User struct {
+	ID          UserID
+	Number      phone.Number
+	CreatedAt   time.Time
+	UpdatedAt   time.Time // when a claim about the person last changed: `updated_at`
+	LastLoginAt time.Time // zero before the first login
+	Blocked     bool
+	VerifiedAt  time.Time // when the number was last proved by a code; zero: never
+}
+
+// Session is one sign-on of one person in one browser (single sign-on).
+type Session struct {
+	ID        SessionID
+	UserID    UserID
+	AuthTime  time.Time // when the code was accepted: `auth_time`
+	CreatedAt time.Time
+	SeenAt    time.Time // last use; idle life counts from here
+	ExpiresAt time.Time // end of the absolute life
+}
+
+// Login is what a proved number writes, in one durable transaction: the person
+// (made when new), the session, and the grant that answers the client.
+type Login struct {
+	Number phone.Number
+	// Challenge opened this session. It is unique: a second Login with the same
+	// challenge is ErrConsumed, whatever Redis said.
+	Challenge ChallengeID
+	// SignupDisabled makes an unknown number ErrRefused.
+	SignupDisabled bool
+	// NewUserID is used when the person is new.
+	NewUserID UserID
+	SessionID SessionID
+	// SessionMAC is the MAC of the session cookie's secret.
+	SessionMAC []byte
+	ExpiresAt  time.Time // the session's absolute end
+	// ReplacesMAC is the MAC of the session cookie that the browser held
+	// before, if any: that session ends (session fixation). MACs of all live keys.
+	ReplacesMACs [][]byte
+	// Grant answers the client. UserID, SessionID and AuthTime are filled by the store.
+	Grant NewGrant
+}
+
+// Opened is what a Login made.
+type Opened struct {
+	User    User
+	Session Session
+	NewUser bool
+}
