@@ -1,0 +1,169 @@
+package oauth
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// The scopes that Handset knows. Others are ignored (OIDC Core §3.1.2.1).
+const (
+	ScopeOpenID        = "openid"
+	ScopeProfile       = "profile"
+	ScopePhone         = "phone"
+	ScopeOfflineAccess = "offline_access"
+)
+
+// Scopes returns the supported scopes, in the order of the discovery document.
+func Scopes() []string { return []string{ScopeOpenID, ScopeProfile, ScopePhone, ScopeOfflineAccess} }
+
+// ParseScope splits a scope parameter (RFC 6749 §3.3), drops repetitions and
+// what Handset doesn't know, and keeps the order.
+func ParseScope(scope string) []string {
+	var out []string
+	for s := range strings.FieldsSeq(scope) {
+		if slices.Contains(Scopes(), s) && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// Response modes (OAuth 2.0 Multiple Response Type Encoding Practices §2.1, OAuth 2.0 Form Post Response Mode).
+const (
+	ModeQuery    = "query"
+	ModeFragment = "fragment"
+	ModeFormPost = "form_post"
+)
+
+// Grant types.
+const (
+	GrantAuthorizationCode = "authorization_code"
+	GrantRefreshToken      = "refresh_token"
+)
+
+// Client authentication methods (OIDC Core §9).
+const (
+	AuthNone          = "none"
+	AuthSecretBasic   = "client_secret_basic"
+	AuthSecretPost    = "client_secret_post"
+	AuthPrivateKeyJWT = "private_key_jwt"
+)
+
+// Application types, as Auth0 names them.
+const (
+	AppSPA            = "spa"
+	AppNative         = "native"
+	AppRegularWeb     = "regular_web"
+	AppNonInteractive = "non_interactive"
+)
+
+// MatchRedirectURI reports whether requested is one of the registered URIs: by
+// exact string (RFC 9700 §2.1); only the port of a native client's loopback
+// address may differ (RFC 8252 §7.3).
+func MatchRedirectURI(registered []string, requested string, native bool) bool {
+	if slices.Contains(registered, requested) {
+		return true
+	}
+	if !native {
+		return false
+	}
+	path, ok := loopbackTail(requested)
+	if !ok {
+		return false
+	}
+	return slices.ContainsFunc(registered, func(r string) bool {
+		p, ok := loopbackTail(r)
+		return ok && p == path
+	})
+}
+
+// loopbackTail returns a loopback redirect URI without its port, as
+// "127.0.0.1/path?query". Only the two literal addresses over http count, and
+// nothing but host, port, path and query may be there: a user part or a
+// fragment is no loopback redirect URI.
+func loopbackTail(uri string) (string, bool) {
+	for _, host := range []string{"127.0.0.1", "[::1]"} {
+		rest, ok := strings.CutPrefix(uri, "http://"+host)
+		if !ok {
+			continue
+		}
+		if port, ok := strings.CutPrefix(rest, ":"); ok {
+			digits := len(port) - len(strings.TrimLeft(port, "0123456789"))
+			if digits == 0 || digits > 5 {
+				return "", false
+			}
+			rest = port[digits:]
+		}
+		if rest != "" && rest[0] != '/' && rest[0] != '?' || strings.ContainsAny(rest, "#@\\ ") {
+			return "", false
+		}
+		return host + rest, true
+	}
+	return "", false
+}
+
+// CheckRedirectURI says why a redirect URI can't be registered, or returns "":
+// absolute, no fragment (RFC 6749 §3.1.2), https, http for a loopback host
+// only, or a native client's own scheme with a dot (RFC 8252 §7.1).
+func CheckRedirectURI(uri string, native bool) string {
+	u, err := url.Parse(uri)
+	switch {
+	case err != nil || u.Scheme == "" || strings.ContainsFunc(uri, notURIChar):
+		return "must be an absolute URI"
+	case strings.Contains(uri, "#"):
+		return "must not have a fragment (RFC 6749 §3.1.2)"
+	case u.User != nil:
+		return "must not have a user name"
+	}
+	switch u.Scheme {
+	case "https":
+		if u.Host == "" {
+			return "must name a host"
+		}
+	case "http":
+		if h := u.Hostname(); h != "localhost" && h != "127.0.0.1" && h != "::1" {
+			return "must use https: http is for localhost, 127.0.0.1 and [::1] only"
+		}
+	default:
+		if !native {
+			return "must use https"
+		}
+		if !strings.Contains(u.Scheme, ".") {
+			return "an app's own scheme must be a reversed domain name, like com.example.app:/callback (RFC 8252 §7.1)"
+		}
+	}
+	return ""
+}
+
+// notURIChar is true for what RFC 3986 has no place for.
+func notURIChar(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"<>\^`+"`{|}", r) }
+
+// ValidChallenge reports whether an S256 code_challenge has the shape that
+// SHA-256 gives it: 43 characters of base64url (RFC 7636 §4.2).
+func ValidChallenge(challenge string) bool {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(challenge)
+	return err == nil && len(raw) == sha256.Size
+}
+
+// VerifyPKCE reports whether verifier is well-formed (RFC 7636 §4.1) and
+// belongs to the S256 challenge.
+func VerifyPKCE(challenge, verifier string) bool {
+	if len(verifier) < 43 || len(verifier) > 128 || strings.ContainsFunc(verifier, notUnreserved) {
+		return false
+	}
+	sum := sha256.Sum256([]byte(verifier))
+	got := base64.RawURLEncoding.EncodeToString(sum[:])
+	return subtle.ConstantTimeCompare([]byte(got), []byte(challenge)) == 1
+}
+
+func notUnreserved(r rune) bool {
+	switch {
+	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
+		return false
+	}
+	return !strings.ContainsRune("-._~", r)
+}
