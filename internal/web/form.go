@@ -1,0 +1,115 @@
+package web
+
+import (
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/handset-oidc/handset/provider/oauth"
+)
+
+// Limits of what a request may carry (security.md §4).
+const (
+	maxURL       = 8 << 10
+	maxBody      = 16 << 10
+	maxFields    = 40
+	maxFieldSize = 4 << 10 // an id_token_hint or a client assertion fits
+)
+
+// Values are a request's parameters, each given at most once. An empty value
+// counts as absent (RFC 6749 §3.1).
+type Values map[string][]string
+
+// Get returns a parameter's value, or "".
+func (v Values) Get(name string) string {
+	if s := v[name]; len(s) > 0 {
+		return s[0]
+	}
+	return ""
+}
+
+// Has reports whether the parameter is present and not empty.
+func (v Values) Has(name string) bool { return v.Get(name) != "" }
+
+// Repeated returns the parameters given more than once. `resource` may repeat (RFC 8707 §2).
+func (v Values) Repeated() []string {
+	var out []string
+	for name, s := range v {
+		if len(s) > 1 && name != "resource" {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// parseValues is strict where url.ParseQuery hides its error behind the pairs it could read.
+func parseValues(raw string) (Values, *oauth.Error) {
+	q, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, oauth.Errorf(oauth.InvalidRequest, "the parameters are not application/x-www-form-urlencoded")
+	}
+	if len(q) > maxFields {
+		return nil, oauth.Errorf(oauth.InvalidRequest, "more than %d parameters", maxFields)
+	}
+	for _, vs := range q {
+		for _, s := range vs {
+			if len(s) > maxFieldSize {
+				return nil, &oauth.Error{Code: oauth.InvalidRequest, Description: "a parameter is longer than 4096 bytes", Status: http.StatusRequestEntityTooLarge}
+			}
+		}
+	}
+	return Values(q), nil
+}
+
+// Query returns the parameters of the URL, repetitions included.
+func Query(r *http.Request) (Values, error) {
+	v, err := parseValues(r.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// Body returns the parameters of a form body, repetitions included; the URL's
+// are not looked at.
+func Body(w http.ResponseWriter, r *http.Request) (Values, error) {
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != "application/x-www-form-urlencoded" {
+		return nil, &oauth.Error{Code: oauth.InvalidRequest, Status: http.StatusUnsupportedMediaType,
+			Description: "send the parameters in the body as application/x-www-form-urlencoded"}
+	}
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		return nil, &oauth.Error{Code: oauth.InvalidRequest, Status: http.StatusRequestEntityTooLarge,
+			Description: "the body is longer than 16384 bytes or did not arrive whole", Err: err}
+	}
+	v, e := parseValues(string(raw))
+	if e != nil {
+		return nil, e
+	}
+	return v, nil
+}
+
+// StrictBody is Body for the endpoints that clients call directly: a repeated
+// parameter is refused (RFC 6749 §3.2), and so are credentials in the URL,
+// which ends in logs (RFC 9700 §4.3.2).
+func StrictBody(w http.ResponseWriter, r *http.Request) (Values, error) {
+	for _, name := range []string{"client_secret", "client_assertion", "code", "refresh_token", "token", "code_verifier"} {
+		if strings.Contains(r.URL.RawQuery, name+"=") {
+			return nil, &oauth.Error{Code: oauth.InvalidClient, Challenge: "Basic",
+				Description: "credentials do not belong in the URL; send the parameters in the body", Reason: "credentials in query"}
+		}
+	}
+	v, err := Body(w, r)
+	if err != nil {
+		return nil, err
+	}
+	if names := v.Repeated(); len(names) > 0 {
+		return nil, oauth.Errorf(oauth.InvalidRequest, "a parameter is given twice; send each once").Because("repeated parameter")
+	}
+	return v, nil
+}
