@@ -1,0 +1,85 @@
+package views
+
+// LoginPhone is the page that asks for the number. It posts to
+// {Base}/login/phone: csrf, txn, country, phone.
+type LoginPhone struct {
+	Frame
+	CSRF string
+	Txn  string
+	// Countries are the regions that may be texted, in any order. One country:
+	// no choice is shown, and the form sends it.
+	Countries []Country
+	// Phone is what was typed, or the request's login_hint; it is shown again.
+	Phone string
+	// Error is zero, or one of the problems of this package.
+	Error Message
+}
+
+// Country is one choice of the number page.
+type Country struct {
+	// Region is the ISO 3166-1 code: "GB".
+	Region string
+	// Calling is the calling code: "44".
+	Calling  string
+	Selected bool
+	// National and International are an example of a mobile number in the
+	// region: "07700 900 982", "+44 7700 900982".
+	National      string
+	International string
+}
+
+// The example that is shown where a country brings none: a number that Ofcom keeps
+// for drama, so that it rings nobody.
+const (
+	exampleNational      = "07700 900 982"
+	exampleInternational = "+44 7700 900982"
+)
+
+// chosen is the country that the select shows.
+func (p LoginPhone) chosen() Country {
+	var chosen Country
+	if sorted := p.sorted(); len(sorted) > 0 {
+		chosen = sorted[0]
+	}
+	for _, c := range p.Countries {
+		if c.Selected {
+			chosen = c
+		}
+	}
+	if chosen.National == "" || chosen.International == "" {
+		chosen.National, chosen.International = exampleNational, exampleInternational
+	}
+	return chosen
+}
+
+func (p LoginPhone) sorted() []Country { return p.Locale.sortCountries(p.Countries) }
+
+func (p LoginPhone) option(c Country) string {
+	return p.Locale.Text("phone.country_option", Args{"country": Region(c.Region), "calling": c.Calling})
+}
+
+func (p LoginPhone) hint() Message {
+	key := "phone.hint"
+	if len(p.Countries) > 1 {
+		key = "phone.hint_countries"
+	}
+	return Message{key, Args{"example": Digits(p.chosen().National)}}
+}
+
+// problem is the error with the examples of the chosen country in it.
+func (p LoginPhone) problem() Message {
+	if p.Error.Key != "error.number" {
+		return p.Error
+	}
+	c := p.chosen()
+	return Message{p.Error.Key, Args{"national": Digits(c.National), "international": Digits(c.International)}}
+}
+
+func (p LoginPhone) describedBy() string {
+	if p.Error.IsZero() {
+		return "phone-hint"
+	}
+	return "phone-hint phone-error"
+}
+
+func (p LoginPhone) fieldIsWrong() bool { return !p.Error.IsZero() && !p.Error.aboutSending() }
