@@ -1,0 +1,293 @@
+// Package authorize is the authorization endpoint and the dispatcher of the
+// login: it validates a request and freezes it, asks one pure function what is
+// next (log in, or answer), and sends the response. Steps such as the login
+// pages never route to each other: they come back to [Handler.SignedIn] or
+// [Handler.Continue].
+//
+// It refuses to redirect anything before client_id and redirect_uri are
+// validated, and nothing in a URL alone lets anyone go on with a login: the
+// transaction is bound to the browser's cookie (RFC 6749 §4.1, OIDC Core §3.1.2, RFC 9700 §2.1).
+package authorize
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/handset-oidc/handset/internal/reqctx"
+	"github.com/handset-oidc/handset/internal/vault"
+	"github.com/handset-oidc/handset/internal/web"
+	"github.com/handset-oidc/handset/passcode/phone"
+	"github.com/handset-oidc/handset/provider/mint"
+	"github.com/handset-oidc/handset/provider/oauth"
+	"github.com/handset-oidc/handset/provider/session"
+	"github.com/handset-oidc/handset/storage"
+)
+
+// Clients finds registered clients.
+type Clients interface {
+	// Get must return [storage.ErrNotFound] for an unknown client.
+	Get(ctx context.Context, id storage.ClientID) (*storage.Client, error)
+}
+
+// Transactions keeps frozen requests.
+type Transactions interface {
+	CreateTransaction(ctx context.Context, tx storage.Transaction, now time.Time) error
+}
+
+// Grants writes answers. Both methods must return [storage.ErrConsumed] when
+// the transaction was answered before: one transaction, one code, ever.
+type Grants interface {
+	CreateGrant(ctx context.Context, g storage.NewGrant, now time.Time) error
+	OpenSession(ctx context.Context, l storage.Login, now time.Time) (storage.Opened, error)
+}
+
+// Hints verifies id_token_hint.
+type Hints interface {
+	VerifyHint(ctx context.Context, raw string) (mint.Hint, error)
+}
+
+// Config is what a Handler needs; every field is required.
+type Config struct {
+	Issuer       string
+	Base         string // the issuer's path without a slash at its end
+	Clients      Clients
+	Transactions Transactions
+	Grants       Grants
+	Hints        Hints
+	Mint         *mint.Minter
+	Sessions     *session.Manager
+	Browser      *Browser
+	Pages        *web.Pages
+	Now          func() time.Time
+
+	TransactionLife time.Duration
+	CodeLife        time.Duration
+}
+
+// Handler answers /authorize.
+type Handler struct{ Config }
+
+// New returns a Handler.
+func New(c Config) *Handler { return &Handler{c} }
+
+// Authorize answers GET and POST /authorize (RFC 6749 §3.1, OIDC Core §3.1.2.1).
+func (h *Handler) Authorize(w http.ResponseWriter, r *http.Request) error {
+	v, answered, err := h.parameters(w, r)
+	if err != nil || answered {
+		return err
+	}
+	client, target, err := h.validTarget(r.Context(), v)
+	if err != nil {
+		return err
+	}
+	err = h.dispatch(w, r, client, target, v)
+	return h.toClient(w, r, target, err)
+}
+
+// toClient sends an error to the client. What went wrong on our side is an
+// error too that the client can read (RFC 6749 §4.1.2.1); but a store that is
+// down is a page with 503, so that the person can try again and nothing is lost.
+func (h *Handler) toClient(w http.ResponseWriter, r *http.Request, t redirectTarget, err error) error {
+	e := oauth.AsError(err)
+	if e == nil {
+		return err
+	}
+	reqctx.From(r.Context()).Fail(err)
+	return h.respondError(w, r, t, e)
+}
+
+func (h *Handler) dispatch(w http.ResponseWriter, r *http.Request, client *storage.Client, target redirectTarget, v web.Values) error {
+	tx, p, err := h.freeze(client, target, v)
+	if err != nil {
+		return err
+	}
+	current, err := h.Sessions.Current(r)
+	if err != nil {
+		return err
+	}
+	if err := h.readHint(r.Context(), v.Get("id_token_hint"), &tx, &p); err != nil {
+		return err
+	}
+	if p.login {
+		tx.AuthAfter = tx.CreatedAt
+	}
+	switch next(tx, p.none, current) {
+	case stepAnswer:
+		tx.ID = mint.TransactionID()
+		return h.answer(w, r, tx, current)
+	case stepRefuse:
+		return oauth.Errorf(oauth.LoginRequired, "the person has to log in, and prompt=none forbids to ask")
+	default:
+		return h.startLogin(w, r, tx)
+	}
+}
+
+// readHint takes the person from an id_token_hint. A hint that does not verify
+// never lets a session in silently: a login is asked for (security.md §3.18).
+func (h *Handler) readHint(ctx context.Context, raw string, tx *storage.Transaction, p *prompts) error {
+	if raw == "" {
+		return nil
+	}
+	hint, err := h.Hints.VerifyHint(ctx, raw)
+	if err != nil {
+		reqctx.Add(ctx, slog.String("reason", "id_token_hint does not verify"))
+		p.login = true
+		return nil
+	}
+	tx.HintUser = hint.Subject
+	return nil
+}
+
+// step is what comes next for a request.
+type step int
+
+const (
+	stepLogin step = iota
+	stepAnswer
+	stepRefuse
+)
+
+// next decides what a request needs: the one decision of the dispatcher, a
+// pure function of the request and the session.
+func next(tx storage.Transaction, silent bool, current *session.Current) step {
+	switch {
+	case satisfies(tx, current):
+		return stepAnswer
+	case silent:
+		return stepRefuse
+	default:
+		return stepLogin
+	}
+}
+
+// satisfies reports whether the session is one that the request accepts: fresh
+// enough (max_age, prompt=login) and of the person that the client named
+// (id_token_hint). A session's auth_time is a whole second, rounded down: one
+// of the very second asked for may be older than the request and does not do.
+func satisfies(tx storage.Transaction, current *session.Current) bool {
+	return current != nil && !current.AuthTime.Before(tx.AuthAfter) &&
+		(tx.HintUser == "" || tx.HintUser == current.UserID)
+}
+
+// startLogin binds the request to the browser and sends it to the login pages.
+func (h *Handler) startLogin(w http.ResponseWriter, r *http.Request, tx storage.Transaction) error {
+	tx.ID = mint.TransactionID()
+	tx.BrowserMAC = h.Browser.Bind(w, r)
+	if err := h.Transactions.CreateTransaction(r.Context(), tx, h.Now()); err != nil {
+		return fmt.Errorf("keep transaction: %w", err)
+	}
+	return web.SeeOther(w, r, h.Base+"/login/phone?txn="+url.QueryEscape(string(tx.ID)))
+}
+
+// grant is the answer to a transaction: an authorization code and what it stands for.
+func (h *Handler) grant(tx storage.Transaction) (storage.NewGrant, string) {
+	code, mac := h.Mint.AuthCode()
+	return storage.NewGrant{
+		ID: mint.GrantID(), Transaction: tx.ID, CodeMAC: mac, CodeExpires: h.Now().Add(h.CodeLife),
+		ClientID: tx.ClientID, RedirectURI: tx.RedirectURI, Scopes: tx.Scopes, Nonce: tx.Nonce,
+		CodeChallenge: tx.CodeChallenge, ACR: tx.ACR,
+	}, code
+}
+
+// answer gives the client a code for the session at hand (single sign-on).
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, tx storage.Transaction, current *session.Current) error {
+	g, code := h.grant(tx)
+	g.UserID, g.SessionID, g.AuthTime = current.UserID, current.Session.ID, current.AuthTime
+	if err := h.Grants.CreateGrant(r.Context(), g, h.Now()); err != nil {
+		return fmt.Errorf("answer transaction: %w", err)
+	}
+	reqctx.Add(r.Context(), slog.String("sub", string(current.UserID)), slog.String("step", "answered by session"))
+	return h.respond(w, r, targetOf(tx), field{"code", code})
+}
+
+// SignedIn takes over from the login step when number was proved by challenge
+// for tx: person, session and grant are written at once, and the client gets
+// its code. It returns [storage.ErrConsumed] when the challenge or the
+// transaction was used before.
+func (h *Handler) SignedIn(w http.ResponseWriter, r *http.Request, tx storage.Transaction, number phone.Number, challenge storage.ChallengeID, signupDisabled bool) error {
+	g, code := h.grant(tx)
+	secret := h.Sessions.NewSecret(r)
+	opened, err := h.Grants.OpenSession(r.Context(), storage.Login{
+		Number: number, Challenge: challenge, SignupDisabled: signupDisabled, OnlyUser: tx.HintUser,
+		NewUserID: mint.UserID(), SessionID: mint.SessionID(), SessionMAC: secret.MAC,
+		ExpiresAt: secret.Expires, ReplacesMACs: secret.Replaces, Grant: g,
+	}, h.Now())
+	switch {
+	case errors.Is(err, storage.ErrRefused):
+		return h.toClient(w, r, targetOf(tx), &oauth.Error{Code: oauth.AccessDenied, Description: "this person may not log in here", Err: err})
+	case errors.Is(err, storage.ErrConflict):
+		return h.toClient(w, r, targetOf(tx), &oauth.Error{Code: oauth.LoginRequired, Description: "another person logged in than the id_token_hint names", Err: err})
+	case err != nil:
+		return fmt.Errorf("open session: %w", err)
+	}
+	h.Sessions.Give(w, secret)
+	reqctx.Add(r.Context(), slog.String("sub", string(opened.User.ID)), slog.Bool("new_user", opened.NewUser), slog.String("step", "logged in"))
+	return h.respond(w, r, targetOf(tx), field{"code", code})
+}
+
+// Continue answers a transaction whose person turned out to be signed in
+// already (another tab was faster). It returns ok=false when the session does
+// not satisfy the request, and [storage.ErrConsumed] when the transaction was
+// answered before: never a second code.
+func (h *Handler) Continue(w http.ResponseWriter, r *http.Request, tx storage.Transaction) (ok bool, err error) {
+	current, err := h.Sessions.Current(r)
+	if err != nil || !satisfies(tx, current) {
+		return false, err
+	}
+	return true, h.answer(w, r, tx, current)
+}
+
+// Satisfied reports whether the browser's session could answer the transaction.
+func (h *Handler) Satisfied(r *http.Request, tx storage.Transaction) (bool, error) {
+	current, err := h.Sessions.Current(r)
+	return satisfies(tx, current), err
+}
+
+// targetOf rebuilds the target of a transaction, which only freeze made.
+func targetOf(tx storage.Transaction) redirectTarget {
+	return redirectTarget{uri: tx.RedirectURI, mode: tx.ResponseMode, state: tx.State}
+}
+
+// Browser binds transactions to the browser that started them.
+type Browser struct {
+	cookie web.Cookie
+	vault  *vault.Vault
+	life   time.Duration
+}
+
+// NewBrowser returns the binding by the transaction cookie. One cookie holds
+// many transactions, so that two tabs both work.
+func NewBrowser(v *vault.Vault, https bool, life time.Duration) *Browser {
+	return &Browser{cookie: web.NewCookie("handset_txn", https), vault: v, life: life}
+}
+
+// Bind returns the MAC of the browser's secret, which it gives when there is none.
+func (b *Browser) Bind(w http.ResponseWriter, r *http.Request) []byte {
+	secret := b.cookie.Secret(r)
+	if secret == "" {
+		secret = web.NewSecret()
+	}
+	b.cookie.Set(w, secret, b.life)
+	return b.vault.MAC(vault.BrowserCookie, secret)
+}
+
+// Owns reports whether the browser that sent r started the transaction.
+func (b *Browser) Owns(r *http.Request, tx storage.Transaction) bool {
+	secret := b.cookie.Secret(r)
+	return secret != "" && b.vault.Verify(tx.BrowserMAC, vault.BrowserCookie, secret)
+}
+
+// FormToken returns the token for the forms of one transaction in this browser.
+func (b *Browser) FormToken(r *http.Request, id storage.TransactionID) string {
+	return web.FormToken(b.vault, "txn "+string(id), b.cookie.Secret(r))
+}
+
+// CheckFormToken reports whether the token is that of the transaction in this browser.
+func (b *Browser) CheckFormToken(r *http.Request, id storage.TransactionID, token string) bool {
+	return web.CheckFormToken(b.vault, token, "txn "+string(id), b.cookie.Secret(r))
+}

@@ -1,0 +1,245 @@
+package authorize
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/handset-oidc/handset/internal/reqctx"
+	"github.com/handset-oidc/handset/internal/web"
+	"github.com/handset-oidc/handset/provider/oauth"
+	"github.com/handset-oidc/handset/storage"
+	"github.com/handset-oidc/handset/views"
+)
+
+// Longest state and nonce that are taken (security.md §3).
+const maxState = 2048
+
+// redirectTarget is a validated place to send an authorization response to.
+// Only validTarget makes one, so an error can't be redirected to an address
+// that was not checked (RFC 6749 §4.1.2.1).
+type redirectTarget struct {
+	uri   string
+	mode  string
+	state string
+}
+
+// displayed is an error that is shown to the person and never redirected.
+func displayed(kind views.ProblemKind, details string) *web.Problem {
+	return &web.Problem{Kind: kind, Status: http.StatusBadRequest, Details: "invalid_request: " + details, Reason: details}
+}
+
+// validTarget finds the client and checks the redirect URI. Its errors are
+// shown to the person (RFC 6749 §4.1.2.1).
+func (h *Handler) validTarget(ctx context.Context, v web.Values) (*storage.Client, redirectTarget, error) {
+	var none redirectTarget
+	for _, name := range []string{"client_id", "redirect_uri"} {
+		if len(v[name]) > 1 {
+			return nil, none, displayed(views.ProblemRequest, name+" is given twice")
+		}
+		if !v.Has(name) {
+			return nil, none, displayed(views.ProblemRequest, name+" is missing")
+		}
+	}
+	client, err := h.Clients.Get(ctx, storage.ClientID(v.Get("client_id")))
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, none, displayed(views.ProblemApplication, "no application is registered by this client_id")
+	}
+	if err != nil {
+		return nil, none, fmt.Errorf("find client: %w", err)
+	}
+	reqctx.Add(ctx, slog.String("client_id", string(client.ClientID)))
+	uri := v.Get("redirect_uri")
+	if !oauth.MatchRedirectURI(client.Callbacks, uri, client.AppType == oauth.AppNative) {
+		return nil, none, displayed(views.ProblemRedirect, "redirect_uri is not registered for this application; it must match exactly")
+	}
+	t := redirectTarget{uri: uri, mode: oauth.ModeQuery}
+	if m := v.Get("response_mode"); knownMode(m) && len(v["response_mode"]) == 1 {
+		t.mode = m
+	}
+	if s := v.Get("state"); len(s) <= maxState && len(v["state"]) == 1 {
+		t.state = s
+	}
+	return client, t, nil
+}
+
+func knownMode(m string) bool {
+	return m == oauth.ModeQuery || m == oauth.ModeFragment || m == oauth.ModeFormPost
+}
+
+// prompts are the parts of the request that steer the dispatcher.
+type prompts struct {
+	none  bool // no page may be shown
+	login bool // whatever session there is, a new code is asked for
+}
+
+// freeze validates the rest of the request and returns what is kept of it.
+// Its errors go to the client.
+func (h *Handler) freeze(client *storage.Client, t redirectTarget, v web.Values) (storage.Transaction, prompts, error) {
+	now := h.Now()
+	tx := storage.Transaction{
+		CreatedAt: now, ExpiresAt: now.Add(h.TransactionLife),
+		ClientID: client.ClientID, RedirectURI: t.uri, ResponseMode: t.mode, State: t.state,
+	}
+	for _, check := range []func(*storage.Client, web.Values, *storage.Transaction) error{
+		checkShape, checkResponse, checkScope, checkState, checkPKCE,
+	} {
+		if err := check(client, v, &tx); err != nil {
+			return tx, prompts{}, err
+		}
+	}
+	p, err := parsePrompt(v)
+	if err != nil {
+		return tx, p, err
+	}
+	if err := checkMaxAge(v, now, &tx); err != nil {
+		return tx, p, err
+	}
+	tx.LoginHint = v.Get("login_hint")
+	tx.UILocales = strings.Fields(v.Get("ui_locales"))
+	tx.Display = v.Get("display")
+	return tx, p, nil
+}
+
+// checkShape refuses repetitions (RFC 6749 §3.1) and what is not supported (OIDC Core §3.1.2.6).
+func checkShape(_ *storage.Client, v web.Values, _ *storage.Transaction) error {
+	if names := v.Repeated(); len(names) > 0 {
+		return oauth.Errorf(oauth.InvalidRequest, "a parameter is given twice; send each once").Because("repeated parameter")
+	}
+	switch {
+	case v.Has("request"):
+		return oauth.Errorf(oauth.RequestNotSupported, "request objects are not supported; send plain parameters")
+	case v.Has("request_uri"):
+		return oauth.Errorf(oauth.RequestURINotSupported, "request_uri is not supported; send plain parameters")
+	case v.Has("registration"):
+		return oauth.Errorf(oauth.RegistrationNotSupported, "the registration parameter is not supported")
+	}
+	return nil
+}
+
+func checkResponse(c *storage.Client, v web.Values, _ *storage.Transaction) error {
+	switch rt := v.Get("response_type"); {
+	case rt == "":
+		return oauth.Errorf(oauth.InvalidRequest, "response_type is missing; send response_type=code")
+	case rt != "code":
+		return oauth.Errorf(oauth.UnsupportedResponseType, "only response_type=code is supported")
+	case !slices.Contains(c.GrantTypes, oauth.GrantAuthorizationCode):
+		return oauth.Errorf(oauth.UnauthorizedClient, "the application is not registered for the grant type authorization_code")
+	}
+	if m := v.Get("response_mode"); m != "" && !knownMode(m) {
+		return oauth.Errorf(oauth.InvalidRequest, "response_mode must be query, fragment or form_post")
+	}
+	return nil
+}
+
+// checkScope keeps the scopes that Handset knows; others are ignored (OIDC Core §3.1.2.1).
+func checkScope(c *storage.Client, v web.Values, tx *storage.Transaction) error {
+	if !v.Has("scope") {
+		return oauth.Errorf(oauth.InvalidScope, "scope is missing; send at least scope=openid")
+	}
+	tx.Scopes = oauth.ParseScope(v.Get("scope"))
+	if len(tx.Scopes) == 0 {
+		return oauth.Errorf(oauth.InvalidScope, "scope names nothing that this server knows; send at least openid")
+	}
+	if !slices.Contains(c.GrantTypes, oauth.GrantRefreshToken) {
+		// Without the grant a refresh token could never be used (OIDC Core §11).
+		tx.Scopes = slices.DeleteFunc(tx.Scopes, func(s string) bool { return s == oauth.ScopeOfflineAccess })
+	}
+	return nil
+}
+
+func checkState(c *storage.Client, v web.Values, tx *storage.Transaction) error {
+	state, nonce := v.Get("state"), v.Get("nonce")
+	switch {
+	case len(state) > maxState:
+		return oauth.Errorf(oauth.InvalidRequest, "state is longer than %d bytes", maxState)
+	case len(nonce) > maxState:
+		return oauth.Errorf(oauth.InvalidRequest, "nonce is longer than %d bytes", maxState)
+	case state == "" && c.RequireState:
+		return oauth.Errorf(oauth.InvalidRequest, "state is missing; this application is registered with require_state")
+	case nonce == "" && c.RequireNonce:
+		return oauth.Errorf(oauth.InvalidRequest, "nonce is missing; this application is registered with require_nonce")
+	}
+	tx.Nonce = nonce
+	return nil
+}
+
+// checkPKCE demands S256 of every public client and of those registered so;
+// what is sent is always checked (RFC 7636, RFC 9700 §2.1.1).
+func checkPKCE(c *storage.Client, v web.Values, tx *storage.Transaction) error {
+	challenge, method := v.Get("code_challenge"), v.Get("code_challenge_method")
+	switch {
+	case challenge == "" && method != "":
+		return oauth.Errorf(oauth.InvalidRequest, "code_challenge_method is sent without code_challenge")
+	case challenge == "" && c.Public():
+		return oauth.Errorf(oauth.InvalidRequest, "code_challenge is missing; a public client must use PKCE with S256")
+	case challenge == "" && c.RequirePKCE:
+		return oauth.Errorf(oauth.InvalidRequest, "code_challenge is missing; this application is registered with require_pkce")
+	case challenge == "":
+		return nil
+	case method != "S256":
+		return oauth.Errorf(oauth.InvalidRequest, "code_challenge_method must be S256")
+	case !oauth.ValidChallenge(challenge):
+		return oauth.Errorf(oauth.InvalidRequest, "code_challenge is not the base64url of a SHA-256 hash")
+	}
+	tx.CodeChallenge = challenge
+	return nil
+}
+
+// parsePrompt reads the prompt parameter (OIDC Core §3.1.2.1). consent asks
+// for nothing more here: the operator's registration is the consent of a
+// first-party application. select_account means another number may be typed.
+func parsePrompt(v web.Values) (prompts, error) {
+	var p prompts
+	words := strings.Fields(v.Get("prompt"))
+	for _, w := range words {
+		switch w {
+		case "none":
+			p.none = true
+		case "login", "select_account":
+			p.login = true
+		case "consent":
+		default:
+			return p, oauth.Errorf(oauth.InvalidRequest, "prompt must be none, or of login, consent and select_account")
+		}
+	}
+	if p.none && len(words) > 1 {
+		return p, oauth.Errorf(oauth.InvalidRequest, "prompt=none can't stand with another value")
+	}
+	return p, nil
+}
+
+// checkMaxAge turns max_age into the earliest login that satisfies it.
+func checkMaxAge(v web.Values, now time.Time, tx *storage.Transaction) error {
+	raw := v.Get("max_age")
+	if raw == "" {
+		return nil
+	}
+	seconds, err := strconv.ParseUint(raw, 10, 31)
+	if err != nil {
+		return oauth.Errorf(oauth.InvalidRequest, "max_age must be a whole number of seconds")
+	}
+	tx.AuthAfter = now.Add(-time.Duration(seconds) * time.Second)
+	return nil
+}
+
+// parameters reads the request's parameters. A cross-site POST comes without
+// our SameSite=Lax cookies, so it is sent on to the same address by GET, where
+// the session is found (security.md §3.33).
+func (h *Handler) parameters(w http.ResponseWriter, r *http.Request) (v web.Values, answered bool, err error) {
+	if r.Method != http.MethodPost {
+		v, err = web.Query(r)
+		return v, false, err
+	}
+	if v, err = web.Body(w, r); err != nil {
+		return nil, false, err
+	}
+	return nil, true, web.SeeOther(w, r, h.Base+"/authorize?"+url.Values(v).Encode())
+}

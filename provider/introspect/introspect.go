@@ -1,0 +1,222 @@
+// Package introspect is the introspection endpoint (RFC 7662): it tells an
+// authenticated client whether a token is in force and what it allows.
+//
+// Who may ask: a client with credentials about its own tokens, and a client of
+// type non_interactive (a service, which has no people of its own and stands
+// behind an API) about any access token. To everyone else, and about anything
+// that is not in force, the answer is {"active":false} and no more.
+package introspect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/zitadel/oidc/v3/pkg/oidc"
+
+	"github.com/handset-oidc/handset/internal/reqctx"
+	"github.com/handset-oidc/handset/internal/vault"
+	"github.com/handset-oidc/handset/internal/web"
+	"github.com/handset-oidc/handset/provider/client"
+	"github.com/handset-oidc/handset/provider/oauth"
+	"github.com/handset-oidc/handset/storage"
+)
+
+// Clients authenticates the caller.
+type Clients interface {
+	// Authenticate must return an *oauth.Error (invalid_client) when the
+	// credentials are not those of a registered client.
+	Authenticate(ctx context.Context, c client.Credentials) (storage.Client, error)
+}
+
+// RefreshTokens reads the family and counter out of a refresh token.
+type RefreshTokens interface {
+	// ParseRefreshToken must report false for whatever Handset did not make.
+	ParseRefreshToken(token string) (family string, counter int64, ok bool)
+}
+
+// Records finds what tokens stand for.
+type Records interface {
+	RefreshFamily(ctx context.Context, id string) (storage.RefreshFamily, storage.Grant, storage.User, error)
+	// User must return storage.ErrNotFound for a removed person.
+	User(ctx context.Context, id storage.UserID) (storage.User, error)
+}
+
+// AccessTokens finds opaque access tokens by their MACs.
+type AccessTokens interface {
+	AccessToken(ctx context.Context, macs [][]byte) (storage.AccessToken, error)
+}
+
+// Revocations knows the grants whose tokens died.
+type Revocations interface {
+	Revoked(id storage.GrantID) bool
+}
+
+// Config is what a [Handler] needs.
+type Config struct {
+	Issuer        string
+	Vault         *vault.Vault
+	Clients       Clients
+	RefreshTokens RefreshTokens
+	Records       Records
+	AccessTokens  AccessTokens
+	Revocations   Revocations
+	// Now defaults to time.Now.
+	Now func() time.Time
+}
+
+// Handler serves the introspection endpoint.
+type Handler struct{ c Config }
+
+// New checks the configuration.
+func New(c Config) (*Handler, error) {
+	if c.Issuer == "" {
+		return nil, errors.New("introspect: no issuer")
+	}
+	if c.Vault == nil || c.Clients == nil || c.RefreshTokens == nil || c.Records == nil || c.AccessTokens == nil || c.Revocations == nil {
+		return nil, errors.New("introspect: every part but the clock is required")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return &Handler{c}, nil
+}
+
+// Serve answers POST /oauth/introspect.
+func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
+	form, err := web.StrictBody(w, r)
+	if err != nil {
+		return err
+	}
+	caller, err := h.authenticate(r, form)
+	if err != nil {
+		return err
+	}
+	if !form.Has("token") {
+		return oauth.Errorf(oauth.InvalidRequest, "the parameter token is missing")
+	}
+	answer, err := h.inspect(r.Context(), &caller, form.Get("token"))
+	if err != nil {
+		return err
+	}
+	return web.JSON(w, r, http.StatusOK, answer)
+}
+
+// authenticate refuses public clients: anyone can be one, and would learn by
+// trying which tokens exist (RFC 7662 §2.1).
+func (h *Handler) authenticate(r *http.Request, form web.Values) (storage.Client, error) {
+	credentials, err := client.FromRequest(r, form)
+	if err != nil {
+		return storage.Client{}, err
+	}
+	caller, err := h.c.Clients.Authenticate(r.Context(), credentials)
+	if err != nil {
+		return storage.Client{}, fmt.Errorf("authenticate client: %w", err)
+	}
+	reqctx.Add(r.Context(), slog.String("client_id", string(caller.ClientID)))
+	if caller.Public() {
+		return storage.Client{}, &oauth.Error{Code: oauth.InvalidClient, Challenge: "Basic", Reason: "public client",
+			Description: "introspection is for clients with credentials"}
+	}
+	return caller, nil
+}
+
+// inspect tells the kinds of token apart by their form, so token_type_hint is
+// not needed, right or wrong (RFC 7662 §2.1).
+func (h *Handler) inspect(ctx context.Context, caller *storage.Client, token string) (*oidc.IntrospectionResponse, error) {
+	if family, counter, ok := h.c.RefreshTokens.ParseRefreshToken(token); ok {
+		return h.refreshToken(ctx, caller, family, counter)
+	}
+	return h.accessToken(ctx, caller, token)
+}
+
+func (h *Handler) accessToken(ctx context.Context, caller *storage.Client, token string) (*oidc.IntrospectionResponse, error) {
+	found, err := h.c.AccessTokens.AccessToken(ctx, h.c.Vault.MACs(vault.AccessToken, token))
+	if errors.Is(err, storage.ErrNotFound) {
+		return inactive(ctx, "unknown token")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find access token: %w", err)
+	}
+	switch {
+	case found.ClientID != caller.ClientID && caller.AppType != oauth.AppNonInteractive:
+		return inactive(ctx, "token of another client")
+	case !h.c.Now().Before(found.ExpiresAt):
+		return inactive(ctx, "token expired")
+	case h.c.Revocations.Revoked(found.GrantID):
+		return inactive(ctx, "grant revoked")
+	}
+	person, err := h.c.Records.User(ctx, found.UserID)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return inactive(ctx, "person removed")
+	case err != nil:
+		return nil, fmt.Errorf("find person: %w", err)
+	case person.Blocked:
+		return inactive(ctx, "person blocked")
+	}
+	return &oidc.IntrospectionResponse{
+		Active:     true,
+		TokenType:  oidc.BearerToken,
+		Scope:      found.Scopes,
+		ClientID:   string(found.ClientID),
+		Subject:    string(found.UserID),
+		Issuer:     h.c.Issuer,
+		IssuedAt:   oidc.FromTime(found.IssuedAt),
+		Expiration: oidc.FromTime(found.ExpiresAt),
+		AuthTime:   oidc.FromTime(found.AuthTime),
+	}, nil
+}
+
+// refreshToken answers for the one token of a family that may be used next, to
+// its own client only. token_type is left out: it says how a token is presented
+// to an API (RFC 6749 §7.1), which a refresh token never is.
+func (h *Handler) refreshToken(ctx context.Context, caller *storage.Client, id string, counter int64) (*oidc.IntrospectionResponse, error) {
+	family, grant, person, err := h.c.Records.RefreshFamily(ctx, id)
+	if errors.Is(err, storage.ErrNotFound) {
+		return inactive(ctx, "unknown token")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find refresh token: %w", err)
+	}
+	expires := family.AbsoluteExpires
+	if family.IdleExpires.Before(expires) {
+		expires = family.IdleExpires
+	}
+	switch {
+	case grant.ClientID != caller.ClientID:
+		return inactive(ctx, "token of another client")
+	case !family.RevokedAt.IsZero() || !grant.RevokedAt.IsZero():
+		return inactive(ctx, "grant revoked")
+	case counter != family.Counter:
+		return inactive(ctx, "token rotated")
+	case !h.c.Now().Before(expires):
+		return inactive(ctx, "token expired")
+	case person.Blocked:
+		return inactive(ctx, "person blocked")
+	}
+	issued := family.CreatedAt
+	if !family.RotatedAt.IsZero() {
+		issued = family.RotatedAt
+	}
+	return &oidc.IntrospectionResponse{
+		Active:     true,
+		Scope:      grant.Scopes,
+		ClientID:   string(grant.ClientID),
+		Subject:    string(grant.UserID),
+		Issuer:     h.c.Issuer,
+		IssuedAt:   oidc.FromTime(issued),
+		Expiration: oidc.FromTime(expires),
+		AuthTime:   oidc.FromTime(grant.AuthTime),
+	}, nil
+}
+
+// inactive is the one answer for all causes (RFC 7662 §2.2: "SHOULD NOT include
+// any additional information"); the log keeps them apart.
+func inactive(ctx context.Context, reason string) (*oidc.IntrospectionResponse, error) {
+	reqctx.Add(ctx, slog.String("reason", reason))
+	return &oidc.IntrospectionResponse{}, nil
+}

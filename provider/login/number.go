@@ -1,0 +1,184 @@
+package login
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/handset-oidc/handset/internal/reqctx"
+	"github.com/handset-oidc/handset/internal/web"
+	"github.com/handset-oidc/handset/passcode"
+	"github.com/handset-oidc/handset/passcode/phone"
+	"github.com/handset-oidc/handset/storage"
+	"github.com/handset-oidc/handset/views"
+)
+
+// typed is what the number page keeps with the challenge, sealed by the store:
+// the number, and how the person wrote it.
+type typed struct {
+	number phone.Number
+	text   string
+	region string
+	hinted bool // the number came from login_hint, not from this browser
+}
+
+type typedJSON struct {
+	Number string `json:"n"`
+	Text   string `json:"t"`
+	Region string `json:"r,omitempty"`
+	Hinted bool   `json:"h,omitempty"`
+}
+
+func (t typed) bytes() ([]byte, error) {
+	return json.Marshal(typedJSON{t.number.E164(), t.text, t.region, t.hinted})
+}
+
+func readTyped(b []byte) (typed, error) {
+	if len(b) == 0 {
+		return typed{}, nil
+	}
+	var j typedJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return typed{}, fmt.Errorf("read number of challenge: %w", err)
+	}
+	n, err := phone.FromStored(j.Number)
+	if err != nil {
+		return typed{}, fmt.Errorf("read number of challenge: %w", err)
+	}
+	return typed{n, j.Text, j.Region, j.Hinted}, nil
+}
+
+// ShowNumber answers GET /login/phone.
+func (h *Handler) ShowNumber(w http.ResponseWriter, r *http.Request) error {
+	v, err := h.open(r)
+	if err != nil {
+		return err
+	}
+	if answered, err := h.signedInElsewhere(w, r, v); err != nil || answered {
+		return err
+	}
+	text, region := v.tx.LoginHint, ""
+	if !v.typed.number.IsZero() {
+		text, region = v.typed.text, v.typed.region
+	}
+	return h.showNumber(w, r, http.StatusOK, v, text, region, views.Message{})
+}
+
+func (h *Handler) showNumber(w http.ResponseWriter, r *http.Request, status int, v *visit, text, region string, problem views.Message) error {
+	countries := make([]views.Country, len(h.Regions))
+	for i, c := range h.Regions {
+		c.Selected = c.Region == region || region == "" && i == 0
+		countries[i] = c
+	}
+	return h.page(w, r, status, v, views.LoginPhone{
+		Frame: h.frame(r, v), CSRF: h.Browser.FormToken(r, v.tx.ID), Txn: string(v.tx.ID),
+		Countries: countries, Phone: text, Error: problem,
+	})
+}
+
+// SubmitNumber answers POST /login/phone: it has a code texted and leads to the code page.
+func (h *Handler) SubmitNumber(w http.ResponseWriter, r *http.Request) error {
+	v, err := h.submit(w, r)
+	if err != nil {
+		return err
+	}
+	if answered, err := h.signedInElsewhere(w, r, v); err != nil || answered {
+		return err
+	}
+	text, region := v.form.Get("phone"), v.form.Get("country")
+	number, err := h.Rules.Parse(text, region)
+	if err != nil {
+		reqctx.Add(r.Context(), slog.String("reason", "number refused"))
+		return h.showNumber(w, r, http.StatusUnprocessableEntity, v, text, region, h.numberProblem(err))
+	}
+	t := typed{number: number, text: text, region: region, hinted: text != "" && text == v.tx.LoginHint}
+	sent, err := h.send(r, v, t)
+	if err != nil {
+		return h.sendProblem(w, r, v, err, func(status int, m views.Message) error {
+			return h.showNumber(w, r, status, v, text, region, m)
+		})
+	}
+	notice := ""
+	if sent.Repeated {
+		notice = "again"
+	}
+	return h.seeOther(w, r, v, "code", notice)
+}
+
+// numberProblem says why a number is refused.
+func (h *Handler) numberProblem(err error) views.Message {
+	if e, ok := errors.AsType[*phone.RegionError](err); ok {
+		allowed := make([]string, len(h.Regions))
+		for i, c := range h.Regions {
+			allowed[i] = c.Region
+		}
+		return views.CountryNotAllowed(e.Region, allowed)
+	}
+	switch {
+	case errors.Is(err, phone.ErrExtension):
+		return views.NumberExtension()
+	case errors.Is(err, phone.ErrNotMobile):
+		return views.NumberKind()
+	default:
+		return views.NumberUnreadable()
+	}
+}
+
+// send asks the engine for a text. Unknown numbers while sign-up is off, and
+// blocked people, get a decoy: the same pages in the same time, and no text
+// (security.md row 27).
+func (h *Handler) send(r *http.Request, v *visit, t typed) (passcode.Sent, error) {
+	ctx := r.Context()
+	reqctx.Add(ctx, slog.Any("number", t.number))
+	conn := h.Connection()
+	user, err := h.People.UserByNumber(ctx, t.number)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return passcode.Sent{}, fmt.Errorf("find person: %w", err)
+	}
+	unknown := err != nil
+	kept, err := t.bytes()
+	if err != nil {
+		return passcode.Sent{}, err
+	}
+	facts := reqctx.From(ctx)
+	wait := sendWait
+	if conn.SignupDisabled {
+		wait = 0
+	}
+	return h.Codes.Send(ctx, passcode.SendRequest{
+		Challenge: ChallengeID(v.tx.ID), Purpose: passcode.Login, Client: v.tx.ClientID,
+		Number: t.number, Context: kept, Address: facts.Address, UserAgent: facts.Agent,
+		Connection: conn, Application: v.client.Name, Host: h.Host,
+		Language: h.frame(r, v).Locale.Lang,
+		Decoy:    unknown && conn.SignupDisabled || user.Blocked,
+		Wait:     wait,
+	})
+}
+
+// sendProblem answers when no text went out: with the page that show draws.
+func (h *Handler) sendProblem(w http.ResponseWriter, r *http.Request, v *visit, err error, show func(int, views.Message) error) error {
+	if limited, ok := errors.AsType[*passcode.Limited](err); ok {
+		wait := max(limited.RetryAt.Sub(h.Now()), time.Second)
+		reqctx.Add(r.Context(), slog.String("reason", "limit "+limited.Name))
+		switch limited.Name {
+		case "cooldown":
+			// Too early is no error: the code page shows how long to wait.
+			return h.seeOther(w, r, v, "code", "early")
+		case "send_address":
+			return &web.Problem{Kind: views.ProblemBusy, Status: http.StatusTooManyRequests, Client: v.client,
+				Locales: v.tx.UILocales, Wait: wait, Reason: limited.Name}
+		}
+		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
+		return show(http.StatusTooManyRequests, views.SendLimit(wait))
+	}
+	if errors.Is(err, passcode.ErrNotSent) {
+		reqctx.From(r.Context()).Fail(err)
+		w.Header().Set("Retry-After", "60")
+		return show(http.StatusServiceUnavailable, views.GatewayDown())
+	}
+	return fmt.Errorf("send code: %w", err)
+}

@@ -1,0 +1,156 @@
+// Package revoke is the revocation endpoint (RFC 7009). An access token dies
+// alone; a refresh token takes its grant along, and with it every token made of
+// that grant. It tells nobody whether a token existed.
+package revoke
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/handset-oidc/handset/internal/reqctx"
+	"github.com/handset-oidc/handset/internal/vault"
+	"github.com/handset-oidc/handset/internal/web"
+	"github.com/handset-oidc/handset/provider/client"
+	"github.com/handset-oidc/handset/provider/oauth"
+	"github.com/handset-oidc/handset/storage"
+)
+
+// Clients authenticates the caller.
+type Clients interface {
+	// Authenticate must return an *oauth.Error (invalid_client) when the
+	// credentials are not those of a registered client.
+	Authenticate(ctx context.Context, c client.Credentials) (storage.Client, error)
+}
+
+// RefreshTokens reads the family and counter out of a refresh token.
+type RefreshTokens interface {
+	// ParseRefreshToken must report false for whatever Handset did not make.
+	ParseRefreshToken(token string) (family string, counter int64, ok bool)
+}
+
+// Grants revokes.
+type Grants interface {
+	RefreshFamily(ctx context.Context, id string) (storage.RefreshFamily, storage.Grant, storage.User, error)
+	// RevokeGrant must end the grant and its refresh tokens; it may be repeated.
+	RevokeGrant(ctx context.Context, id storage.GrantID, now time.Time) error
+}
+
+// AccessTokens deletes opaque access tokens.
+type AccessTokens interface {
+	AccessToken(ctx context.Context, macs [][]byte) (storage.AccessToken, error)
+	DeleteAccessToken(ctx context.Context, macs [][]byte) error
+}
+
+// Revocations is told of a revoked grant, so that its access tokens die at once here.
+type Revocations interface {
+	Add(id storage.GrantID)
+}
+
+// Config is what a [Handler] needs.
+type Config struct {
+	Vault         *vault.Vault
+	Clients       Clients
+	RefreshTokens RefreshTokens
+	Grants        Grants
+	AccessTokens  AccessTokens
+	Revocations   Revocations
+	// Now defaults to time.Now.
+	Now func() time.Time
+}
+
+// Handler serves the revocation endpoint.
+type Handler struct{ c Config }
+
+// New checks the configuration.
+func New(c Config) (*Handler, error) {
+	if c.Vault == nil || c.Clients == nil || c.RefreshTokens == nil || c.Grants == nil || c.AccessTokens == nil || c.Revocations == nil {
+		return nil, errors.New("revoke: every part but the clock is required")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return &Handler{c}, nil
+}
+
+// Serve answers POST /oauth/revoke: 200 whether or not there was a token to
+// revoke (RFC 7009 §2.2).
+func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
+	form, err := web.StrictBody(w, r)
+	if err != nil {
+		return err
+	}
+	credentials, err := client.FromRequest(r, form)
+	if err != nil {
+		return err
+	}
+	caller, err := h.c.Clients.Authenticate(r.Context(), credentials)
+	if err != nil {
+		return fmt.Errorf("authenticate client: %w", err)
+	}
+	reqctx.Add(r.Context(), slog.String("client_id", string(caller.ClientID)))
+	if !form.Has("token") {
+		return oauth.Errorf(oauth.InvalidRequest, "the parameter token is missing")
+	}
+	if err := h.revoke(r.Context(), caller.ClientID, form.Get("token")); err != nil {
+		return err
+	}
+	return web.NoContent(w, r, http.StatusOK)
+}
+
+// revoke tells the kinds of token apart by their form, so token_type_hint is
+// not needed, right or wrong (RFC 7009 §2.1).
+func (h *Handler) revoke(ctx context.Context, caller storage.ClientID, token string) error {
+	if family, _, ok := h.c.RefreshTokens.ParseRefreshToken(token); ok {
+		return h.refreshToken(ctx, caller, family)
+	}
+	return h.accessToken(ctx, caller, token)
+}
+
+// refreshToken revokes the grant: RFC 7009 §2.1 wants the access tokens of the
+// same grant to end too. A token that was rotated away counts as well: a client
+// that lost an answer has no other.
+func (h *Handler) refreshToken(ctx context.Context, caller storage.ClientID, family string) error {
+	_, grant, _, err := h.c.Grants.RefreshFamily(ctx, family)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nothing(ctx, "unknown token")
+	}
+	if err != nil {
+		return fmt.Errorf("find refresh token: %w", err)
+	}
+	if grant.ClientID != caller {
+		return nothing(ctx, "token of another client")
+	}
+	if err := h.c.Grants.RevokeGrant(ctx, grant.ID, h.c.Now()); err != nil {
+		return fmt.Errorf("revoke grant: %w", err)
+	}
+	h.c.Revocations.Add(grant.ID)
+	return nil
+}
+
+func (h *Handler) accessToken(ctx context.Context, caller storage.ClientID, token string) error {
+	macs := h.c.Vault.MACs(vault.AccessToken, token)
+	found, err := h.c.AccessTokens.AccessToken(ctx, macs)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nothing(ctx, "unknown token")
+	}
+	if err != nil {
+		return fmt.Errorf("find access token: %w", err)
+	}
+	if found.ClientID != caller {
+		return nothing(ctx, "token of another client")
+	}
+	if err := h.c.AccessTokens.DeleteAccessToken(ctx, macs); err != nil {
+		return fmt.Errorf("delete access token: %w", err)
+	}
+	return nil
+}
+
+// nothing notes for the log why a request had no effect; the client is told 200.
+func nothing(ctx context.Context, reason string) error {
+	reqctx.Add(ctx, slog.String("reason", reason))
+	return nil
+}
