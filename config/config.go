@@ -1,0 +1,199 @@
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is everything that can be configured. Keys and their meaning are a
+// contract with the people who run Handset: they are added, never renamed.
+//
+// A field's comment is its entry in the manual. The tag `yaml` is the key,
+// `example` the value that the commented example shows ("-": not shown), and
+// `live` marks a key that the example sets rather than comments out.
+type Config struct {
+	// The address of this provider, exactly as tokens carry it (`iss`): with or
+	// without a slash at the end, both are different issuers. A path is allowed;
+	// everything is then served below it. It is `https`, or `http` for a
+	// loopback host (localhost, 127.0.0.1, [::1]) on a developer's machine.
+	// Required.
+	Issuer string `yaml:"issuer" example:"https://login.example.com/" live:""`
+	// Where people and applications are served, as `host:port`; no host means
+	// every address of the machine.
+	Listen string `yaml:"listen" example:"\":3000\"" live:""`
+	// Where `/healthz`, `/readyz` and `/metrics` are served. Keep it private.
+	// Empty: not served.
+	AdminListen string `yaml:"admin_listen" example:"\"127.0.0.1:9300\""`
+	// The certificate to serve with. Both empty: plain HTTP, for a place behind
+	// a proxy that speaks TLS.
+	TLS TLS `yaml:"tls"`
+	// The networks (CIDR) of the proxies in front, whose `X-Forwarded-For`
+	// counts. Empty: the header is ignored and the peer's address counts.
+	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" example:"[10.0.0.0/8]"`
+	// What must last: people, clients, sessions, grants, keys. `sqlite:FILE`; the
+	// file is made at the first start, a relative path begins at the working
+	// directory.
+	Database Address `yaml:"database" live:""`
+	// A file that holds the value of `database`.
+	DatabaseFile string `yaml:"database_file" example:"-"`
+	// What lives for minutes: logins under way, texted codes, counters, access
+	// tokens. `embedded` keeps it in this process, which is right for one
+	// server and forgets it at a restart. `redis://` or `rediss://` (TLS) is a
+	// Redis, several hosts separated by commas a Cluster,
+	// `sentinel://MASTER@HOST1,HOST2` a Redis behind Sentinels. The Redis must
+	// have `maxmemory-policy noeviction`.
+	Redis Address `yaml:"redis" live:""`
+	// A file that holds the value of `redis`, when that has a password.
+	RedisFile string `yaml:"redis_file" example:"-"`
+	// The file of the secret key, made with `openssl rand -hex 32 > handset.key`
+	// and readable by its owner only. It makes the MACs of codes and tokens and
+	// seals numbers and keys at rest: without it the database is worthless, so
+	// back it up apart from it. One line of 64 hex digits per key; the first is
+	// active, the others only read, so that a key can be replaced.
+	SecretKeyFile string `yaml:"secret_key_file" live:""`
+	// The secret key itself, instead of a file of it. Meant for
+	// `HANDSET_SECRET_KEY`.
+	SecretKey Secret `yaml:"secret_key" example:"-"`
+	// The keys that sign ID tokens.
+	Keys Keys `yaml:"keys"`
+	// How long a person stays logged in to this provider (single sign-on).
+	Sessions Sessions `yaml:"sessions"`
+	// How long tokens live.
+	Tokens Tokens `yaml:"tokens"`
+	// The regions whose numbers may be texted, as ISO 3166-1 codes of two
+	// letters: a text costs money, and some destinations are made to cost more.
+	// `[all]` allows every region and must be written out. Required by
+	// `handset serve`.
+	Countries []string `yaml:"countries" example:"[JP, US]" live:""`
+	// Whether the gateway may be at a loopback or private address.
+	AllowPrivateGateways bool `yaml:"allow_private_gateways"`
+	// How often things may happen, by the name of the limit: `burst` at once, one
+	// more `every`. `off` switches a limit off and is warned about. A limit that
+	// is not named here keeps its default.
+	//
+	// - `send_number`: texts to one number, over all doors. A text whose code was
+	//   used is given back.
+	// - `send_address`: texts asked for from one network address.
+	// - `guess_number`: wrong codes for one number; when they are used up, its
+	//   codes get longer.
+	// - `verify_address`: codes tried from one network address.
+	Limits Limits `yaml:"limits"`
+	// Numbers with a fixed code: nothing is texted, no limit of sends holds, and
+	// neither type nor country is checked. For automated tests and for the
+	// reviewers of an app store. Whoever knows the code can log in as the number.
+	TestNumbers []TestNumber `yaml:"test_numbers"`
+	// How a number is proved. Field names are Auth0's, so an exported connection
+	// can be pasted. What is declared here can't be changed by API or command.
+	// Empty: the connection `sms` of the database, which at the first start
+	// prints texts to the log (provider `console`).
+	Connections []Connection `yaml:"connections"`
+	// The applications that people log in to. Field names are Auth0's, so an
+	// exported client can be pasted. What is declared here can't be changed by
+	// API or command; `handset client add` makes others.
+	Clients []Client `yaml:"clients"`
+	// What is written to standard error.
+	Log Log `yaml:"log"`
+}
+
+// TLS names a certificate.
+type TLS struct {
+	// The certificate with its chain, PEM.
+	CertFile string `yaml:"cert_file" example:"/etc/handset/tls.crt"`
+	// Its private key, PEM.
+	KeyFile string `yaml:"key_file" example:"/etc/handset/tls.key"`
+}
+
+// On reports whether a certificate is configured.
+func (t TLS) On() bool { return t.CertFile != "" }
+
+// Keys says where signing keys come from.
+type Keys struct {
+	// A folder of RSA private keys (`*.pem`, PKCS#1 or PKCS#8, at least 2048
+	// bits). The newest file signs, the others only verify, and keys are not
+	// rotated by themselves. Empty: keys are made, and kept sealed in the
+	// database.
+	Dir string `yaml:"dir" example:"/etc/handset/keys"`
+	// How long a key signs before a new one, published in advance, takes over.
+	// `0s`: only `handset keys rotate` does that.
+	RotateEvery time.Duration `yaml:"rotate_every"`
+}
+
+// Sessions says how long a sign-on lasts.
+type Sessions struct {
+	// After this the person logs in with a new code, whatever they did meanwhile.
+	Absolute time.Duration `yaml:"absolute"`
+	// After this without use the session ends.
+	Idle time.Duration `yaml:"idle"`
+}
+
+// Tokens says how long tokens live.
+type Tokens struct {
+	// Access tokens.
+	Access time.Duration `yaml:"access"`
+	// ID tokens.
+	ID time.Duration `yaml:"id"`
+	// A refresh token that is not used ends after this.
+	RefreshIdle time.Duration `yaml:"refresh_idle"`
+	// A line of refresh tokens ends after this, however often it is used.
+	RefreshAbsolute time.Duration `yaml:"refresh_absolute"`
+	// Whether an answer to a refresh token has a new ID token.
+	IDTokenOnRefresh bool `yaml:"id_token_on_refresh"`
+}
+
+// TestNumber is a number, or a range of numbers, with a fixed code.
+type TestNumber struct {
+	// A number, in international form and in quotes: `"+15005550006"`.
+	Number string `yaml:"number" example:"\"+15005550006\""`
+	// Or the beginning of all numbers of a range, at least six digits.
+	Prefix string `yaml:"prefix" example:"-"`
+	// The code, 4 to 10 digits, in quotes.
+	Code Secret `yaml:"code" example:"\"424242\""`
+}
+
+// Connection is a way to prove a number, in Auth0's words.
+type Connection struct {
+	// How applications name it: letters, digits and hyphens.
+	Name string `yaml:"name" example:"sms"`
+	// `sms`.
+	Strategy string `yaml:"strategy" example:"sms"`
+	// Auth0's options of an SMS connection. `provider` is `sms_gateway` (your own
+	// gateway at `gateway_url`) or `console` (texts go to the log: for
+	// development). `from` is the sender, `template` the text with
+	// `@@password@@` in place of the code (`syntax: md_with_macros`),
+	// `totp.length` the number of digits and `totp.time_step` the seconds a code
+	// lives. `disable_signup` lets only known people in. `forward_req_info`
+	// tells the gateway the person's address and browser.
+	// `gateway_authentication` signs the request with a bearer JWT; its `secret`
+	// can be in a file named by `secret_file`.
+	Options Options `yaml:"options" example:"{provider: sms_gateway, gateway_url: \"https://sms.example.com/send\", from: \"+12345678\", syntax: md_with_macros, template: \"Your verification code is: @@password@@\", totp: {time_step: 300, length: 6}, disable_signup: false, forward_req_info: \"true\", gateway_authentication: {method: bearer, subject: \"urn:handset\", audience: \"urn:MySmsGateway\", secret: \"change me\", secret_base64_encoded: false}}"`
+}
+
+// Log says what is written, and how.
+type Log struct {
+	// The least level written: `debug`, `info`, `warn` or `error`.
+	Level string `yaml:"level"`
+	// `json`, one object per line, or `text`.
+	Format string `yaml:"format"`
+}
+
+// Default returns the configuration of an empty file.
+func Default() *Config {
+	return &Config{
+		Listen:        ":3000",
+		AdminListen:   "127.0.0.1:9300",
+		Database:      NewAddress("sqlite:handset.db"),
+		Redis:         NewAddress("embedded"),
+		SecretKeyFile: "handset.key",
+		Keys:          Keys{RotateEvery: 30 * 24 * time.Hour},
+		Sessions:      Sessions{Absolute: 168 * time.Hour, Idle: 72 * time.Hour},
+		Tokens: Tokens{
+			Access:           time.Hour,
+			ID:               10 * time.Minute,
+			RefreshIdle:      168 * time.Hour,
+			RefreshAbsolute:  720 * time.Hour,
+			IDTokenOnRefresh: true,
+		},
+		Limits: DefaultLimits(),
+		Log:    Log{Level: "info", Format: "json"},
+	}
+}

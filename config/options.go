@@ -1,0 +1,295 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Options are the options of a connection, in Auth0's words, as JSON. They
+// hold secrets, so every way to print them gives "(hidden)"; see [Options.Redacted].
+type Options struct{ json Secret }
+
+// NewOptions wraps options given as JSON text.
+func NewOptions(text string) Options { return Options{NewSecret(text)} }
+
+// JSON returns the options with their secrets, an object.
+func (o Options) JSON() json.RawMessage {
+	if o.json.IsZero() {
+		return json.RawMessage("{}")
+	}
+	return json.RawMessage(o.json.Reveal())
+}
+
+// String is "(hidden)".
+func (o Options) String() string { return o.json.String() }
+
+// GoString is String.
+func (o Options) GoString() string { return o.String() }
+
+// LogValue is String.
+func (o Options) LogValue() slog.Value { return slog.StringValue(o.String()) }
+
+// MarshalText is String.
+func (o Options) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// secretOptions are the options whose values are never shown, wherever they stand.
+var secretOptions = []string{"secret", "twilio_token"}
+
+// Redacted returns the options with "(hidden)" in place of each secret.
+func (o Options) Redacted() map[string]any {
+	return redact(o.values())
+}
+
+func redact(m map[string]any) map[string]any {
+	for key, v := range m {
+		if inner, ok := v.(map[string]any); ok {
+			m[key] = redact(inner)
+		} else if slices.Contains(secretOptions, key) && v != "" && v != nil {
+			m[key] = hidden
+		}
+	}
+	return m
+}
+
+// values returns a copy of the options as a map; the caller may change it.
+func (o Options) values() map[string]any {
+	out := map[string]any{}
+	if json.Unmarshal(o.JSON(), &out) != nil || out == nil {
+		return map[string]any{}
+	}
+	return out
+}
+
+func (o *Options) decode(d *decoder, path string, in any) {
+	m, ok := in.(map[string]any)
+	if !ok {
+		d.problem(path, "want keys and values here")
+		return
+	}
+	text, err := json.Marshal(m)
+	if err != nil {
+		d.problem(path, "holds a value that JSON can't express")
+		return
+	}
+	*o = NewOptions(string(text))
+}
+
+// readSecret puts the content of gateway_authentication.secret_file in its place.
+func (o *Options) readSecret(d *decoder, path string) {
+	values := o.values()
+	auth, _ := values["gateway_authentication"].(map[string]any)
+	name, ok := auth["secret_file"].(string)
+	if !ok {
+		return
+	}
+	path += ".gateway_authentication"
+	if auth["secret"] != nil {
+		d.problem(path, "set secret or secret_file, not both")
+		return
+	}
+	secret, ok := d.file(path+".secret_file", name)
+	if !ok {
+		return
+	}
+	delete(auth, "secret_file")
+	auth["secret"] = secret
+	text, err := json.Marshal(values)
+	if err != nil {
+		panic("config: options do not marshal: " + err.Error()) // unreachable: they came from JSON
+	}
+	*o = NewOptions(string(text))
+}
+
+// Providers of texts: those that this version has, and those that Auth0 or a
+// later version has.
+var (
+	providers      = []string{"console", "sms_gateway"}
+	laterProviders = []string{"twilio", "vonage", "sns", "smpp", "phone_message_hook"}
+)
+
+// knownOptions are Auth0's options of an SMS connection (its SDKs' types).
+// Those of other providers are kept and not used.
+var knownOptions = []string{
+	"authParams", "brute_force_protection", "disable_signup", "forward_req_info", "from",
+	"gateway_authentication", "gateway_url", "messaging_service_sid", "name",
+	"non_persistent_attrs", "provider", "strategy", "syntax", "template", "totp",
+	"twilio_sid", "twilio_token", "upstream_params",
+}
+
+// optionCheck checks one connection's options.
+type optionCheck struct {
+	*report
+	path    string
+	private bool // gateways may be private
+}
+
+func (o Options) check(r *report, path string, allowPrivate bool) {
+	values := o.values()
+	c := optionCheck{r, path, allowPrivate}
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		c.option(key, values[key])
+	}
+	provider, _ := values["provider"].(string)
+	url, _ := values["gateway_url"].(string)
+	switch {
+	case values["provider"] == nil:
+		r.problem(path+".provider", "missing: set it to "+choice(providers))
+	case provider == "sms_gateway" && url == "":
+		r.problem(path+".gateway_url", "missing: set it to the address of your gateway")
+	case provider == "console":
+		r.warn(path+".provider", "console prints codes to the log: for development only")
+	}
+}
+
+func (c optionCheck) option(key string, v any) {
+	path := join(c.path, key)
+	switch key {
+	case "provider":
+		c.provider(path, v)
+	case "gateway_url":
+		c.gatewayURL(path, v)
+	case "gateway_authentication":
+		c.authentication(path, v)
+	case "totp":
+		c.totp(path, v)
+	case "syntax":
+		c.syntax(path, v)
+	case "from", "template":
+		if _, ok := v.(string); !ok && v != nil {
+			c.problem(path, `want text: put it in quotes, "like this"`)
+		}
+	case "disable_signup", "brute_force_protection":
+		if _, ok := v.(bool); !ok {
+			c.problem(path, "want true or false")
+		}
+	case "forward_req_info":
+		if _, ok := v.(bool); !ok && v != "true" && v != "false" {
+			c.problem(path, `want "true" or "false"`)
+		}
+	default:
+		if !slices.Contains(knownOptions, key) {
+			message := "unknown option; the options are " + list(knownOptions)
+			if near := nearest(key, knownOptions); near != "" {
+				message = "unknown option; did you mean " + near + "?"
+			}
+			c.problem(path, message)
+		}
+	}
+}
+
+func (c optionCheck) provider(path string, v any) {
+	name, _ := v.(string)
+	switch {
+	case slices.Contains(providers, name):
+	case slices.Contains(laterProviders, name):
+		c.problem(path, name+" is not supported by this version; use "+choice(providers))
+	default:
+		c.problem(path, "unknown provider; use "+choice(providers))
+	}
+}
+
+func (c optionCheck) syntax(path string, v any) {
+	switch v {
+	case "md_with_macros", nil:
+	case "liquid":
+		c.problem(path, "liquid is not supported by this version; use md_with_macros")
+	default:
+		c.problem(path, "unknown syntax; use md_with_macros")
+	}
+}
+
+func (c optionCheck) gatewayURL(path string, v any) {
+	raw, _ := v.(string)
+	u, err := url.Parse(raw)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
+		c.problem(path, "want an http or https address")
+		return
+	}
+	if u.User != nil {
+		c.problem(path, "must not hold a user or password; use gateway_authentication")
+	}
+	if u.Fragment != "" {
+		c.problem(path, "must not have a fragment")
+	}
+	private := privateHost(u.Hostname())
+	if private && !c.private {
+		c.problem(path, "is a loopback or private address; when that is meant, set allow_private_gateways: true")
+	}
+	if u.Scheme == "http" && !private {
+		c.warn(path, "is http: numbers and codes cross the network in clear")
+	}
+}
+
+// privateHost looks at names and literals only; a name that resolves to a
+// private address is refused when it is called.
+func privateHost(host string) bool {
+	if isLocalhost(host) {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return false
+	}
+	ip = ip.Unmap()
+	return ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() || ip.IsMulticast()
+}
+
+func isLocalhost(host string) bool {
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+func (c optionCheck) authentication(path string, v any) {
+	m, ok := v.(map[string]any)
+	if v == nil {
+		return
+	}
+	if !ok {
+		c.problem(path, "want keys and values here")
+		return
+	}
+	known := []string{"method", "subject", "audience", "secret", "secret_file", "secret_base64_encoded"}
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		switch _, isText := m[key].(string); {
+		case !slices.Contains(known, key):
+			c.problem(join(path, key), "unknown key; the keys here are "+list(known))
+		case key == "secret_base64_encoded":
+			if _, ok := m[key].(bool); !ok {
+				c.problem(join(path, key), "want true or false")
+			}
+		case !isText:
+			c.problem(join(path, key), `want text: put it in quotes, "like this"`)
+		}
+	}
+	if m["method"] != "bearer" {
+		c.problem(path+".method", "want bearer, the only method there is")
+	}
+	if secret, _ := m["secret"].(string); secret == "" && m["secret_file"] == nil {
+		c.problem(path+".secret", "missing: set secret or secret_file")
+	}
+}
+
+func (c optionCheck) totp(path string, v any) {
+	m, ok := v.(map[string]any)
+	if !ok {
+		c.problem(path, "want {time_step: 300, length: 6}")
+		return
+	}
+	bounds := map[string][2]float64{"length": {4, 8}, "time_step": {60, 600}}
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		b, known := bounds[key]
+		n, isNumber := m[key].(float64)
+		switch {
+		case !known:
+			c.problem(join(path, key), "unknown key; the keys here are length and time_step")
+		case !isNumber || n != float64(int(n)) || n < b[0] || n > b[1]:
+			c.problem(join(path, key), fmt.Sprintf("want a whole number from %v to %v", b[0], b[1]))
+		}
+	}
+}
