@@ -1,0 +1,108 @@
+package passcode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/handset-oidc/handset/internal/vault"
+	"github.com/handset-oidc/handset/passcode/limit"
+	"github.com/handset-oidc/handset/passcode/phone"
+	"github.com/handset-oidc/handset/storage"
+)
+
+// CheckRequest tries a code.
+type CheckRequest struct {
+	// Challenge is as the door loaded it. It names the key of the MAC and the
+	// length; the store alone decides.
+	Challenge storage.Challenge
+	Purpose   Purpose
+	Client    storage.ClientID
+	Number    phone.Number
+	// Typed is what the person typed, unfolded.
+	Typed   string
+	Address netip.Addr
+}
+
+// Check returns nil when the code proves the number; the code is used up then.
+// Otherwise it returns a [*Rejection], a [*Limited] when too many codes were
+// tried from one address, or an error that wraps [storage.ErrUnavailable].
+func (e *Engine) Check(ctx context.Context, r CheckRequest) error {
+	if r.Challenge.ID == "" || r.Purpose == "" || r.Purpose == decoyPurpose || r.Number.IsZero() {
+		return errors.New("check code: challenge, purpose and number are required")
+	}
+	checked, err := e.store.CheckChallenge(ctx, e.attempt(r))
+	if err != nil {
+		return fmt.Errorf("check challenge: %w", err)
+	}
+	if checked.Status == storage.CheckLimited && checked.Limited != nil {
+		e.logCheck(ctx, r, slog.LevelWarn, "limited", checked.Limited.Name)
+		return limited(checked.Limited)
+	}
+	if checked.Status == storage.CheckOK {
+		e.logCheck(ctx, r, slog.LevelInfo, "accepted", "")
+		return nil
+	}
+	rejection := r.rejected(checked)
+	e.logCheck(ctx, r, slog.LevelWarn, "rejected", string(rejection.Reason))
+	return rejection
+}
+
+// attempt builds the one step that counts, compares and uses up.
+func (e *Engine) attempt(r CheckRequest) storage.CheckChallenge {
+	tag := e.numberTag(r.Number)
+	attempt := storage.CheckChallenge{
+		ID: r.Challenge.ID, Now: e.now().UTC(), MAC: e.typedMAC(r),
+		Limits:     []storage.Limit{e.limitFor(limit.VerifyAddress, e.addressKey(r.Address))},
+		Guess:      e.limitFor(limit.GuessNumber, tag),
+		LongLength: longLength, MaxMalformed: maxMalformed,
+	}
+	if _, isTest := phone.FindTest(e.tests, r.Number); !isTest {
+		attempt.Refunds = []storage.Limit{e.limitFor(limit.SendNumber, tag)}
+		attempt.Refundable = e.limitFor(limit.RefundNumber, tag)
+	}
+	return attempt
+}
+
+// typedMAC is the MAC of the code typed, under the key of the challenge's own, or
+// nil when it is malformed: not the challenge's number of digits.
+func (e *Engine) typedMAC(r CheckRequest) []byte {
+	code, ok := phone.FoldDigits(r.Typed)
+	if !ok || len(code) != r.Challenge.Length {
+		return nil
+	}
+	parts := e.codeParts(r.Challenge.ID, r.Purpose, r.Client, r.Number, code)
+	if mac := e.vault.MACLike(r.Challenge.CodeMAC, vault.SMSCode, parts...); mac != nil {
+		return mac
+	}
+	// The key has been removed: the code can't be proved any more, and is wrong.
+	return e.vault.MAC(vault.SMSCode, parts...)
+}
+
+var reasons = map[storage.CheckStatus]Reason{
+	storage.CheckWrong: Wrong, storage.CheckMalformed: Malformed, storage.CheckDead: Dead,
+	storage.CheckExpired: Expired, storage.CheckUsed: Used, storage.CheckGone: Gone,
+}
+
+func (r CheckRequest) rejected(c storage.Checked) *Rejection {
+	reason, known := reasons[c.Status]
+	if !known {
+		reason = Gone // a status that we don't know proves nothing
+	}
+	if reason == Wrong && c.TriesLeft == 0 {
+		reason = Dead
+	}
+	return &Rejection{Reason: reason, TriesLeft: c.TriesLeft, Length: c.Length, RetryAt: r.retryAt()}
+}
+
+func (r CheckRequest) retryAt() time.Time { return r.Challenge.ResendAt }
+
+func (e *Engine) logCheck(ctx context.Context, r CheckRequest, level slog.Level, outcome, reason string) {
+	e.log.LogAttrs(ctx, level, "sms code checked",
+		slog.String("outcome", outcome), slog.String("reason", reason),
+		slog.String("purpose", string(r.Purpose)), slog.String("client_id", string(r.Client)),
+		slog.Any("number", r.Number), slog.String("number_tag", e.Tag(r.Number)))
+}

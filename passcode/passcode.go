@@ -1,0 +1,168 @@
+// Package passcode proves phone numbers: it makes a code, has it texted, and
+// checks what a person typed. It owns length, life, tries and repetition of
+// codes, what is limited and by which keys, and the MAC that binds a code to
+// one challenge, purpose, client and number. It knows nothing of HTTP or OpenID
+// Connect, and keeps nothing: counting, comparing and using up are one atomic
+// step of its [Store].
+//
+// The login pages and all APIs that text codes are doors of this one engine, so
+// that the limits of a number hold over all of them together.
+//
+// Neither codes nor numbers nor the text of messages are ever in a log record or
+// an error of this package.
+package passcode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/handset-oidc/handset/internal/vault"
+	"github.com/handset-oidc/handset/passcode/limit"
+	"github.com/handset-oidc/handset/passcode/phone"
+	"github.com/handset-oidc/handset/storage"
+)
+
+// Rules of a code's life. Length and life are the connection's to change.
+const (
+	defaultLength = 6
+	// longLength is the length of codes for a number whose guesses are spent. The
+	// answer to guessing is a longer code, never a locked-out person.
+	longLength  = 8
+	tries       = 5
+	defaultLife = 5 * time.Minute // from the last text
+	maxLife     = 10 * time.Minute
+	// repeatWithin is the least life that makes repeating a code worth it.
+	repeatWithin = 2 * time.Minute
+	// keep is how long a page can still say "expired" or "used".
+	keep         = 10 * time.Minute
+	maxMalformed = 20
+	// handOver bounds a text on its way to its route, whatever the route itself allows.
+	handOver = 30 * time.Second
+	// undoWithin bounds the step that gives back what a failed text had cost.
+	undoWithin = 5 * time.Second
+)
+
+// cooldowns are the waits after the first, second, … text of one place.
+var cooldowns = []time.Duration{
+	30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute,
+}
+
+// Purpose says what a code is good for. A code of one purpose proves nothing for
+// another. Each door of the engine has its own.
+type Purpose string
+
+// Login is the purpose of codes that the login pages ask for.
+const Login Purpose = "login"
+
+// decoyPurpose marks the MAC of codes that were never texted; none that anyone
+// types can match it.
+const decoyPurpose Purpose = "decoy"
+
+// Store keeps challenges and counters. Each method must be one atomic step, must
+// return an error that wraps [storage.ErrUnavailable] when it can't be reached
+// in time, and must then have decided nothing in anyone's favour.
+type Store interface {
+	// StartChallenge must take from all limits or none, and write the code, before it returns.
+	StartChallenge(ctx context.Context, c storage.StartChallenge) (storage.Started, error)
+	// UndoSend must give back what the start took, once. Unless late, it must
+	// leave the challenge as if the start had not been.
+	UndoSend(ctx context.Context, id storage.ChallengeID, undo []byte, late bool, now time.Time) error
+	// CheckChallenge must count the try before it compares, in constant time, and
+	// must accept a code once.
+	CheckChallenge(ctx context.Context, c storage.CheckChallenge) (storage.Checked, error)
+}
+
+// Config sets up an [Engine].
+type Config struct {
+	Store Store
+	Vault *vault.Vault
+	// Limits overrides the defaults of package limit, by name.
+	Limits map[string]storage.Limit
+	// TestNumbers have a fixed code, get no text and have no send limit.
+	TestNumbers []phone.TestNumber
+	// Now is the clock; nil is the system's.
+	Now func() time.Time
+	// Logger gets one record per send and per check; nil discards them.
+	Logger *slog.Logger
+}
+
+// Engine sends and checks codes. It is safe for concurrent use.
+type Engine struct {
+	store  Store
+	vault  *vault.Vault
+	limits map[string]storage.Limit
+	tests  []phone.TestNumber
+	now    func() time.Time
+	log    *slog.Logger
+	sends  background
+}
+
+// New returns an engine. It starts nothing.
+func New(c Config) (*Engine, error) {
+	if c.Store == nil || c.Vault == nil {
+		return nil, errors.New("passcode: store and vault are required")
+	}
+	e := &Engine{
+		store: c.Store, vault: c.Vault, tests: c.TestNumbers, now: c.Now, log: c.Logger,
+		limits: map[string]storage.Limit{},
+	}
+	if e.now == nil {
+		e.now = time.Now
+	}
+	if e.log == nil {
+		e.log = slog.New(slog.DiscardHandler)
+	}
+	for _, name := range limit.Names() {
+		e.limits[name], _ = limit.Default(name)
+	}
+	for name, l := range c.Limits {
+		if !slices.Contains(limit.Names(), name) {
+			return nil, fmt.Errorf("passcode: unknown limit %q", name)
+		}
+		if !l.Off && (l.Burst < 1 || l.Every <= 0) {
+			return nil, fmt.Errorf("passcode: limit %s allows nothing", name)
+		}
+		e.limits[name] = l
+	}
+	return e, nil
+}
+
+// Drain waits until no text is on its way any more, or until ctx ends, which it
+// then returns the error of. Call it at shutdown, when no request can start
+// another one.
+func (e *Engine) Drain(ctx context.Context) error { return e.sends.wait(ctx) }
+
+// Tag is the keyed name of a number in logs and the audit trail: "ph_" and 12
+// hex digits.
+func (e *Engine) Tag(n phone.Number) string { return "ph_" + e.numberTag(n)[:12] }
+
+func (e *Engine) numberTag(n phone.Number) string { return e.vault.Tag(vault.NumberTag, n.E164()) }
+
+// limitFor is the named limit for one key.
+func (e *Engine) limitFor(name, key string) storage.Limit {
+	l := e.limits[name]
+	l.Name, l.Key = name, key
+	return l
+}
+
+// addressKey is the keyed tag under which an address counts: an IPv4 address by
+// itself, an IPv6 address with its /64, since one subscriber has all of that.
+func (e *Engine) addressKey(a netip.Addr) string {
+	a = a.Unmap().WithZone("")
+	if a.Is6() {
+		if p, err := a.Prefix(64); err == nil {
+			return e.vault.Tag(vault.AddressTag, p.String())
+		}
+	}
+	return e.vault.Tag(vault.AddressTag, a.String())
+}
+
+// codeParts bind a code to all that it is good for.
+func (e *Engine) codeParts(id storage.ChallengeID, p Purpose, c storage.ClientID, n phone.Number, code string) []string {
+	return []string{string(id), string(p), string(c), n.E164(), code}
+}

@@ -1,0 +1,75 @@
+package phone
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/nyaruka/phonenumbers"
+)
+
+// AllRegions stands for every region in a list of countries.
+const AllRegions = "all"
+
+// within lists regions that people count as part of another one, because their
+// numbers look the same to them: +44 7911 is Guernsey's.
+var within = map[string][]string{"GB": {"GG", "JE", "IM"}}
+
+// examples overrides the library's example where a regulator keeps a number
+// that no one will ever own (Ofcom: numbers for use in TV and radio drama).
+var examples = map[string]string{"GB": "07700 900 982"}
+
+var allRegions = sync.OnceValue(func() []string {
+	var out []string
+	for region := range phonenumbers.GetSupportedRegions() {
+		out = append(out, region)
+	}
+	slices.Sort(out)
+	return out
+})
+
+// Regions returns the two-letter codes (ISO 3166-1) of all regions that have
+// phone numbers, sorted.
+func Regions() []string { return slices.Clone(allRegions()) }
+
+// KnownRegion reports whether region is one of [Regions].
+func KnownRegion(region string) bool {
+	_, ok := slices.BinarySearch(allRegions(), region)
+	return ok
+}
+
+// CallingCode returns a region's country calling code, 0 for an unknown region.
+func CallingCode(region string) int {
+	if !KnownRegion(region) {
+		return 0
+	}
+	return phonenumbers.GetCountryCodeForRegion(region)
+}
+
+// Example returns a mobile number of the region as it is written there, or ""
+// where none is known: "07700 900 982" for GB.
+func Example(region string) string {
+	if e, ok := examples[region]; ok {
+		return e
+	}
+	n := phonenumbers.GetExampleNumberForType(region, phonenumbers.MOBILE)
+	if n == nil {
+		n = phonenumbers.GetExampleNumberForType(region, phonenumbers.FIXED_LINE_OR_MOBILE)
+	}
+	if n == nil {
+		return ""
+	}
+	return phonenumbers.Format(n, phonenumbers.NATIONAL)
+}
+
+// Region returns the two-letter code of the number's region, or "" when the
+// number belongs to none: not assigned, or not geographic.
+func (n Number) Region() string {
+	p, err := phonenumbers.Parse(n.E164(), "")
+	if err != nil {
+		return ""
+	}
+	if region := phonenumbers.GetRegionCodeForNumber(p); KnownRegion(region) {
+		return region
+	}
+	return ""
+}

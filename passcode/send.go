@@ -1,0 +1,264 @@
+package passcode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/handset-oidc/handset/internal/vault"
+	"github.com/handset-oidc/handset/passcode/limit"
+	"github.com/handset-oidc/handset/passcode/phone"
+	"github.com/handset-oidc/handset/passcode/sms"
+	"github.com/handset-oidc/handset/storage"
+)
+
+// SendRequest asks for a code to be texted.
+type SendRequest struct {
+	// Challenge is the place where the code counts: one has one code at a time,
+	// and keeps its number of texts and its cooldown when the number changes.
+	Challenge storage.ChallengeID
+	Purpose   Purpose
+	Client    storage.ClientID
+	Number    phone.Number
+	// Context is kept sealed with the challenge, for whoever loads it.
+	Context []byte
+	// Address and UserAgent are those of whoever asks.
+	Address    netip.Addr
+	UserAgent  string
+	Connection *Connection
+	// Application is the client's name, Language what it asked for; they go into the text.
+	Application string
+	Language    string
+	// Host binds the code to our own login page (sms.OriginHost); empty for texts
+	// that other applications' pages ask for.
+	Host string
+	// Decoy does all the work and sends nothing: the number is not to get a text,
+	// and nobody must notice. No code proves a decoy.
+	Decoy bool
+	// Wait is how long to wait for the route's answer. With the connection's
+	// sign-up off there is no waiting: the wait would tell known numbers from
+	// unknown ones.
+	Wait time.Duration
+}
+
+// Sent is a text on its way.
+type Sent struct {
+	// Length is the number of digits.
+	Length    int
+	ExpiresAt time.Time
+	ResendAt  time.Time
+	// Repeated says that the text repeats the code of the one before.
+	Repeated bool
+}
+
+// Send has a code texted to a number. The challenge is stored before the text
+// leaves: a server that dies in between loses nothing.
+//
+// It returns [*Limited] when a limit or the cooldown refused, an error that wraps
+// [ErrNotSent] when the route failed within the wait, and an error that wraps
+// [storage.ErrUnavailable] when the store can't be reached. A route that fails
+// after the wait marks the challenge instead, and makes the next text free.
+func (e *Engine) Send(ctx context.Context, r SendRequest) (Sent, error) {
+	if err := r.check(); err != nil {
+		return Sent{}, err
+	}
+	test, isTest := phone.FindTest(e.tests, r.Number)
+	started, err := e.store.StartChallenge(ctx, e.start(r, test, isTest))
+	if err != nil {
+		return Sent{}, fmt.Errorf("start challenge: %w", err)
+	}
+	if started.Limited != nil {
+		e.logSend(ctx, r, slog.LevelWarn, "limited", started.Limited.Name)
+		return Sent{}, limited(started.Limited)
+	}
+	sent := Sent{
+		Length: started.Length, Repeated: started.Repeated,
+		ExpiresAt: started.Challenge.ExpiresAt, ResendAt: started.Challenge.ResendAt,
+	}
+	code, err := e.vault.Open(vault.SMSCode, string(r.Challenge), started.Sealed)
+	if err != nil {
+		// The secret key that sealed it was removed: the person shall not pay.
+		e.undo(ctx, r, started.Undo, false)
+		return Sent{}, fmt.Errorf("repeat code: %w", err)
+	}
+	message := r.message(string(code))
+	switch {
+	case isTest:
+		e.logSend(ctx, r, slog.LevelInfo, "test_number", "")
+		return sent, nil
+	case r.Decoy:
+		e.logSend(ctx, r, slog.LevelInfo, "decoy", "")
+		return sent, nil
+	}
+	if err := e.deliver(ctx, r, message, started.Undo); err != nil {
+		return Sent{}, err
+	}
+	return sent, nil
+}
+
+func (r SendRequest) check() error {
+	switch {
+	case r.Challenge == "" || r.Purpose == "" || r.Purpose == decoyPurpose:
+		return errors.New("send code: challenge and purpose are required")
+	case r.Number.IsZero():
+		return errors.New("send code: no number")
+	case r.Connection == nil || r.Connection.Sender == nil:
+		return errors.New("send code: no connection")
+	}
+	return nil
+}
+
+// start builds the one step that decides whether and which code is sent.
+func (e *Engine) start(r SendRequest, test phone.TestNumber, isTest bool) storage.StartChallenge {
+	tag := e.numberTag(r.Number)
+	start := storage.StartChallenge{
+		ID: r.Challenge, Now: e.now().UTC(), NumberTag: tag, Context: r.Context,
+		Guess: e.limitFor(limit.GuessNumber, tag),
+		Tries: tries, Life: r.Connection.life(), MaxLife: maxLife, RepeatWithin: repeatWithin,
+		Cooldowns: jittered(cooldowns), Keep: keep,
+	}
+	if r.Decoy {
+		// A person who is registered meanwhile gets a code of their own, not the
+		// decoy's again.
+		start.NumberTag += "-"
+	}
+	if isTest {
+		start.Short = e.candidate(r, test.Code)
+		start.Long = start.Short
+		return start
+	}
+	start.Limits = []storage.Limit{
+		e.limitFor(limit.SendNumber, tag), e.limitFor(limit.SendAddress, e.addressKey(r.Address)),
+	}
+	short := r.Connection.length()
+	start.Short = e.candidate(r, newCode(short))
+	start.Long = e.candidate(r, newCode(max(short, longLength)))
+	return start
+}
+
+func (e *Engine) candidate(r SendRequest, code string) storage.NewCode {
+	purpose := r.Purpose
+	if r.Decoy {
+		purpose = decoyPurpose
+	}
+	return storage.NewCode{
+		Length: len(code),
+		MAC:    e.vault.MAC(vault.SMSCode, e.codeParts(r.Challenge, purpose, r.Client, r.Number, code)...),
+		Sealed: e.vault.Seal(vault.SMSCode, string(r.Challenge), []byte(code)),
+	}
+}
+
+// jittered moves each wait by up to a tenth, so that nobody can tell from one
+// page's countdown what another one did.
+func jittered(waits []time.Duration) []time.Duration {
+	out := make([]time.Duration, len(waits))
+	for i, w := range waits {
+		out[i] = (w - w/10 + rand.N(w/5+1)).Round(time.Millisecond)
+	}
+	return out
+}
+
+func (r SendRequest) message(code string) sms.Message {
+	m := sms.Message{
+		To: r.Number, From: r.Connection.From,
+		Body: r.Connection.Template.Execute(sms.Fields{
+			Code: code, Application: r.Application, Language: r.Language, Host: r.Host,
+		}),
+		Request: &sms.RequestInfo{UserAgent: r.UserAgent},
+	}
+	if r.Address.IsValid() {
+		m.Request.IP = r.Address.Unmap().WithZone("").String()
+	}
+	return m
+}
+
+// Where a text stands between the request that asked for it and the goroutine
+// that hands it over. Exactly one of them moves it on from waiting, which decides
+// whether a failure is early (the person is told at once) or late.
+const (
+	waiting int32 = iota
+	handedOver
+	leftAlone
+)
+
+// deliver hands the message over in the background and waits for the outcome as
+// long as the request says. The text must reach its route although the browser
+// has gone: a second text costs more than this one.
+func (e *Engine) deliver(ctx context.Context, r SendRequest, m sms.Message, undo []byte) error {
+	var state atomic.Int32
+	outcome := make(chan error, 1)
+	background := context.WithoutCancel(ctx)
+	e.sends.start(func() {
+		err := e.handOver(background, r, m)
+		late := !state.CompareAndSwap(waiting, handedOver)
+		e.logOutcome(background, r, err, late)
+		if err != nil {
+			e.undo(background, r, undo, late)
+			err = notSent(err)
+		}
+		outcome <- err
+	})
+	if r.waitFor() > 0 {
+		timer := time.NewTimer(r.waitFor())
+		defer timer.Stop()
+		select {
+		case err := <-outcome:
+			return err
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+	if state.CompareAndSwap(waiting, leftAlone) {
+		return nil
+	}
+	return <-outcome
+}
+
+func (r SendRequest) waitFor() time.Duration {
+	if r.Connection.SignupDisabled {
+		return 0
+	}
+	return r.Wait
+}
+
+func (e *Engine) handOver(ctx context.Context, r SendRequest, m sms.Message) error {
+	ctx, cancel := context.WithTimeout(ctx, handOver)
+	defer cancel()
+	return r.Connection.Sender.Send(ctx, m)
+}
+
+// undo gives back what a text that did not leave had cost. When the store fails
+// as well, the person has paid for nothing; the record says so.
+func (e *Engine) undo(ctx context.Context, r SendRequest, undo []byte, late bool) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWithin)
+	defer cancel()
+	if err := e.store.UndoSend(ctx, r.Challenge, undo, late, e.now().UTC()); err != nil {
+		e.log.LogAttrs(ctx, slog.LevelError, "undo of a failed text failed",
+			slog.String("number_tag", e.Tag(r.Number)), slog.Any("err", err))
+	}
+}
+
+func (e *Engine) logOutcome(ctx context.Context, r SendRequest, err error, late bool) {
+	if err == nil {
+		e.logSend(ctx, r, slog.LevelInfo, "handed_over", "")
+		return
+	}
+	outcome := "failed"
+	if late {
+		outcome = "failed_late"
+	}
+	e.logSend(ctx, r, slog.LevelWarn, outcome, sms.AsError(err).Error())
+}
+
+func (e *Engine) logSend(ctx context.Context, r SendRequest, level slog.Level, outcome, reason string) {
+	e.log.LogAttrs(ctx, level, "sms code requested",
+		slog.String("outcome", outcome), slog.String("reason", reason),
+		slog.String("purpose", string(r.Purpose)), slog.String("client_id", string(r.Client)),
+		slog.String("connection", string(r.Connection.Name)),
+		slog.Any("number", r.Number), slog.String("number_tag", e.Tag(r.Number)))
+}

@@ -1,0 +1,130 @@
+package sms
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"syscall"
+)
+
+// Kind says how a message failed to be handed over.
+type Kind string
+
+// The kinds of failure.
+const (
+	// KindStatus: the gateway answered with a status other than 200.
+	KindStatus Kind = "status"
+	// KindUnauthorized: the gateway answered 401 to our token.
+	KindUnauthorized Kind = "unauthorized"
+	// KindTimeout: no answer in time. The message may have been sent.
+	KindTimeout Kind = "timeout"
+	// KindUnreachable: there was no conversation: refused, no such host, TLS.
+	KindUnreachable Kind = "unreachable"
+	// KindForbidden: the address is one that we may not talk to.
+	KindForbidden Kind = "forbidden"
+	// KindInternal: the message never left, through a fault of our own.
+	KindInternal Kind = "internal"
+)
+
+// Error is a message that was not handed over. Its text names neither the
+// person nor the gateway and quotes nothing that the gateway said.
+type Error struct {
+	Kind Kind
+	// Status is the gateway's HTTP status, 0 when there was none.
+	Status int
+	// Code names the fault as Node.js names it ("ECONNREFUSED"), because that is
+	// what Auth0's answers carry; empty when Status says it.
+	Code string
+}
+
+func (e *Error) Error() string {
+	switch e.Kind {
+	case KindStatus, KindUnauthorized:
+		return fmt.Sprintf("sms gateway answered with status %d", e.Status)
+	case KindTimeout:
+		return "sms gateway did not answer in time"
+	case KindForbidden:
+		return "sms gateway is at an address that is not allowed"
+	case KindUnreachable:
+		return "sms gateway is out of reach (" + e.Code + ")"
+	}
+	return "sms could not be made"
+}
+
+// ProviderText is the error_description with which Auth0's /passwordless/start
+// tells this failure.
+func (e *Error) ProviderText() string {
+	switch e.Kind {
+	case KindUnauthorized:
+		return "Authentication failed while calling the SMS gateway: 401"
+	case KindTimeout:
+		return "Timeout while calling the SMS gateway: " + e.Code
+	case KindStatus:
+		return "Unexpected response while calling the SMS gateway: " + strconv.Itoa(e.Status)
+	}
+	return "Unexpected response while calling the SMS gateway: " + e.Code
+}
+
+// AsError returns the [*Error] in err. An error of any other type becomes one of
+// KindInternal: its text might hold what must not be printed.
+func AsError(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	return &Error{Kind: KindInternal, Code: "EINTERNAL"}
+}
+
+// transportError names what went wrong below HTTP. The cause is left behind on
+// purpose: the text of a *url.Error is the gateway's address with its query.
+func transportError(err error) *Error {
+	if errors.Is(err, errForbidden) {
+		return &Error{Kind: KindForbidden, Code: "EACCES"}
+	}
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() || errors.Is(err, context.DeadlineExceeded) {
+		return &Error{Kind: KindTimeout, Code: "ETIMEDOUT"}
+	}
+	return &Error{Kind: KindUnreachable, Code: transportCode(err)}
+}
+
+func transportCode(err error) string {
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return "ENOTFOUND"
+	}
+	if isTLS(err) {
+		return "EPROTO"
+	}
+	for _, c := range []struct {
+		is   error
+		code string
+	}{
+		{syscall.ECONNREFUSED, "ECONNREFUSED"},
+		{syscall.EHOSTUNREACH, "EHOSTUNREACH"},
+		{syscall.ENETUNREACH, "ENETUNREACH"},
+		{context.Canceled, "ECANCELED"},
+		{syscall.ECONNRESET, "ECONNRESET"},
+		{syscall.EPIPE, "ECONNRESET"},
+		{io.EOF, "ECONNRESET"},
+		{io.ErrUnexpectedEOF, "ECONNRESET"},
+	} {
+		if errors.Is(err, c.is) {
+			return c.code
+		}
+	}
+	return "EPROTO"
+}
+
+func isTLS(err error) bool {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return true
+	}
+	_, ok := errors.AsType[x509.HostnameError](err)
+	return ok
+}
