@@ -97,7 +97,9 @@ func (p LoginCode) resendLabel() string {
 	return p.text("code.resend")
 }
 
-func (p LoginCode) changeAddress() string { return p.Base + "/login/phone?txn=" + url.QueryEscape(p.Txn) }
+func (p LoginCode) changeAddress() string {
+	return p.Base + "/login/phone?txn=" + url.QueryEscape(p.Txn)
+}
 
 // seconds is a duration as the script reads it, rounded up.
 func seconds(d time.Duration) string {
