@@ -37,7 +37,8 @@ func (c *Connection) length() int {
 	return c.Length
 }
 
-func (c *Connection) life() time.Duration {
+// CodeLife is how long a code of the connection works after its text.
+func (c *Connection) CodeLife() time.Duration {
 	if c.Life == 0 {
 		return defaultLife
 	}

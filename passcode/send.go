@@ -51,7 +51,9 @@ type Sent struct {
 	// Length is the number of digits.
 	Length    int
 	ExpiresAt time.Time
-	ResendAt  time.Time
+	// ResendAt is what a page counts down to: when neither the cooldown nor a
+	// limit will refuse another text.
+	ResendAt time.Time
 	// Repeated says that the text repeats the code of the one before.
 	Repeated bool
 }
@@ -74,11 +76,11 @@ func (e *Engine) Send(ctx context.Context, r SendRequest) (Sent, error) {
 	}
 	if started.Limited != nil {
 		e.logSend(ctx, r, slog.LevelWarn, "limited", started.Limited.Name)
-		return Sent{}, limited(started.Limited)
+		return Sent{}, &Limited{Name: started.Limited.Name, RetryAt: started.Limited.RetryAt}
 	}
 	sent := Sent{
 		Length: started.Length, Repeated: started.Repeated,
-		ExpiresAt: started.Challenge.ExpiresAt, ResendAt: started.Challenge.ResendAt,
+		ExpiresAt: started.Challenge.ExpiresAt, ResendAt: resendAt(started.Challenge),
 	}
 	code, err := e.vault.Open(vault.SMSCode, string(r.Challenge), started.Sealed)
 	if err != nil {
@@ -101,6 +103,13 @@ func (e *Engine) Send(ctx context.Context, r SendRequest) (Sent, error) {
 	return sent, nil
 }
 
+func resendAt(c storage.Challenge) time.Time {
+	if c.ResendHint.After(c.ResendAt) {
+		return c.ResendHint
+	}
+	return c.ResendAt
+}
+
 func (r SendRequest) check() error {
 	switch {
 	case r.Challenge == "" || r.Purpose == "" || r.Purpose == decoyPurpose:
@@ -119,7 +128,7 @@ func (e *Engine) start(r SendRequest, test phone.TestNumber, isTest bool) storag
 	start := storage.StartChallenge{
 		ID: r.Challenge, Now: e.now().UTC(), NumberTag: tag, Context: r.Context,
 		Guess: e.limitFor(limit.GuessNumber, tag),
-		Tries: tries, Life: r.Connection.life(), MaxLife: maxLife, RepeatWithin: repeatWithin,
+		Tries: tries, Life: r.Connection.CodeLife(), MaxLife: maxLife, RepeatWithin: repeatWithin,
 		Cooldowns: jittered(cooldowns), Keep: keep,
 	}
 	if r.Decoy {

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strconv"
-	"time"
 
 	"github.com/handset-oidc/handset/internal/reqctx"
 	"github.com/handset-oidc/handset/internal/web"
@@ -72,7 +70,7 @@ func (h *Handler) showCode(w http.ResponseWriter, r *http.Request, status int, v
 	page := views.LoginCode{
 		Frame: h.frame(r, v), CSRF: h.Browser.FormToken(r, v.tx.ID), Txn: string(v.tx.ID),
 		Number: v.typed.text, Digits: v.challenge.Length,
-		Lifetime: h.Connection().Life, ExpiresIn: max(0, v.challenge.ExpiresAt.Sub(now)), ResendIn: max(0, v.challenge.ResendAt.Sub(now)),
+		Lifetime: h.Connection().CodeLife(), ExpiresIn: max(0, v.challenge.ExpiresAt.Sub(now)), ResendIn: max(0, v.challenge.ResendAt.Sub(now)),
 		Notice: notice, Error: problem,
 	}
 	if v.typed.hinted {
@@ -98,6 +96,9 @@ func (h *Handler) SubmitCode(w http.ResponseWriter, r *http.Request) error {
 	})
 	if rejected, ok := errors.AsType[*passcode.Rejection](err); ok {
 		return h.rejected(w, r, v, rejected)
+	}
+	if limited, ok := errors.AsType[*passcode.Limited](err); ok {
+		return h.busy(v, limited)
 	}
 	if err != nil {
 		return fmt.Errorf("check code: %w", err)
@@ -128,11 +129,6 @@ func (h *Handler) rejected(w http.ResponseWriter, r *http.Request, v *visit, e *
 		return unprocessable(views.CodeExpired())
 	case passcode.Used:
 		return h.used(w, r, v)
-	case passcode.TooMany:
-		wait := max(e.RetryAt.Sub(h.Now()), time.Second)
-		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
-		return &web.Problem{Kind: views.ProblemBusy, Status: http.StatusTooManyRequests, Client: v.client,
-			Locales: v.tx.UILocales, Wait: wait, Reason: "verify_address"}
 	case passcode.Gone:
 		return timedOut(v.client, &v.tx, "challenge lost")
 	default:

@@ -76,7 +76,7 @@ type Config struct {
 	Dispatcher Dispatcher
 	Browser    Browser
 	Pages      *web.Pages
-	Rules      *phone.Rules
+	Rules      phone.Rules
 	Regions    []views.Country // the countries that may be texted
 	Now        func() time.Time
 }

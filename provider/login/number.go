@@ -169,8 +169,7 @@ func (h *Handler) sendProblem(w http.ResponseWriter, r *http.Request, v *visit, 
 			// Too early is no error: the code page shows how long to wait.
 			return h.seeOther(w, r, v, "code", "early")
 		case "send_address":
-			return &web.Problem{Kind: views.ProblemBusy, Status: http.StatusTooManyRequests, Client: v.client,
-				Locales: v.tx.UILocales, Wait: wait, Reason: limited.Name}
+			return h.busy(v, limited)
 		}
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
 		return show(http.StatusTooManyRequests, views.SendLimit(wait))
@@ -181,4 +180,10 @@ func (h *Handler) sendProblem(w http.ResponseWriter, r *http.Request, v *visit, 
 		return show(http.StatusServiceUnavailable, views.GatewayDown())
 	}
 	return fmt.Errorf("send code: %w", err)
+}
+
+// busy is the page for an address that asks too often.
+func (h *Handler) busy(v *visit, l *passcode.Limited) *web.Problem {
+	return &web.Problem{Kind: views.ProblemBusy, Status: http.StatusTooManyRequests, Client: v.client,
+		Locales: v.tx.UILocales, Wait: max(l.RetryAt.Sub(h.Now()), time.Second), Reason: "limit " + l.Name}
 }

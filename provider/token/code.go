@@ -1,0 +1,135 @@
+package token
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/zitadel/oidc/v3/pkg/oidc"
+
+	"github.com/handset-oidc/handset/internal/reqctx"
+	"github.com/handset-oidc/handset/internal/vault"
+	"github.com/handset-oidc/handset/internal/web"
+	"github.com/handset-oidc/handset/provider/oauth"
+	"github.com/handset-oidc/handset/storage"
+)
+
+// codeRequest is the authorization code grant's own parameters (RFC 6749
+// §4.1.3, RFC 7636 §4.5). A scope parameter has no meaning here and is not read.
+type codeRequest struct{ code, redirectURI, verifier string }
+
+func decodeCode(form web.Values) (codeRequest, error) {
+	for _, name := range []string{"code", "redirect_uri"} {
+		if !form.Has(name) {
+			return codeRequest{}, oauth.Errorf(oauth.InvalidRequest, "the parameter %s is missing", name)
+		}
+	}
+	return codeRequest{form.Get("code"), form.Get("redirect_uri"), form.Get("code_verifier")}, nil
+}
+
+// authorizationCode exchanges a code for tokens (RFC 6749 §4.1.3, OIDC Core §3.1.3).
+func (h *Handler) authorizationCode(ctx context.Context, caller *storage.Client, form web.Values) (*oidc.AccessTokenResponse, error) {
+	reqctx.Add(ctx, slog.String("grant_type", oauth.GrantAuthorizationCode))
+	req, err := decodeCode(form)
+	if err != nil {
+		return nil, err
+	}
+	grant, person, err := h.c.Grants.GrantByCode(ctx, h.c.Vault.MACs(vault.AuthCode, req.code))
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, refused("unknown code")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find code: %w", err)
+	}
+	// First of all, so that a client that came by another's code can neither
+	// spend it nor revoke what was issued for it.
+	if grant.ClientID != caller.ClientID {
+		return nil, refused("code of another client")
+	}
+	reqctx.Add(ctx, slog.String("sub", string(grant.UserID)))
+	if !grant.RedeemedAt.IsZero() {
+		return nil, h.revoke(ctx, grant.ID, "code reused")
+	}
+	now := h.c.Now()
+	if e := checkCode(&grant, &person, req, now); e != nil {
+		return nil, e
+	}
+	return h.redeem(ctx, caller, &grant, now)
+}
+
+// checkCode says why an unspent code of the right client can't be redeemed, or
+// returns nil. Nothing is spent by a request that it refuses.
+func checkCode(grant *storage.Grant, person *storage.User, req codeRequest, now time.Time) *oauth.Error {
+	switch {
+	case !grant.RevokedAt.IsZero():
+		return refused("grant revoked")
+	case !now.Before(grant.CodeExpires):
+		return refused("code expired")
+	case person.Blocked:
+		return refused("person blocked")
+	case req.redirectURI != grant.RedirectURI:
+		// RFC 6749 §4.1.3: "their values MUST be identical".
+		return oauth.Errorf(oauth.InvalidGrant, "redirect_uri differs from the one of the authorization request").Because("wrong redirect_uri")
+	case grant.CodeChallenge == "" && req.verifier != "":
+		// RFC 9700 §4.8.2: someone took the challenge out of the authorization request.
+		return oauth.Errorf(oauth.InvalidGrant, "code_verifier was sent, but the authorization request had no code_challenge").Because("pkce downgrade")
+	case grant.CodeChallenge != "" && !oauth.VerifyPKCE(grant.CodeChallenge, req.verifier):
+		return oauth.Errorf(oauth.InvalidGrant, "code_verifier is missing or does not match the code_challenge").Because("wrong code_verifier")
+	}
+	return nil
+}
+
+// redeem issues the tokens and spends the code.
+func (h *Handler) redeem(ctx context.Context, caller *storage.Client, grant *storage.Grant, now time.Time) (*oidc.AccessTokenResponse, error) {
+	set, err := h.issue(ctx, order{grant: &grant.NewGrant, scopes: grant.Scopes, nonce: grant.Nonce, idToken: true, now: now})
+	if err != nil {
+		return nil, err
+	}
+	family := h.newFamily(caller, grant, now)
+	err = h.c.Grants.RedeemGrant(ctx, storage.Redemption{Grant: grant.ID, Now: now, Refresh: family})
+	if err != nil {
+		h.withdraw(ctx, set)
+	}
+	switch {
+	case errors.Is(err, storage.ErrConsumed):
+		// Another request won the race for this code: it was used twice all the
+		// same, and what the winner got dies too (security.md §3.7).
+		return nil, h.revoke(ctx, grant.ID, "code reused")
+	case errors.Is(err, storage.ErrNotFound):
+		return nil, refused("grant revoked")
+	case err != nil:
+		return nil, fmt.Errorf("redeem code: %w", err)
+	}
+	if family != nil {
+		set.answer.RefreshToken = h.c.Minter.RefreshToken(family.ID, family.Counter)
+	}
+	return set.answer, nil
+}
+
+// newFamily begins a line of refresh tokens, or returns nil when the person or
+// the client's registration did not allow it (OIDC Core §11).
+func (h *Handler) newFamily(caller *storage.Client, grant *storage.Grant, now time.Time) *storage.RefreshFamily {
+	if !slices.Contains(grant.Scopes, oauth.ScopeOfflineAccess) || !slices.Contains(caller.GrantTypes, oauth.GrantRefreshToken) {
+		return nil
+	}
+	end := now.Add(h.c.RefreshAbsolute)
+	return &storage.RefreshFamily{
+		ID:              rand.Text(),
+		GrantID:         grant.ID,
+		Counter:         1,
+		CreatedAt:       now,
+		IdleExpires:     earlier(now.Add(h.c.RefreshIdle), end),
+		AbsoluteExpires: end,
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

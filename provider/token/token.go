@@ -1,0 +1,179 @@
+// Package token is the token endpoint (RFC 6749 §3.2): one file per grant, each
+// turning what it was given into an [order] that issue.go fills. It owns the
+// rules of redemption and rotation. It authenticates no one itself
+// (provider/client), makes no token itself (provider/mint) and keeps nothing.
+//
+// Order of work in every grant, so that a part that is down costs nobody
+// anything: check by reading; write the access token to Redis, where it opens
+// nothing while nobody has it; then spend the code or rotate the refresh token
+// in SQL, in one step that only one request can win; then answer. A failure
+// before that step leaves the code or refresh token as it was.
+package token
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/zitadel/oidc/v3/pkg/oidc"
+
+	"github.com/handset-oidc/handset/internal/reqctx"
+	"github.com/handset-oidc/handset/internal/vault"
+	"github.com/handset-oidc/handset/internal/web"
+	"github.com/handset-oidc/handset/provider/client"
+	"github.com/handset-oidc/handset/provider/oauth"
+	"github.com/handset-oidc/handset/storage"
+)
+
+// Clients authenticates the caller.
+type Clients interface {
+	// Authenticate must return an *oauth.Error (invalid_client) when the
+	// credentials are not those of a registered client.
+	Authenticate(ctx context.Context, c client.Credentials) (storage.Client, error)
+}
+
+// Grants reads, spends and revokes what people allowed.
+type Grants interface {
+	// GrantByCode must return a grant whose code is spent too, for as long as
+	// its tokens live, so that a replay can be answered by revoking them. It
+	// must return storage.ErrNotFound for an unknown code and a removed person.
+	GrantByCode(ctx context.Context, macs [][]byte) (storage.Grant, storage.User, error)
+	// RedeemGrant must let one caller win, whatever number race; the others get
+	// storage.ErrConsumed. A refresh token that it writes must be durable. It
+	// must refuse a revoked grant.
+	RedeemGrant(ctx context.Context, r storage.Redemption) error
+	// RevokeGrant must end the grant and its refresh tokens; it may be repeated.
+	RevokeGrant(ctx context.Context, id storage.GrantID, now time.Time) error
+	RefreshFamily(ctx context.Context, id string) (storage.RefreshFamily, storage.Grant, storage.User, error)
+	// RotateRefreshToken must give all callers that present one token within
+	// its grace the same successor. For one used before it must revoke family
+	// and grant and return storage.ErrConsumed; for a revoked or expired one
+	// storage.ErrNotFound.
+	RotateRefreshToken(ctx context.Context, r storage.Rotation) (storage.Rotated, error)
+}
+
+// AccessTokens keeps opaque access tokens.
+type AccessTokens interface {
+	PutAccessToken(ctx context.Context, mac []byte, t storage.AccessToken, now time.Time) error
+	DeleteAccessToken(ctx context.Context, macs [][]byte) error
+}
+
+// Revocations is told of a revoked grant, so that its access tokens die at once here.
+type Revocations interface {
+	Add(id storage.GrantID)
+}
+
+// Config is what a [Handler] needs.
+type Config struct {
+	Vault        *vault.Vault
+	Clients      Clients
+	Grants       Grants
+	AccessTokens AccessTokens
+	Minter       Minter
+	Revocations  Revocations
+
+	// AccessLife is how long an access token lives.
+	AccessLife time.Duration
+	// RefreshIdle and RefreshAbsolute end a line of refresh tokens: so long
+	// after its last use, and so long after its first token, whatever use.
+	RefreshIdle, RefreshAbsolute time.Duration
+	// RefreshGrace is how long a rotated refresh token still gets the same
+	// successor, for a client that lost the answer. Zero: not at all.
+	RefreshGrace time.Duration
+	// IDTokenOnRefresh adds an ID token to the answer of a refresh (OIDC Core §12.2).
+	IDTokenOnRefresh bool
+
+	// Now defaults to time.Now.
+	Now func() time.Time
+}
+
+// Handler serves the token endpoint.
+type Handler struct{ c Config }
+
+// New checks the configuration.
+func New(c Config) (*Handler, error) {
+	if c.Vault == nil || c.Clients == nil || c.Grants == nil || c.AccessTokens == nil || c.Minter == nil || c.Revocations == nil {
+		return nil, errors.New("token: every part but the clock is required")
+	}
+	if c.AccessLife <= 0 || c.RefreshIdle <= 0 || c.RefreshAbsolute <= 0 || c.RefreshGrace < 0 {
+		return nil, errors.New("token: a lifetime is not positive")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return &Handler{c}, nil
+}
+
+// Serve answers POST /oauth/token.
+func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
+	form, err := web.StrictBody(w, r)
+	if err != nil {
+		return err
+	}
+	credentials, err := client.FromRequest(r, form)
+	if err != nil {
+		return err
+	}
+	caller, err := h.c.Clients.Authenticate(r.Context(), credentials)
+	if err != nil {
+		return fmt.Errorf("authenticate client: %w", err)
+	}
+	reqctx.Add(r.Context(), slog.String("client_id", string(caller.ClientID)))
+	grant, err := h.grant(&caller, form)
+	if err != nil {
+		return err
+	}
+	answer, err := grant(r.Context(), &caller, form)
+	if err != nil {
+		return err
+	}
+	return web.JSON(w, r, http.StatusOK, answer)
+}
+
+// grantFunc is one grant: it checks what was given, spends it, and returns the answer.
+type grantFunc func(context.Context, *storage.Client, web.Values) (*oidc.AccessTokenResponse, error)
+
+// grant picks the grant that the request names, if the client may use it.
+func (h *Handler) grant(caller *storage.Client, form web.Values) (grantFunc, error) {
+	if !form.Has("grant_type") {
+		return nil, oauth.Errorf(oauth.InvalidRequest, "the parameter grant_type is missing")
+	}
+	name := form.Get("grant_type")
+	grant, ok := map[string]grantFunc{
+		oauth.GrantAuthorizationCode: h.authorizationCode,
+		oauth.GrantRefreshToken:      h.refreshToken,
+	}[name]
+	if !ok {
+		return nil, oauth.Errorf(oauth.UnsupportedGrantType, "use authorization_code or refresh_token")
+	}
+	if !slices.Contains(caller.GrantTypes, name) {
+		return nil, oauth.Errorf(oauth.UnauthorizedClient, "the client's grant_types do not contain %s", name)
+	}
+	return grant, nil
+}
+
+// refused is invalid_grant. One answer for all that a stranger could try; the
+// log's reason keeps the causes apart.
+func refused(reason string) *oauth.Error {
+	return oauth.Errorf(oauth.InvalidGrant, "the code or refresh token is unknown, expired, used, revoked or another client's; start a new login").Because(reason)
+}
+
+// revoke ends a grant whose code or refresh token was used twice: one of the
+// two users stole it, and nobody can tell which (RFC 6749 §4.1.2, RFC 9700
+// §4.14.2). A caller that hangs up must not stop it.
+func (h *Handler) revoke(ctx context.Context, id storage.GrantID, reason string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
+	defer cancel()
+	if err := h.c.Grants.RevokeGrant(ctx, id, h.c.Now()); err != nil {
+		return fmt.Errorf("revoke grant: %w", err)
+	}
+	h.c.Revocations.Add(id)
+	return refused(reason)
+}
+
+// finishWithin bounds work that goes on after the client has left.
+const finishWithin = 5 * time.Second
