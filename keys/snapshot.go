@@ -1,0 +1,198 @@
+package keys
+
+import (
+	"cmp"
+	"context"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"slices"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/handset-oidc/handset/storage"
+)
+
+// State is where a key stands.
+type State string
+
+// The states of a key.
+const (
+	Pending State = "pending" // published, waits for its turn
+	Signing State = "signing"
+	Retired State = "retired" // verifies what it signed
+	File    State = "file"    // of the keys folder; Info.Signs says whether it signs
+)
+
+// Info describes a key without its secret.
+type Info struct {
+	ID           storage.KeyID
+	Algorithm    string
+	State        State
+	Signs        bool
+	File         string // the PEM file's name; empty for a kept key
+	CreatedAt    time.Time
+	SignsFrom    time.Time
+	PublishUntil time.Time // zero while it signs or may yet
+
+	worldReadable bool
+}
+
+// snapshot is all that requests use, built once and never changed.
+type snapshot struct {
+	turns  []turn // the latest first
+	public []jose.JSONWebKey
+	byID   map[storage.KeyID]*rsa.PublicKey
+	infos  []Info
+	body   []byte
+	etag   string
+}
+
+// turn is a signer and when its time begins.
+type turn struct {
+	from   time.Time
+	signer *Signer
+}
+
+// signerAt returns the signer whose turn came last. A clock that was set back
+// before every turn gets the earliest: a token from it fails on its own times.
+func (s *snapshot) signerAt(now time.Time) *Signer {
+	for _, t := range s.turns {
+		if !t.from.After(now) {
+			return t.signer
+		}
+	}
+	return s.turns[len(s.turns)-1].signer
+}
+
+// build makes the snapshot: the key that signs first, then the others, the
+// latest turn first.
+func build(files []file, kept []storage.SigningKey, now time.Time) (*snapshot, error) {
+	s := &snapshot{byID: map[storage.KeyID]*rsa.PublicKey{}}
+	for i, f := range files {
+		if err := s.addFile(f, i == 0); err != nil {
+			return nil, err
+		}
+	}
+	kept = slices.Clone(kept)
+	slices.SortFunc(kept, bySignsFrom)
+	signer := signerAt(kept, now)
+	for i, k := range slices.Backward(kept) {
+		if err := s.addKept(k, stateOf(k, i-signer, len(files) > 0), now); err != nil {
+			return nil, err
+		}
+	}
+	if len(s.turns) == 0 {
+		return nil, fmt.Errorf("no signing key: %w", storage.ErrNotFound)
+	}
+	slices.SortStableFunc(s.infos, func(a, b Info) int { return cmp.Compare(rank(a), rank(b)) })
+	return s, s.publish()
+}
+
+// rank puts the key that signs before the others: careless relying parties
+// take the first key of a set.
+func rank(i Info) int {
+	if i.Signs {
+		return 0
+	}
+	return 1
+}
+
+// stateOf says where a kept key stands whose turn comes offset places after
+// the signer's. While a file signs, none of them does.
+func stateOf(k storage.SigningKey, offset int, fileSigns bool) State {
+	switch {
+	case offset < 0, fileSigns && !k.RetiredAt.IsZero():
+		return Retired
+	case offset == 0 && !fileSigns:
+		return Signing
+	}
+	return Pending
+}
+
+// addFile adds a key of the folder; the newest signs, whatever the clock says.
+func (s *snapshot) addFile(f file, newest bool) error {
+	id := ID(&f.key.PublicKey)
+	if _, twice := s.byID[id]; twice {
+		return nil
+	}
+	if newest {
+		signer, err := newSigner(f.key, id)
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
+		}
+		s.turns = append(s.turns, turn{signer: signer})
+	}
+	s.byID[id] = &f.key.PublicKey
+	s.infos = append(s.infos, Info{ID: id, Algorithm: string(Algorithm), State: File, Signs: newest, File: f.name,
+		CreatedAt: f.changed.UTC(), SignsFrom: f.changed.UTC(), worldReadable: f.mode.Perm()&0o004 != 0})
+	return nil
+}
+
+// addKept adds a kept key, unless a file holds it, too, or its last token has expired.
+func (s *snapshot) addKept(k storage.SigningKey, state State, now time.Time) error {
+	if _, known := s.byID[k.ID]; known || expired(k, now) {
+		return nil
+	}
+	key, err := parsePKCS8(k.PKCS8)
+	if err != nil {
+		return fmt.Errorf("kept signing key %s: %w", k.ID, err)
+	}
+	fileSigns := len(s.infos) > 0 && s.infos[0].State == File
+	if state != Retired && !fileSigns {
+		signer, err := newSigner(key, k.ID)
+		if err != nil {
+			return err
+		}
+		s.turns = append(s.turns, turn{k.SignsFrom, signer})
+	}
+	s.byID[k.ID] = &key.PublicKey
+	s.infos = append(s.infos, Info{ID: k.ID, Algorithm: k.Algorithm, State: state, Signs: state == Signing,
+		CreatedAt: k.CreatedAt, SignsFrom: k.SignsFrom, PublishUntil: k.PublishUntil})
+	return nil
+}
+
+// jwk is a public key as published. The list of members is closed and in this
+// order; what a library may come to add does not get out.
+type jwk struct {
+	Type      string        `json:"kty"`
+	Use       string        `json:"use"`
+	ID        storage.KeyID `json:"kid"`
+	Algorithm string        `json:"alg"`
+	N         string        `json:"n"`
+	E         string        `json:"e"`
+}
+
+// publish makes what JWKS and PublicKeys return, in the order of infos.
+func (s *snapshot) publish() error {
+	set := struct {
+		Keys []jwk `json:"keys"`
+	}{}
+	for _, i := range s.infos {
+		key := s.byID[i.ID]
+		s.public = append(s.public, jose.JSONWebKey{Key: key, KeyID: string(i.ID), Algorithm: i.Algorithm, Use: "sig"})
+		set.Keys = append(set.Keys, jwk{"RSA", "sig", i.ID, i.Algorithm,
+			base64.RawURLEncoding.EncodeToString(key.N.Bytes()),
+			base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.E)).Bytes())})
+	}
+	body, err := json.Marshal(set)
+	if err != nil {
+		return fmt.Errorf("encode key set: %w", err)
+	}
+	sum := sha256.Sum256(body)
+	s.body, s.etag = body, `"`+hex.EncodeToString(sum[:12])+`"`
+	return nil
+}
+
+// List returns all keys as store and folder hold them now, the one that signs first.
+func (r *Ring) List(ctx context.Context) ([]Info, error) {
+	if err := r.Reload(ctx); err != nil {
+		return nil, err
+	}
+	return slices.Clone(r.current.Load().infos), nil
+}
