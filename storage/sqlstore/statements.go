@@ -1,0 +1,215 @@
+package sqlstore
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"strings"
+)
+
+//go:embed queries/*.sql
+var queryFiles embed.FS
+
+// statement names one statement of queries/*.sql.
+type statement int
+
+const (
+	beginWrite statement = iota
+	commit
+	rollback
+	savepoint
+	releaseSavepoint
+	rollbackToSavepoint
+	commitsDurable
+	commitsFast
+
+	userByID
+	userByNumber
+	usersAfter
+	insertUser
+	userLoggedIn
+	resealUser
+	usersSealedByOthers
+	blockUser
+	unblockUser
+	deleteUser
+	rememberRemovedUser
+
+	insertSession
+	sessionByMAC
+	sessionStanding
+	touchSession
+	endSession
+	endSessionByMAC
+	endSessionsOfUser
+	deleteExpiredSessions
+
+	insertGrant
+	grantByCode
+	redeemGrant
+	grantRedeemedAt
+	extendGrant
+	revokeGrant
+	grantExists
+	revokeGrantsOfSession
+	revokeGrantsOfUser
+	grantsOfClient
+	revokedGrants
+	deleteEndedGrants
+
+	insertFamily
+	familyByID
+	familyStanding
+	rotateFamily
+
+	allClients
+	clientByID
+	insertClient
+	updateClient
+	deleteClient
+
+	allConnections
+	putConnection
+	seedConnection
+
+	allSigningKeys
+	putSigningKey
+	deleteSigningKey
+
+	insertChange
+	changesAfter
+	lastChange
+	deleteOldChanges
+
+	statementCount
+)
+
+var statementNames = [statementCount]string{
+	beginWrite:          "begin_write",
+	commit:              "commit",
+	rollback:            "rollback",
+	savepoint:           "savepoint",
+	releaseSavepoint:    "release_savepoint",
+	rollbackToSavepoint: "rollback_to_savepoint",
+	commitsDurable:      "commits_durable",
+	commitsFast:         "commits_fast",
+
+	userByID:            "user_by_id",
+	userByNumber:        "user_by_number",
+	usersAfter:          "users_after",
+	insertUser:          "insert_user",
+	userLoggedIn:        "user_logged_in",
+	resealUser:          "reseal_user",
+	usersSealedByOthers: "users_sealed_by_others",
+	blockUser:           "block_user",
+	unblockUser:         "unblock_user",
+	deleteUser:          "delete_user",
+	rememberRemovedUser: "remember_removed_user",
+
+	insertSession:         "insert_session",
+	sessionByMAC:          "session_by_mac",
+	sessionStanding:       "session_standing",
+	touchSession:          "touch_session",
+	endSession:            "end_session",
+	endSessionByMAC:       "end_session_by_mac",
+	endSessionsOfUser:     "end_sessions_of_user",
+	deleteExpiredSessions: "delete_expired_sessions",
+
+	insertGrant:           "insert_grant",
+	grantByCode:           "grant_by_code",
+	redeemGrant:           "redeem_grant",
+	grantRedeemedAt:       "grant_redeemed_at",
+	extendGrant:           "extend_grant",
+	revokeGrant:           "revoke_grant",
+	grantExists:           "grant_exists",
+	revokeGrantsOfSession: "revoke_grants_of_session",
+	revokeGrantsOfUser:    "revoke_grants_of_user",
+	grantsOfClient:        "grants_of_client",
+	revokedGrants:         "revoked_grants",
+	deleteEndedGrants:     "delete_ended_grants",
+
+	insertFamily:   "insert_family",
+	familyByID:     "family_by_id",
+	familyStanding: "family_standing",
+	rotateFamily:   "rotate_family",
+
+	allClients:   "all_clients",
+	clientByID:   "client_by_id",
+	insertClient: "insert_client",
+	updateClient: "update_client",
+	deleteClient: "delete_client",
+
+	allConnections: "all_connections",
+	putConnection:  "put_connection",
+	seedConnection: "seed_connection",
+
+	allSigningKeys:   "all_signing_keys",
+	putSigningKey:    "put_signing_key",
+	deleteSigningKey: "delete_signing_key",
+
+	insertChange:     "insert_change",
+	changesAfter:     "changes_after",
+	lastChange:       "last_change",
+	deleteOldChanges: "delete_old_changes",
+}
+
+// texts holds the text of each statement.
+type texts [statementCount]string
+
+// loadStatements reads every *.sql file of dir. It fails on a name that stands
+// twice, that the code does not know, or that the code knows and no file has.
+func loadStatements(files fs.FS, dir string) (*texts, error) {
+	known := make(map[string]statement, statementCount)
+	for s, name := range statementNames {
+		known[name] = statement(s)
+	}
+	paths, err := fs.Glob(files, dir+"/*.sql")
+	if err != nil {
+		return nil, fmt.Errorf("list statements: %w", err)
+	}
+	var all texts
+	for _, path := range paths {
+		file, err := fs.ReadFile(files, path)
+		if err != nil {
+			return nil, fmt.Errorf("read statements: %w", err)
+		}
+		if err := all.add(known, string(file)); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	for s, text := range all {
+		if text == "" {
+			return nil, fmt.Errorf("statement %q is in no file of %s", statementNames[s], dir)
+		}
+	}
+	return &all, nil
+}
+
+// add splits a file at its "-- name:" lines. Other comment lines are for readers
+// and stay out of the text.
+func (t *texts) add(known map[string]statement, file string) error {
+	named := false
+	var current statement
+	for line := range strings.Lines(file) {
+		line = strings.TrimRight(line, " \r\n")
+		if name, ok := strings.CutPrefix(line, "-- name: "); ok {
+			s, ok := known[name]
+			if !ok {
+				return fmt.Errorf("unknown statement %q", name)
+			}
+			if t[s] != "" {
+				return fmt.Errorf("statement %q stands twice", name)
+			}
+			current, named = s, true
+			continue
+		}
+		if line == "" || strings.HasPrefix(line, "--") {
+			continue
+		}
+		if !named {
+			return fmt.Errorf("%q stands before the first name", line)
+		}
+		t[current] += strings.TrimSuffix(line, ";") + "\n"
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/handset-oidc/handset/internal/vault"
+	"github.com/handset-oidc/handset/storage"
+)
+
+// Config says which database to open.
+type Config struct {
+	// URL is "sqlite:FILE", or "sqlite::memory:" for one that is gone at Close.
+	URL string
+	// Vault seals what is personal. Required.
+	Vault *vault.Vault
+	// TokenLife is the longest life of an access token. A grant is kept that long
+	// after the last moment at which it can bring one forth, so that it can be
+	// revoked as long as a token of it lives. Default: 24 h.
+	TokenLife time.Duration
+}
+
+// Store keeps what must last. It is safe for concurrent use.
+type Store struct {
+	db        *sqlite
+	vault     *vault.Vault
+	tokenLife time.Duration
+}
+
+// Open opens the database, makes it when there is none, and brings its schema up
+// to date. It fails when the vault's keys do not open what the database holds.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if cfg.Vault == nil {
+		return nil, errors.New("sqlstore: no vault")
+	}
+	if cfg.TokenLife == 0 {
+		cfg.TokenLife = 24 * time.Hour
+	}
+	at, err := parseURL(cfg.URL)
+	if err != nil {
+		return nil, err
+	}
+	db, err := openSQLite(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{db: db, vault: cfg.Vault, tokenLife: cfg.TokenLife}
+	if err := s.seed(ctx); err != nil {
+		_ = db.close()
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	return s, nil
+}
+
+// Ping reports whether the database answers.
+func (s *Store) Ping(ctx context.Context) error {
+	_, err := s.LastChange(ctx)
+	return err
+}
+
+// Close waits for the calls under way and closes the database. Later calls are
+// [storage.ErrUnavailable].
+func (s *Store) Close() error {
+	if err := s.db.close(); err != nil {
+		return fmt.Errorf("close database: %w", err)
+	}
+	return nil
+}
+
+// at is a stored time.
+func at(seconds int64) time.Time { return time.Unix(seconds, 0).UTC() }
+
+// atOrZero is a stored time that may be missing.
+func atOrZero(seconds sql.NullInt64) time.Time {
+	if !seconds.Valid {
+		return time.Time{}
+	}
+	return at(seconds.Int64)
+}
+
+// orNull stores the zero time as NULL.
+func orNull(t time.Time) sql.NullInt64 {
+	return sql.NullInt64{Int64: t.Unix(), Valid: !t.IsZero()}
+}
+
+// wrap names the operation that met err.
+func wrap(operation string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", operation, err)
+}
+
+// change leaves a row for every server's cache, in the transaction of its cause.
+func change(c *conn, kind storage.ChangeKind, ref string) error {
+	_, err := c.exec(insertChange, string(kind), ref)
+	return err
+}
