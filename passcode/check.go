@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"time"
 
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/passcode/limit"
@@ -28,8 +27,8 @@ type CheckRequest struct {
 }
 
 // Check returns nil when the code proves the number; the code is used up then.
-// Otherwise it returns a [*Rejection], a [*Limited] when too many codes were
-// tried from one address, or an error that wraps [storage.ErrUnavailable].
+// Otherwise it returns a [*Rejection], or an error that wraps
+// [storage.ErrUnavailable] when the store can't be reached: then nothing is proved.
 func (e *Engine) Check(ctx context.Context, r CheckRequest) error {
 	if r.Challenge.ID == "" || r.Purpose == "" || r.Purpose == decoyPurpose || r.Number.IsZero() {
 		return errors.New("check code: challenge, purpose and number are required")
@@ -37,10 +36,6 @@ func (e *Engine) Check(ctx context.Context, r CheckRequest) error {
 	checked, err := e.store.CheckChallenge(ctx, e.attempt(r))
 	if err != nil {
 		return fmt.Errorf("check challenge: %w", err)
-	}
-	if checked.Status == storage.CheckLimited && checked.Limited != nil {
-		e.logCheck(ctx, r, slog.LevelWarn, "limited", checked.Limited.Name)
-		return limited(checked.Limited)
 	}
 	if checked.Status == storage.CheckOK {
 		e.logCheck(ctx, r, slog.LevelInfo, "accepted", "")
@@ -85,20 +80,22 @@ func (e *Engine) typedMAC(r CheckRequest) []byte {
 var reasons = map[storage.CheckStatus]Reason{
 	storage.CheckWrong: Wrong, storage.CheckMalformed: Malformed, storage.CheckDead: Dead,
 	storage.CheckExpired: Expired, storage.CheckUsed: Used, storage.CheckGone: Gone,
+	storage.CheckLimited: TooMany,
 }
 
 func (r CheckRequest) rejected(c storage.Checked) *Rejection {
+	out := &Rejection{TriesLeft: c.TriesLeft, Length: c.Length, RetryAt: resendAt(r.Challenge)}
 	reason, known := reasons[c.Status]
-	if !known {
-		reason = Gone // a status that we don't know proves nothing
+	switch {
+	case !known:
+		out.Reason = Gone // a status that we don't know proves nothing
+	case c.Limited != nil:
+		out.Reason, out.RetryAt = TooMany, c.Limited.RetryAt
+	default:
+		out.Reason = reason
 	}
-	if reason == Wrong && c.TriesLeft == 0 {
-		reason = Dead
-	}
-	return &Rejection{Reason: reason, TriesLeft: c.TriesLeft, Length: c.Length, RetryAt: r.retryAt()}
+	return out
 }
-
-func (r CheckRequest) retryAt() time.Time { return r.Challenge.ResendAt }
 
 func (e *Engine) logCheck(ctx context.Context, r CheckRequest, level slog.Level, outcome, reason string) {
 	e.log.LogAttrs(ctx, level, "sms code checked",

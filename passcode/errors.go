@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/handset-oidc/handset/passcode/sms"
-	"github.com/handset-oidc/handset/storage"
 )
 
 // ErrNotSent says that the text could not be handed over to any route. Nothing
@@ -14,7 +13,7 @@ import (
 var ErrNotSent = errors.New("text message was not handed over")
 
 // Limited says that a limit, or the wait between two texts (limit.Cooldown),
-// refused. Nothing was changed.
+// refused a text. Nothing was changed.
 type Limited struct {
 	Name    string
 	RetryAt time.Time
@@ -39,6 +38,8 @@ const (
 	Used Reason = "used"
 	// Gone: there is no such challenge, or it is forgotten.
 	Gone Reason = "gone"
+	// TooMany: too many codes were tried from one address; nothing was looked at.
+	TooMany Reason = "too_many"
 )
 
 // Rejection is a code that proves nothing.
@@ -47,12 +48,11 @@ type Rejection struct {
 	TriesLeft int
 	// Length is how many digits the code has; 0 when it isn't known.
 	Length int
-	// RetryAt is when the person may ask for another text.
+	// RetryAt is when another code can be tried, for TooMany; for all other reasons
+	// when the person may ask for another text.
 	RetryAt time.Time
 }
 
 func (e *Rejection) Error() string { return "code rejected: " + string(e.Reason) }
 
 func notSent(err error) error { return fmt.Errorf("%w: %w", ErrNotSent, sms.AsError(err)) }
-
-func limited(l *storage.Limited) error { return &Limited{Name: l.Name, RetryAt: l.RetryAt} }
