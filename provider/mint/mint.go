@@ -16,7 +16,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -60,41 +59,28 @@ func New(c Config) (*Minter, error) {
 	return m, nil
 }
 
-// Secret is a new bearer secret. Text goes to the client and nowhere else; MAC
-// is what stores are given. It prints as a row of stars.
-type Secret struct {
-	Text string
-	MAC  []byte
-}
-
-const stars = "********"
-
-// String hides the secret.
-func (Secret) String() string { return stars }
-
-// GoString hides the secret.
-func (Secret) GoString() string { return stars }
-
-// LogValue hides the secret.
-func (Secret) LogValue() slog.Value { return slog.StringValue(stars) }
-
 const (
 	accessPrefix = "hsa_"
 	codePrefix   = "hsc_"
 	secretSize   = 32 // bytes of randomness: 256 bits
 )
 
-// AccessToken returns a new opaque access token.
-func (m *Minter) AccessToken() Secret { return m.secret(accessPrefix, vault.AccessToken) }
+// AccessToken returns a new opaque access token, for the client alone, and the
+// MAC that stores are given in its place.
+func (m *Minter) AccessToken() (text string, mac []byte) {
+	return m.secret(accessPrefix, vault.AccessToken)
+}
 
-// AuthCode returns a new authorization code.
-func (m *Minter) AuthCode() Secret { return m.secret(codePrefix, vault.AuthCode) }
+// AuthCode returns a new authorization code and its MAC.
+func (m *Minter) AuthCode() (text string, mac []byte) {
+	return m.secret(codePrefix, vault.AuthCode)
+}
 
-func (m *Minter) secret(prefix string, use vault.Use) Secret {
+func (m *Minter) secret(prefix string, use vault.Use) (text string, mac []byte) {
 	var b [secretSize]byte
 	rand.Read(b[:]) // never fails (crypto/rand)
-	text := prefix + base64.RawURLEncoding.EncodeToString(b[:])
-	return Secret{Text: text, MAC: m.vault.MAC(use, text)}
+	text = prefix + base64.RawURLEncoding.EncodeToString(b[:])
+	return text, m.vault.MAC(use, text)
 }
 
 // AccessTokenMACs returns what to look an access token up by; nil when text
