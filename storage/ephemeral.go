@@ -54,7 +54,10 @@ type Challenge struct {
 	CreatedAt time.Time
 	ExpiresAt time.Time
 	ResendAt  time.Time // earliest resend by the cooldown
-	Sends     int       // texts sent in this place so far, over all its numbers
+	// ResendHint is what a page counts down to: the later of ResendAt and when
+	// the limits, as the last send left them, give another text.
+	ResendHint time.Time
+	Sends      int // texts sent in this place so far, over all its numbers
 	// SendFailed says that the last text could not be handed over; resending is free.
 	SendFailed bool
 	// NumberTag is the keyed tag of the number that the code went to.

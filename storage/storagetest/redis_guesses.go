@@ -1,0 +1,272 @@
+package storagetest
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/handset-oidc/handset/storage"
+)
+
+// together runs n checks at once and counts their outcomes.
+func (p *place) together(n int, attempt func(i int) storage.CheckChallenge) map[storage.CheckStatus]int {
+	p.t.Helper()
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	out := map[storage.CheckStatus]int{}
+	gate := make(chan struct{})
+	for i := range n {
+		c := attempt(i)
+		wg.Go(func() {
+			<-gate
+			checked, err := p.Store.CheckChallenge(p.t.Context(), c)
+			if err != nil {
+				p.t.Errorf("CheckChallenge: %v", err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			out[checked.Status]++
+		})
+	}
+	close(gate)
+	wg.Wait()
+	return out
+}
+
+func wrongGuessesInParallel(t *testing.T, p *place) {
+	_, code := p.send("tag")
+	got := p.together(200, func(int) storage.CheckChallenge { return p.attempt("999999") })
+	if got[storage.CheckWrong] != 5 || got[storage.CheckDead] != 195 {
+		t.Errorf("200 guesses at once: %v; want 5 wrong, 195 dead", got)
+	}
+	p.try(code, storage.CheckDead, 0)
+}
+
+func rightCodeSpentOnce(t *testing.T, p *place) {
+	_, code := p.send("tag")
+	got := p.together(50, func(int) storage.CheckChallenge { return p.attempt(code) })
+	if got[storage.CheckOK] != 1 || got[storage.CheckUsed] != 49 {
+		t.Errorf("50 right codes at once: %v; want 1 ok, 49 used", got)
+	}
+}
+
+func usedCodeStaysUsed(t *testing.T, p *place) {
+	_, code := p.send("tag")
+	ttl := p.ttl()
+	p.try(code, storage.CheckOK, 0)
+	p.try(code, storage.CheckUsed, 0)
+	p.try("999999", storage.CheckUsed, 0)
+	p.try("", storage.CheckUsed, 0)
+	c := p.challenge()
+	if c.State != storage.ChallengeUsed || c.CodeMAC != nil || c.TriesLeft != 0 {
+		t.Errorf("a used challenge reads %+v", c)
+	}
+	if after := p.ttl(); after > ttl || after < ttl-time.Minute {
+		t.Errorf("the tombstone lives %v, the record had %v", after, ttl)
+	}
+}
+
+func (p *place) ttl() time.Duration {
+	p.t.Helper()
+	ttl, err := p.Raw.PTTL(p.t.Context(), "handset:{codes}:challenge:"+string(p.id)).Result()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return ttl
+}
+
+func rightCodeAfterTheLastTry(_ *testing.T, p *place) {
+	_, code := p.send("tag")
+	for left := 4; left >= 0; left-- {
+		p.try("999999", storage.CheckWrong, left)
+	}
+	p.try(code, storage.CheckDead, 0)
+}
+
+func malformedCodes(_ *testing.T, p *place) {
+	_, code := p.send("tag")
+	for range 19 {
+		p.try("", storage.CheckMalformed, 5)
+	}
+	p.try("999999", storage.CheckWrong, 4)
+	p.try("", storage.CheckMalformed, 0)
+	p.try("", storage.CheckDead, 0)
+	p.try(code, storage.CheckDead, 0)
+}
+
+func expiredCode(_ *testing.T, p *place) {
+	_, code := p.send("tag")
+	p.elapse(5*time.Minute - time.Millisecond)
+	p.try("999999", storage.CheckWrong, 4)
+	p.elapse(time.Millisecond)
+	p.try(code, storage.CheckExpired, 4)
+	p.try("", storage.CheckExpired, 4)
+}
+
+// clockJumps is security.md row 34.
+func clockJumps(_ *testing.T, p *place) {
+	_, code := p.send("tag")
+	p.now = start.Add(-time.Hour)
+	p.try(code, storage.CheckExpired, 5)
+	p.now = start.Add(-30*time.Second - time.Millisecond)
+	p.try(code, storage.CheckExpired, 5)
+	p.now = start.Add(time.Hour)
+	p.try(code, storage.CheckExpired, 5)
+
+	// A code made while the clock was ahead is not repeated once it is right again.
+	p.now = start.Add(-time.Hour)
+	p.cooldowns = nil
+	p.limits = nil
+	started, newer := p.sendAfterReset()
+	if started.Repeated || newer == code {
+		p.t.Error("a code from the future was repeated")
+	}
+	p.now = p.now.Add(-30 * time.Second)
+	p.try(newer, storage.CheckOK, 0)
+}
+
+// sendAfterReset sends although the last cooldown, as the reset clock sees it,
+// is still long: its send failed.
+func (p *place) sendAfterReset() (storage.Started, string) {
+	p.t.Helper()
+	if err := p.Raw.HSet(p.t.Context(), "handset:{codes}:challenge:"+string(p.id), "f", "1").Err(); err != nil {
+		p.t.Fatal(err)
+	}
+	return p.send("tag")
+}
+
+func unknownChallenge(t *testing.T, p *place) {
+	p.try("123456", storage.CheckGone, 0)
+	p.try("", storage.CheckGone, 0)
+	if c := p.challenge(); c.State != storage.ChallengeGone || c.ID != p.id {
+		t.Errorf("unknown challenge reads %+v", c)
+	}
+}
+
+func refusedCheck(t *testing.T, p *place) {
+	_, code := p.send("tag")
+	p.verify = storage.Limit{Name: "verify_address", Key: "x", Burst: 2, Every: time.Minute}
+	p.try("999999", storage.CheckWrong, 4)
+	p.try("", storage.CheckMalformed, 4)
+	before, buckets := p.challenge(), p.buckets()
+	for _, guess := range []string{code, "999999", ""} {
+		checked := p.check(guess)
+		if checked.Status != storage.CheckLimited || checked.TriesLeft != 0 {
+			t.Fatalf("check = %+v, want limited and no word of the challenge", checked)
+		}
+		if l := checked.Limited; l == nil || l.Name != "verify_address" || !l.RetryAt.Equal(p.now.Add(time.Minute)) {
+			t.Fatalf("limited = %+v", l)
+		}
+	}
+	if after := p.challenge(); !same(before, after) {
+		t.Errorf("the challenge changed: %+v, was %+v", after, before)
+	}
+	if after := p.buckets(); !same(buckets, after) {
+		t.Errorf("the limits changed: %v, were %v", after, buckets)
+	}
+	p.elapse(time.Minute)
+	p.try(code, storage.CheckOK, 0)
+}
+
+// spendGuesses makes n wrong guesses for the number in places of their own.
+func (p *place) spendGuesses(n int) {
+	p.t.Helper()
+	id, limits := p.id, p.limits
+	p.limits = nil
+	for i := range n {
+		p.id = storage.ChallengeID("other:" + string(rune('a'+i)))
+		p.send("tag")
+		if got := p.check("000000"); got.Status != storage.CheckWrong {
+			p.t.Fatalf("guess = %+v, want wrong", got)
+		}
+	}
+	p.id, p.limits = id, limits
+}
+
+func emptiedGuessBucket(t *testing.T, p *place) {
+	p.limits, p.cooldowns = nil, nil
+	length := func() int {
+		p.id += "+"
+		started, _ := p.send("tag")
+		return started.Length
+	}
+	p.spendGuesses(9)
+	if got := length(); got != 6 {
+		t.Fatalf("after 9 wrong guesses the code has %d digits, want 6", got)
+	}
+	p.spendGuesses(1)
+	if got := length(); got != 8 {
+		t.Fatalf("after 10 wrong guesses the code has %d digits, want 8", got)
+	}
+	emptied := p.now
+	p.elapse(5*p.guess.Every - time.Millisecond)
+	if got := length(); got != 8 {
+		t.Fatalf("before it is half full the code has %d digits, want 8", got)
+	}
+	p.now = emptied.Add(5 * p.guess.Every)
+	if got := length(); got != 6 {
+		t.Fatalf("half full again, the code has %d digits, want 6", got)
+	}
+
+	// Long codes log in as ever, with all their tries.
+	p.spendGuesses(5)
+	p.id += "+"
+	started, code := p.send("tag")
+	if started.Length != 8 {
+		t.Fatalf("emptied again, the code has %d digits, want 8", started.Length)
+	}
+	p.try("99999999", storage.CheckWrong, 4)
+	p.try("99999999", storage.CheckWrong, 3)
+	p.try(code, storage.CheckOK, 0)
+}
+
+func emptiedBucketClamps(_ *testing.T, p *place) {
+	p.limits, p.cooldowns = nil, nil
+	p.id = "mine"
+	_, code := p.send("tag")
+	p.spendGuesses(8)
+	p.try("999999", storage.CheckWrong, 4)
+	p.try("999999", storage.CheckWrong, 1) // this one emptied it
+	p.id = "theirs"
+	_, theirs := p.send("tag")
+	p.try("99999999", storage.CheckWrong, 4) // long: keeps its tries
+	p.try(theirs, storage.CheckOK, 0)
+	p.id = "mine"
+	p.try("999999", storage.CheckWrong, 0)
+	p.try(code, storage.CheckDead, 0)
+
+	// Emptied by guesses elsewhere: the live short code has this one try.
+	p.guess.Key = "another"
+	p.id = "victim"
+	_, code = p.send("another")
+	p.spendGuesses(10)
+	p.try(code, storage.CheckOK, 0)
+	p.guess.Key = "third"
+	p.id = "fourth"
+	_, code = p.send("third")
+	p.spendGuesses(10)
+	p.try("999999", storage.CheckWrong, 0)
+	p.try(code, storage.CheckDead, 0)
+}
+
+func refunds(t *testing.T, p *place) {
+	p.limits = []storage.Limit{{Name: "send_number", Key: "tag", Burst: 3, Every: 3 * time.Hour}}
+	p.refunds = p.limits
+	p.refundable.Burst = 4
+	p.cooldowns = nil
+	for i := range 4 {
+		p.id += "+"
+		_, code := p.send("tag")
+		p.try(code, storage.CheckOK, 0)
+		if _, taken := p.buckets()["handset:{codes}:limit:send_number:tag"]; taken {
+			t.Fatalf("verified text %d was not given back", i+1)
+		}
+	}
+	for range 3 { // the day's refunds are used up
+		p.id += "+"
+		_, code := p.send("tag")
+		p.try(code, storage.CheckOK, 0)
+	}
+	p.id += "+"
+	p.refused("tag", "send_number", p.now.Add(3*time.Hour))
+}

@@ -1,0 +1,5 @@
+package storagetest
+
+import "testing"
+
+func randomHistories(t *testing.T, p *place) { _, _ = t, p }

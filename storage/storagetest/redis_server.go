@@ -1,0 +1,76 @@
+package storagetest
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// RedisServer is a real redis-server on a unix socket that the test started.
+type RedisServer struct {
+	// URL is what redisstore.Config takes.
+	URL string
+
+	t      testing.TB
+	socket string
+	args   []string
+	cmd    *exec.Cmd
+}
+
+// StartRedis starts a redis-server that keeps nothing on disk and ends with the
+// test. Without redis-server on this machine it skips the test, or fails it when
+// CI is true. args are appended to its command line.
+func StartRedis(t testing.TB, args ...string) *RedisServer {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("redis-server is not installed")
+		}
+		t.Skip("redis-server is not installed")
+	}
+	// Not t.TempDir(): with a long test name the socket's path would exceed 108 bytes.
+	dir, err := os.MkdirTemp("", "redis")
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(dir, "s")
+	s := &RedisServer{URL: "unix://" + socket, t: t, socket: socket}
+	s.args = append([]string{
+		"--port", "0", "--unixsocket", socket, "--dir", dir, "--save", "", "--appendonly", "no", "--loglevel", "warning",
+	}, args...)
+	t.Cleanup(func() {
+		s.Kill()
+		os.RemoveAll(dir)
+	})
+	s.Start()
+	return s
+}
+
+// Start starts the server again after Kill, empty, and waits until it listens.
+func (s *RedisServer) Start() {
+	s.t.Helper()
+	s.cmd = exec.Command("redis-server", s.args...)
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatalf("start redis-server: %v", err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+		if c, err := net.Dial("unix", s.socket); err == nil {
+			c.Close()
+			return
+		}
+	}
+	s.t.Fatal("redis-server does not listen after 10 s")
+}
+
+// Kill ends the server at once (SIGKILL). It may be called again.
+func (s *RedisServer) Kill() {
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait() // "signal: killed"
+	s.cmd = nil
+}
