@@ -29,6 +29,8 @@ type Outer struct {
 	Now            func() time.Time
 	// Panic answers a request whose handler panicked before it wrote.
 	Panic func(w http.ResponseWriter, r *http.Request)
+	// Observe, when set, is told of every answer, for metrics.
+	Observe func(route string, status int, took time.Duration)
 
 	warned atomic.Bool
 }
@@ -93,12 +95,16 @@ func (o *Outer) ours(host string) bool {
 // log writes the request's one record. The path is logged without its query,
 // which may hold codes and tokens.
 func (o *Outer) log(r *http.Request, w *recorder, facts *reqctx.Request, start time.Time) {
+	took := o.Now().Sub(start)
+	if o.Observe != nil {
+		o.Observe(route(r), w.status, took)
+	}
 	attrs := append([]slog.Attr{
 		slog.String("request_id", facts.ID),
 		slog.String("method", cut(r.Method, 16)),
 		slog.String("route", route(r)),
 		slog.Int("status", w.status),
-		slog.Duration("duration", o.Now().Sub(start)),
+		slog.Duration("duration", took),
 		slog.String("address", facts.Address.String()),
 	}, facts.Attrs()...)
 	level := slog.LevelInfo

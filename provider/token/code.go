@@ -54,7 +54,7 @@ func (h *Handler) authorizationCode(ctx context.Context, caller *storage.Client,
 	if !grant.RedeemedAt.IsZero() {
 		return nil, h.revoke(ctx, grant.ID, "code reused")
 	}
-	now := h.c.Now()
+	now := h.now()
 	if e := checkCode(&grant, &person, req, now); e != nil {
 		return nil, e
 	}

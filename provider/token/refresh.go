@@ -40,7 +40,7 @@ func (h *Handler) refreshToken(ctx context.Context, caller *storage.Client, form
 		return nil, refused("refresh token of another client")
 	}
 	reqctx.Add(ctx, slog.String("sub", string(p.grant.UserID)))
-	now := h.c.Now()
+	now := h.now()
 	if e := checkRefreshToken(p, now); e != nil {
 		return nil, e
 	}
@@ -133,8 +133,9 @@ func (h *Handler) rotate(ctx context.Context, p *presented, scopes []string, now
 		h.withdraw(ctx, set)
 	}
 	switch {
-	case errors.Is(err, storage.ErrConsumed):
-		return nil, h.revoke(ctx, p.grant.ID, "refresh token reused")
+	case errors.Is(err, storage.ErrConsumed): // the store has revoked the grant
+		h.c.Revocations.Add(p.grant.ID)
+		return nil, refused("refresh token reused")
 	case errors.Is(err, storage.ErrNotFound):
 		return nil, refused("grant revoked")
 	case err != nil:

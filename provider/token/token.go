@@ -168,12 +168,15 @@ func refused(reason string) *oauth.Error {
 func (h *Handler) revoke(ctx context.Context, id storage.GrantID, reason string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
 	defer cancel()
-	if err := h.c.Grants.RevokeGrant(ctx, id, h.c.Now()); err != nil {
+	if err := h.c.Grants.RevokeGrant(ctx, id, h.now()); err != nil {
 		return fmt.Errorf("revoke grant: %w", err)
 	}
 	h.c.Revocations.Add(id)
 	return refused(reason)
 }
+
+// now is in whole seconds, like the times in SQL that it is compared with.
+func (h *Handler) now() time.Time { return h.c.Now().UTC().Truncate(time.Second) }
 
 // finishWithin bounds work that goes on after the client has left.
 const finishWithin = 5 * time.Second

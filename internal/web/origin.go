@@ -1,0 +1,50 @@
+package web
+
+import (
+	"net/http"
+
+	"github.com/handset-oidc/handset/views"
+)
+
+// AnyOrigin lets pages of every origin read the answers of next, without
+// credentials: what protects such a route is in the request, not in a cookie.
+func AnyOrigin(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Access-Control-Allow-Origin", "*")
+		h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Preflight answers the question that a browser asks before a page's request
+// to a route of AnyOrigin.
+func Preflight() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Access-Control-Allow-Origin", "*")
+		h.Set("Access-Control-Allow-Methods", "GET, POST")
+		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+		h.Set("Access-Control-Max-Age", "7200")
+		write(w, r, http.StatusNoContent, "", nil)
+	})
+}
+
+// OwnSite refuses forms that another site posts. It is the second lock beside
+// the form token, for browsers that say where a form comes from. Our pages
+// send no referrer, and browsers then give the origin as "null": without
+// Sec-Fetch-Site that says nothing, and the token alone decides.
+func OwnSite(next http.Handler, pages *Pages) http.Handler {
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		pages.Fail(w, r, &Problem{Kind: views.ProblemForeign, Status: http.StatusForbidden, Reason: "form posted by another site"})
+	}))
+	protected := protection.Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "null" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		protected.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,303 @@
+// Package provider is the OpenID provider: [New] wires engines and endpoints
+// to one http.Handler, and routes.go is the only route table. What it is given
+// (stores, keys, senders, times) comes from cmd; what it decides is in the
+// packages below it.
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/text/language"
+
+	"github.com/handset-oidc/handset/internal/vault"
+	"github.com/handset-oidc/handset/internal/web"
+	"github.com/handset-oidc/handset/keys"
+	"github.com/handset-oidc/handset/passcode"
+	"github.com/handset-oidc/handset/passcode/phone"
+	"github.com/handset-oidc/handset/passcode/sms"
+	"github.com/handset-oidc/handset/provider/authorize"
+	"github.com/handset-oidc/handset/provider/client"
+	"github.com/handset-oidc/handset/provider/discovery"
+	"github.com/handset-oidc/handset/provider/introspect"
+	"github.com/handset-oidc/handset/provider/login"
+	"github.com/handset-oidc/handset/provider/logout"
+	"github.com/handset-oidc/handset/provider/mint"
+	"github.com/handset-oidc/handset/provider/oauth"
+	"github.com/handset-oidc/handset/provider/revocation"
+	"github.com/handset-oidc/handset/provider/revoke"
+	"github.com/handset-oidc/handset/provider/session"
+	"github.com/handset-oidc/handset/provider/token"
+	"github.com/handset-oidc/handset/provider/userinfo"
+	"github.com/handset-oidc/handset/storage"
+	"github.com/handset-oidc/handset/views"
+)
+
+// Durable is what lasts: the methods that the endpoints need of SQL.
+type Durable interface {
+	authorize.Grants
+	session.Store
+	login.People
+	token.Grants
+	introspect.Records
+	client.Store
+	keys.Store
+	revocation.Source
+
+	Connections(ctx context.Context) ([]storage.Connection, error)
+	// Changes must return the rows behind after, in order.
+	Changes(ctx context.Context, after int64) ([]storage.Change, error)
+	LastChange(ctx context.Context) (int64, error)
+	Sweep(ctx context.Context, now time.Time) error
+	Ping(ctx context.Context) error
+}
+
+// Ephemeral is what lives for minutes: the methods that the endpoints need of Redis.
+type Ephemeral interface {
+	authorize.Transactions
+	login.Store
+	passcode.Store
+	token.AccessTokens
+	introspect.AccessTokens
+	client.Assertions
+	Ping(ctx context.Context) error
+}
+
+// Lifetimes are how long things live.
+type Lifetimes struct {
+	Access, ID                   time.Duration
+	RefreshIdle, RefreshAbsolute time.Duration
+	SessionIdle, SessionAbsolute time.Duration
+	IDTokenOnRefresh             bool
+}
+
+// Times that no configuration changes (security.md §2).
+const (
+	transactionLife = 30 * time.Minute
+	codeLife        = time.Minute
+	refreshGrace    = 30 * time.Second
+)
+
+// Config is what a Provider needs.
+type Config struct {
+	Issuer    string // exactly what tokens carry
+	SQL       Durable
+	Redis     Ephemeral
+	Vault     *vault.Vault
+	Keys      *keys.Ring
+	Clients   []storage.Client // declared by configuration
+	Rules     phone.Rules
+	Limits    map[string]storage.Limit
+	Lifetimes Lifetimes
+	// Connection is declared by configuration; nil takes the one named sms from SQL.
+	Connection     *storage.Connection
+	Senders        passcode.Deps
+	TrustedProxies []netip.Prefix
+	Logger         *slog.Logger
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Provider answers every request below the issuer.
+type Provider struct {
+	c    Config
+	base string
+	url  *url.URL
+
+	pages       *web.Pages
+	clients     *client.Registry
+	revocations *revocation.Set
+	engine      *passcode.Engine
+	connection  atomic.Pointer[passcode.Connection]
+	lastChange  int64
+	metrics     *metrics
+	handler     http.Handler
+}
+
+// New wires a Provider. It reads from the stores once and starts nothing; call
+// [Provider.Run] beside serving.
+func New(ctx context.Context, c Config) (*Provider, error) {
+	if c.SQL == nil || c.Redis == nil || c.Vault == nil || c.Keys == nil || c.Logger == nil {
+		return nil, errors.New("provider: SQL, Redis, Vault, Keys and Logger are required")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	u, err := url.Parse(c.Issuer)
+	if err != nil || u.Host == "" {
+		return nil, errors.New("provider: the issuer is no absolute URL")
+	}
+	catalog, err := views.NewCatalog()
+	if err != nil {
+		return nil, err
+	}
+	p := &Provider{c: c, url: u, base: strings.TrimRight(u.EscapedPath(), "/"), metrics: newMetrics()}
+	p.pages = &web.Pages{Base: p.base, Catalog: catalog}
+	if err := p.engines(ctx); err != nil {
+		return nil, err
+	}
+	routes, err := p.endpoints()
+	if err != nil {
+		return nil, err
+	}
+	p.handler = p.outer().Wrap(p.mux(routes))
+	return p, nil
+}
+
+// ServeHTTP answers a request.
+func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
+
+// Drain waits for the texts that are on their way, at shutdown.
+func (p *Provider) Drain(ctx context.Context) error { return p.engine.Drain(ctx) }
+
+func (p *Provider) outer() *web.Outer {
+	return &web.Outer{
+		Issuer: p.url, TrustedProxies: p.c.TrustedProxies, Logger: p.c.Logger, Now: p.c.Now,
+		Observe: p.metrics.request,
+		Panic: func(w http.ResponseWriter, r *http.Request) {
+			p.pages.Fail(w, r, errors.New("panic"))
+		},
+	}
+}
+
+// engines builds what the endpoints share.
+func (p *Provider) engines(ctx context.Context) (err error) {
+	p.lastChange, err = p.c.SQL.LastChange(ctx)
+	if err != nil {
+		return fmt.Errorf("read changes: %w", err)
+	}
+	p.clients, err = client.New(client.Config{
+		Store: p.c.SQL, Assertions: p.c.Redis, Vault: p.c.Vault, FileClients: p.c.Clients, Now: p.c.Now,
+		Issuer: p.c.Issuer, TokenEndpoint: oauth.Endpoint(p.c.Issuer, discovery.PathToken),
+	})
+	if err != nil {
+		return err
+	}
+	p.revocations, err = revocation.New(revocation.Config{Source: p.c.SQL, Life: p.c.Lifetimes.Access, Now: p.c.Now})
+	if err != nil {
+		return err
+	}
+	if err := p.revocations.Load(ctx); err != nil {
+		return err
+	}
+	p.engine, err = passcode.New(passcode.Config{
+		Store: p.c.Redis, Vault: p.c.Vault, Limits: p.c.Limits, TestNumbers: p.c.Rules.TestNumbers, Now: p.c.Now, Logger: p.c.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	return p.loadConnection(ctx)
+}
+
+// loadConnection reads the connection in use: the declared one, else the one
+// named sms of the database.
+func (p *Provider) loadConnection(ctx context.Context) error {
+	record := p.c.Connection
+	if record == nil {
+		kept, err := p.c.SQL.Connections(ctx)
+		if err != nil {
+			return fmt.Errorf("read connections: %w", err)
+		}
+		for i := range kept {
+			if kept[i].Name == "sms" {
+				record = &kept[i]
+			}
+		}
+	}
+	if record == nil {
+		return errors.New("there is no connection named sms, neither declared nor in the database")
+	}
+	conn, err := passcode.ParseConnection(*record, p.c.Senders)
+	if err != nil {
+		return fmt.Errorf("connection %s: %w", record.Name, err)
+	}
+	p.connection.Store(conn)
+	return nil
+}
+
+// endpoints builds every endpoint and returns the route table.
+func (p *Provider) endpoints() ([]route, error) {
+	https := p.url.Scheme == "https"
+	minter, err := mint.New(mint.Config{Issuer: p.c.Issuer, Keys: p.c.Keys, Vault: p.c.Vault, IDLife: p.c.Lifetimes.ID, Now: p.c.Now})
+	if err != nil {
+		return nil, err
+	}
+	sessions := session.New(session.Config{
+		Store: p.c.SQL, Vault: p.c.Vault, HTTPS: https, Absolute: p.c.Lifetimes.SessionAbsolute, Idle: p.c.Lifetimes.SessionIdle, Now: p.c.Now,
+	})
+	browser := authorize.NewBrowser(p.c.Vault, https, transactionLife)
+	authorizer := authorize.New(authorize.Config{
+		Issuer: p.c.Issuer, Base: p.base, Clients: p.clients, Transactions: p.c.Redis, Grants: p.c.SQL, Hints: minter,
+		Mint: minter, Sessions: sessions, Browser: browser, Pages: p.pages, Now: p.c.Now,
+		TransactionLife: transactionLife, CodeLife: codeLife,
+	})
+	steps := login.New(login.Config{
+		Base: p.base, Host: sms.OriginHost(p.c.Issuer), Store: p.c.Redis, Connection: p.connection.Load, People: p.c.SQL,
+		Clients: p.clients, Codes: p.engine, Dispatcher: authorizer, Browser: browser, Pages: p.pages,
+		Rules: p.c.Rules, Regions: regions(p.c.Rules), Now: p.c.Now,
+	})
+	out := logout.New(logout.Config{
+		Base: p.base, Clients: p.clients, Hints: minter, Sessions: sessions, Pages: p.pages, Vault: p.c.Vault, Ended: p.revokedHere,
+	})
+	tokens, err := token.New(token.Config{
+		Vault: p.c.Vault, Clients: p.clients, Grants: p.c.SQL, AccessTokens: p.c.Redis, Minter: minter, Revocations: p.revocations,
+		AccessLife: p.c.Lifetimes.Access, RefreshIdle: p.c.Lifetimes.RefreshIdle, RefreshAbsolute: p.c.Lifetimes.RefreshAbsolute,
+		RefreshGrace: refreshGrace, IDTokenOnRefresh: p.c.Lifetimes.IDTokenOnRefresh, Now: p.c.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	info, err := userinfo.New(userinfo.Config{Vault: p.c.Vault, AccessTokens: p.c.Redis, People: p.c.SQL, Revocations: p.revocations, Now: p.c.Now})
+	if err != nil {
+		return nil, err
+	}
+	introspection, err := introspect.New(introspect.Config{
+		Issuer: p.c.Issuer, Vault: p.c.Vault, Clients: p.clients, RefreshTokens: minter, Records: p.c.SQL, AccessTokens: p.c.Redis,
+		Revocations: p.revocations, Now: p.c.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	revocation, err := revoke.New(revoke.Config{
+		Vault: p.c.Vault, Clients: p.clients, RefreshTokens: minter, Grants: p.c.SQL, AccessTokens: p.c.Redis, Revocations: p.revocations, Now: p.c.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	metadata, err := discovery.New(discovery.Config{
+		Issuer: p.c.Issuer, AssertionAlgorithms: client.AssertionAlgorithms(), UILocales: []language.Tag{language.English},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p.routes(handlers{authorizer, steps, out, tokens, info, introspection, revocation, metadata}), nil
+}
+
+// revokedHere lets this server know at once what it has just revoked in SQL;
+// the others learn it from the changes.
+func (p *Provider) revokedHere(ctx context.Context) {
+	if err := p.revocations.Refresh(ctx); err != nil {
+		p.c.Logger.ErrorContext(ctx, "read revoked grants", slog.String("error", err.Error()))
+	}
+}
+
+// regions are the choices of the number page.
+func regions(rules phone.Rules) []views.Country {
+	var out []views.Country
+	for _, region := range rules.Regions() {
+		out = append(out, views.Country{
+			Region: region, Calling: strconv.Itoa(phone.CallingCode(region)),
+			National: phone.Example(region), International: phone.ExampleInternational(region),
+		})
+	}
+	return out
+}

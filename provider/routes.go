@@ -1,0 +1,150 @@
+package provider
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/handset-oidc/handset/internal/web"
+	"github.com/handset-oidc/handset/provider/authorize"
+	"github.com/handset-oidc/handset/provider/discovery"
+	"github.com/handset-oidc/handset/provider/introspect"
+	"github.com/handset-oidc/handset/provider/login"
+	"github.com/handset-oidc/handset/provider/logout"
+	"github.com/handset-oidc/handset/provider/oauth"
+	"github.com/handset-oidc/handset/provider/revoke"
+	"github.com/handset-oidc/handset/provider/token"
+	"github.com/handset-oidc/handset/provider/userinfo"
+	"github.com/handset-oidc/handset/views"
+)
+
+// handlers are the endpoints.
+type handlers struct {
+	authorize  *authorize.Handler
+	login      *login.Handler
+	logout     *logout.Handler
+	token      *token.Handler
+	userinfo   *userinfo.Handler
+	introspect *introspect.Handler
+	revoke     *revoke.Handler
+	discovery  *discovery.Handler
+}
+
+// origins says which pages of other sites may read a route's answer.
+type origins int
+
+const (
+	// noOrigin: none. The authorization endpoint and the pages stay closed (RFC 9700 §2.1).
+	noOrigin origins = iota
+	// anyOrigin: all, without credentials. What protects these routes is in the
+	// request itself, never in a cookie.
+	anyOrigin
+)
+
+// forms says which sites may post to a route.
+type forms int
+
+const (
+	// anySite: applications post here across sites; the route protects itself.
+	anySite forms = iota
+	// ownSite: only our own pages do (login CSRF).
+	ownSite
+)
+
+// route is one row of the table: which method and path below the issuer, what
+// answers, and the policies around it. Whether caches may keep an answer is
+// decided by the writers of package web: documents may be kept, all else not.
+type route struct {
+	method, path string
+	handler      http.Handler
+	cors         origins
+	forms        forms
+	root         bool // at the host's root, followed by the issuer's path (RFC 8414 §3.1)
+}
+
+// routes is the only route table.
+func (p *Provider) routes(h handlers) []route {
+	page, oauthJSON := p.pages.Page, web.OAuth
+	get, post := http.MethodGet, http.MethodPost
+	return []route{
+		{method: get, path: discovery.PathAuthorize, handler: page(h.authorize.Authorize)},
+		{method: post, path: discovery.PathAuthorize, handler: page(h.authorize.Authorize)},
+		{method: post, path: discovery.PathToken, handler: oauthJSON(h.token.Serve), cors: anyOrigin},
+		{method: get, path: discovery.PathUserinfo, handler: oauthJSON(h.userinfo.Serve), cors: anyOrigin},
+		{method: post, path: discovery.PathUserinfo, handler: oauthJSON(h.userinfo.Serve), cors: anyOrigin},
+		{method: post, path: discovery.PathIntrospect, handler: oauthJSON(h.introspect.Serve)},
+		{method: post, path: discovery.PathRevoke, handler: oauthJSON(h.revoke.Serve), cors: anyOrigin},
+		{method: get, path: discovery.PathLogout, handler: page(h.logout.Logout)},
+		{method: post, path: discovery.PathLogout, handler: page(h.logout.Logout)},
+		{method: get, path: "/.well-known/openid-configuration", handler: oauthJSON(h.discovery.Serve), cors: anyOrigin},
+		{method: get, path: "/.well-known/oauth-authorization-server", handler: oauthJSON(h.discovery.Serve), cors: anyOrigin, root: true},
+		{method: get, path: discovery.PathKeys, handler: oauthJSON(p.serveKeys), cors: anyOrigin},
+		{method: get, path: "/login/phone", handler: page(h.login.ShowNumber)},
+		{method: post, path: "/login/phone", handler: page(h.login.SubmitNumber), forms: ownSite},
+		{method: get, path: "/login/code", handler: page(h.login.ShowCode)},
+		{method: post, path: "/login/code", handler: page(h.login.SubmitCode), forms: ownSite},
+		{method: post, path: "/login/resend", handler: page(h.login.Resend), forms: ownSite},
+		{method: post, path: "/login/continue", handler: page(h.login.Continue), forms: ownSite},
+		{method: get, path: "/assets/{hash}/{name}", handler: views.Assets()},
+	}
+}
+
+// serveKeys answers GET /.well-known/jwks.json.
+func (p *Provider) serveKeys(w http.ResponseWriter, r *http.Request) error {
+	body, etag := p.c.Keys.JWKS()
+	d := web.Document{Body: body, ContentType: "application/jwk-set+json", ETag: etag, MaxAge: keysMaxAge}
+	return d.Serve(w, r)
+}
+
+// mux routes below the issuer's path.
+func (p *Provider) mux(routes []route) http.Handler {
+	mux, preflight := http.NewServeMux(), map[string]bool{}
+	for _, r := range routes {
+		path := p.base + r.path
+		if r.root {
+			path = r.path + p.base
+		}
+		if decoded, err := url.PathUnescape(path); err == nil {
+			path = decoded
+		}
+		h := r.handler
+		if r.forms == ownSite {
+			h = web.OwnSite(h, p.pages)
+		}
+		if r.cors == anyOrigin {
+			h = web.AnyOrigin(h)
+			preflight[path] = true
+		}
+		mux.Handle(r.method+" "+path, h)
+	}
+	for path := range preflight {
+		mux.Handle("OPTIONS "+path, web.Preflight())
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, pattern := mux.Handler(r); pattern == "" {
+			p.unrouted(w, r, mux)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// unrouted answers what no row takes: 405 with the methods that would do, else 404.
+func (p *Provider) unrouted(w http.ResponseWriter, r *http.Request, mux *http.ServeMux) {
+	var methods []string
+	for _, m := range []string{http.MethodGet, http.MethodPost} {
+		other := r.Clone(r.Context())
+		other.Method = m
+		if _, pattern := mux.Handler(other); pattern != "" {
+			methods = append(methods, m)
+		}
+	}
+	if len(methods) == 0 {
+		p.pages.Fail(w, r, &web.Problem{Kind: views.ProblemNotFound, Status: http.StatusNotFound})
+		return
+	}
+	w.Header().Set("Allow", strings.Join(methods, ", "))
+	web.OAuth(func(http.ResponseWriter, *http.Request) error {
+		return &oauth.Error{Code: oauth.InvalidRequest, Status: http.StatusMethodNotAllowed, Description: "use " + strings.Join(methods, " or ")}
+	})(w, r)
+}

@@ -1,0 +1,96 @@
+package provider
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/handset-oidc/handset/storage"
+)
+
+const (
+	watchEvery    = 500 * time.Millisecond
+	maintainEvery = time.Minute
+	sweepEvery    = 10 * time.Minute
+	// keysMaxAge is how long a client may keep the JWKS: far below the time
+	// that a new key is published before it signs.
+	keysMaxAge = 15 * time.Minute
+)
+
+// Run does what no request does: it follows the changes of other servers and
+// of commands, rotates keys, and sweeps out what has expired. It returns when
+// ctx ends.
+func (p *Provider) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return every(ctx, watchEvery, p.follow) })
+	g.Go(func() error {
+		return every(ctx, maintainEvery, func(ctx context.Context) {
+			p.report(ctx, "maintain signing keys", p.c.Keys.Maintain(ctx, p.c.Now()))
+		})
+	})
+	g.Go(func() error {
+		return every(ctx, sweepEvery, func(ctx context.Context) {
+			p.report(ctx, "sweep", p.c.SQL.Sweep(ctx, p.c.Now()))
+		})
+	})
+	return g.Wait()
+}
+
+func every(ctx context.Context, period time.Duration, do func(context.Context)) error {
+	t := time.NewTicker(period)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+			do(ctx)
+		}
+	}
+}
+
+func (p *Provider) report(ctx context.Context, what string, err error) {
+	if err != nil && ctx.Err() == nil {
+		p.c.Logger.ErrorContext(ctx, what, slog.String("error", err.Error()))
+	}
+}
+
+// follow reads the changes since the last look and drops what they outdate. A
+// change that can't be followed is tried again at the next look.
+func (p *Provider) follow(ctx context.Context) {
+	changes, err := p.c.SQL.Changes(ctx, p.lastChange)
+	if err != nil {
+		p.report(ctx, "read changes", err)
+		return
+	}
+	done := map[storage.Change]bool{}
+	for _, c := range changes {
+		kind := storage.Change{Kind: c.Kind, Ref: c.Ref}
+		if !done[kind] {
+			if err := p.apply(ctx, c); err != nil {
+				p.report(ctx, "follow change of "+string(c.Kind), err)
+				return
+			}
+			done[kind] = true
+		}
+		p.lastChange = c.ID
+	}
+}
+
+func (p *Provider) apply(ctx context.Context, c storage.Change) error {
+	switch c.Kind {
+	case storage.ChangeClient:
+		p.clients.Invalidate(storage.ClientID(c.Ref))
+	case storage.ChangeGrant:
+		return p.revocations.Refresh(ctx)
+	case storage.ChangeKey:
+		return p.c.Keys.Reload(ctx)
+	case storage.ChangeConnection:
+		return p.loadConnection(ctx)
+	case storage.ChangeUser:
+		// People are read anew on every request; nothing of them is cached.
+	}
+	return nil
+}
