@@ -14,9 +14,10 @@ const AllRegions = "all"
 // numbers look the same to them: +44 7911 is Guernsey's.
 var within = map[string][]string{"GB": {"GG", "JE", "IM"}}
 
-// examples overrides the library's example where a regulator keeps a number
-// that no one will ever own (Ofcom: numbers for use in TV and radio drama).
-var examples = map[string]string{"GB": "07700 900 982"}
+// examples overrides the library's example: for GB by a number that no one will
+// ever own (Ofcom keeps some for TV and radio drama), for AR by how people write
+// it at home.
+var examples = map[string]string{"GB": "07700 900 982", "AR": "011 15-2345-6789"}
 
 var allRegions = sync.OnceValue(func() []string {
 	var out []string
@@ -52,9 +53,6 @@ func Example(region string) string {
 		return e
 	}
 	n := phonenumbers.GetExampleNumberForType(region, phonenumbers.MOBILE)
-	if n == nil {
-		n = phonenumbers.GetExampleNumberForType(region, phonenumbers.FIXED_LINE_OR_MOBILE)
-	}
 	if n == nil {
 		return ""
 	}

@@ -145,10 +145,12 @@ func (r Rules) Parse(typed, region string) (Number, error) {
 		}
 		return FromStored(e164)
 	}
-	if !phonenumbers.IsValidNumber(p) {
+	// The kind is known exactly when the number is valid, and costs less than to ask for both.
+	kind := phonenumbers.GetNumberType(p)
+	if kind == phonenumbers.UNKNOWN {
 		return Number{}, ErrUnreadable
 	}
-	if err := r.allow(p); err != nil {
+	if err := r.allow(p, kind); err != nil {
 		return Number{}, err
 	}
 	return FromStored(e164)
@@ -201,7 +203,7 @@ func (r Rules) testNumber(f folded, e164 string) (Number, bool) {
 // as mobile in the library (+881), and texts there cost as much as they can.
 var denied = []int32{800, 808, 870, 878, 881, 882, 883, 888, 979}
 
-func (r Rules) allow(p *phonenumbers.PhoneNumber) error {
+func (r Rules) allow(p *phonenumbers.PhoneNumber, kind phonenumbers.PhoneNumberType) error {
 	if slices.Contains(denied, p.GetCountryCode()) {
 		return ErrNotMobile
 	}
@@ -212,11 +214,10 @@ func (r Rules) allow(p *phonenumbers.PhoneNumber) error {
 	if !r.allowsRegion(p, region) {
 		return &RegionError{Region: region}
 	}
-	switch phonenumbers.GetNumberType(p) {
-	case phonenumbers.MOBILE, phonenumbers.FIXED_LINE_OR_MOBILE:
-		return nil
+	if kind != phonenumbers.MOBILE && kind != phonenumbers.FIXED_LINE_OR_MOBILE {
+		return ErrNotMobile
 	}
-	return ErrNotMobile
+	return nil
 }
 
 func (r Rules) allowsRegion(p *phonenumbers.PhoneNumber, region string) bool {
