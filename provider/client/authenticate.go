@@ -1,0 +1,87 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+
+	"github.com/handset-oidc/handset/internal/vault"
+	"github.com/handset-oidc/handset/provider/oauth"
+	"github.com/handset-oidc/handset/storage"
+)
+
+// Authenticate returns the client that the credentials are of, or an
+// invalid_client [oauth.Error], the same for an unknown client, a wrong
+// secret and another method than the registered one; any other error says
+// that a store failed. A public client passes by its name alone: what that
+// allows, PKCE and the grant decide.
+func (r *Registry) Authenticate(ctx context.Context, c Credentials) (*storage.Client, error) {
+	e, err := r.find(ctx, c.ClientID)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return nil, err
+	}
+	if e == nil {
+		r.matches(nil, c) // takes the time that a known client takes
+		return nil, refused("unknown client")
+	}
+	registered := e.client.TokenEndpointAuthMethod
+	switch c.Method {
+	case oauth.AuthNone:
+		if registered != oauth.AuthNone {
+			return nil, refused("no credentials")
+		}
+	case oauth.AuthSecretBasic, oauth.AuthSecretPost:
+		// Compared before the method, so that time does not tell the two apart.
+		matches := r.matches(e.client.SecretMACs, c)
+		if registered != c.Method {
+			return nil, refused("method " + c.Method + ", registered " + registered)
+		}
+		if !matches {
+			return nil, refused("wrong secret")
+		}
+	case oauth.AuthPrivateKeyJWT:
+		if registered != c.Method {
+			return nil, refused("method " + c.Method + ", registered " + registered)
+		}
+		if err := r.checkAssertion(ctx, e, c.Assertion); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, refused("no method")
+	}
+	return e.client, nil
+}
+
+// matches compares a secret with the MACs in force, all of them, in constant time.
+func (r *Registry) matches(macs [][]byte, c Credentials) bool {
+	found := false
+	for _, mac := range macs {
+		if r.config.Vault.Verify(mac, vault.ClientSecret, string(c.ClientID), c.Secret) {
+			found = true
+		}
+	}
+	if len(macs) == 0 {
+		r.config.Vault.Verify(r.dummy, vault.ClientSecret, string(c.ClientID), c.Secret)
+	}
+	// An empty secret is none, whatever was registered.
+	return found && c.Secret != ""
+}
+
+// SecretMAC returns what is kept of a client's secret. It is bound to the
+// client: moved to another one's record it matches nothing.
+func SecretMAC(v *vault.Vault, id storage.ClientID, secret string) []byte {
+	return v.MAC(vault.ClientSecret, string(id), secret)
+}
+
+// NewSecret returns a new client secret: 256 random bits. None of its
+// characters changes in form encoding, which many clients forget (RFC 6749
+// §2.3.1), and "hss_" lets secret scanners find it.
+func NewSecret() string {
+	var b [32]byte
+	rand.Read(b[:]) // never fails (crypto/rand)
+	return "hss_" + base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// NewID returns a client ID for an application that has no preference.
+func NewID() storage.ClientID { return storage.ClientID(rand.Text()) }
