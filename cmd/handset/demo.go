@@ -1,18 +1,203 @@
 package main
 
 import (
-	"errors"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/handset-oidc/handset/config"
+	"github.com/handset-oidc/handset/examples/webapp"
+	"github.com/handset-oidc/handset/internal/demo"
+	"github.com/handset-oidc/handset/internal/server"
+	"github.com/handset-oidc/handset/internal/vault"
+	"github.com/handset-oidc/handset/internal/web"
+	"github.com/handset-oidc/handset/passcode/sms"
 )
 
+// demoFlags are the demo's own settings.
+type demoFlags struct {
+	listen, appListen, data string
+	verbose                 bool
+}
+
 func newDemoCommand(env *environment) *cobra.Command {
-	return &cobra.Command{
+	var f demoFlags
+	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "everything at once, nothing to configure, nothing kept",
-		Args:  noArguments,
-		RunE: func(*cobra.Command, []string) error {
-			return errors.New("demo is being wired")
-		},
+		Long: `Run a provider, an application that uses it, and an inbox that shows every text
+message, on this machine and in memory. Open the application, log in with any
+mobile number, and read the code in the inbox.
+
+It listens on loopback addresses only and is never part of handset serve.`,
+		Example: `    handset demo
+    handset demo --listen localhost:3100 --app-listen localhost:4100
+    handset demo --data ./demo        keep people, sessions and keys in a folder`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return env.demo(cmd.Context(), f) },
 	}
+	cmd.Flags().StringVar(&f.listen, "listen", "localhost:3000", "the provider's `address`, on loopback; the issuer follows it")
+	cmd.Flags().StringVar(&f.appListen, "app-listen", "localhost:4000", "the demo application's `address`, on loopback")
+	cmd.Flags().StringVar(&f.data, "data", "", "a `folder` to keep the state in; empty: in memory")
+	cmd.Flags().BoolVar(&f.verbose, "verbose", false, "print one log record a request")
+	return cmd
+}
+
+func (env *environment) demo(ctx context.Context, f demoFlags) error {
+	for _, address := range []string{f.listen, f.appListen} {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil || !config.Loopback(host) {
+			return withHint(fmt.Errorf("the demo serves loopback addresses only, not %q", address),
+				"give an address like localhost:3000; for others there is handset serve")
+		}
+	}
+	public, err := net.Listen("tcp", f.listen)
+	if err != nil {
+		return withHint(err, "another program uses the port; choose one with --listen")
+	}
+	defer public.Close()
+	app, err := net.Listen("tcp", f.appListen)
+	if err != nil {
+		return withHint(err, "another program uses the port; choose one with --app-listen")
+	}
+	defer app.Close()
+	f.listen, f.appListen = withPort(f.listen, public), withPort(f.appListen, app)
+	return env.runDemo(ctx, f, public, app)
+}
+
+// withPort is address with the port that the listener got, so that port 0 works.
+func withPort(address string, l net.Listener) string {
+	host, _, _ := strings.Cut(address, ":")
+	if strings.HasPrefix(address, "[") {
+		host = "[::1]"
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return host + ":" + port
+}
+
+func (env *environment) runDemo(ctx context.Context, f demoFlags, public, app net.Listener) error {
+	secret := web.NewSecret()
+	c, v, err := demoConfig(f, secret)
+	if err != nil {
+		return err
+	}
+	log := io.Discard
+	if f.verbose {
+		log = env.stderr
+	}
+	inbox := sms.NewInbox(200, env.now)
+	s, err := server.New(ctx, server.Config{
+		Config: c, Vault: v, Logger: newLogger(config.Log{Level: "info", Format: "text"}, log), Now: env.now,
+		Inbox: inbox, Fictional: true,
+		Mount: func(p http.Handler) http.Handler { return demo.Mount(p, inbox) },
+	})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	application, err := webapp.New(ctx, webapp.Config{
+		Issuer: c.Issuer, ClientID: demoClientID, ClientSecret: secret, BaseURL: "http://" + f.appListen,
+	})
+	if err != nil {
+		return err
+	}
+	env.greet(f, c)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.Serve(ctx, public, nil) })
+	g.Go(func() error { return serveApp(ctx, app, application) })
+	return g.Wait()
+}
+
+const demoClientID = "demo-app"
+
+// demoConfig is the configuration that nobody has to write. It goes through
+// the same validation as a file.
+func demoConfig(f demoFlags, secret string) (*config.Config, *vault.Vault, error) {
+	c := config.Default()
+	c.Issuer = "http://" + f.listen + "/"
+	c.Listen, c.AdminListen = f.listen, ""
+	c.Database = config.NewAddress("sqlite::memory:")
+	c.Countries = []string{"all"}
+	c.Clients = []config.Client{{
+		ClientID: demoClientID, Name: "Demo application", ClientSecret: config.NewSecret(secret),
+		Callbacks: []string{"http://" + f.appListen + "/oidc/callback"}, AllowedLogoutURLs: []string{"http://" + f.appListen + "/"},
+		InitiateLoginURI: "http://" + f.appListen + "/login", IsFirstParty: true,
+		RequirePKCE: true, RequireState: true, RequireNonce: true,
+	}}
+	c.Clients[0].SetDefaults()
+	// One person tries this many times in a row; nobody pays for the texts.
+	for _, name := range []string{"send_number", "send_address"} {
+		c.Limits[name] = config.Limit{Burst: 100, Every: time.Second}
+	}
+	key := vault.Generate()
+	if f.data != "" {
+		var err error
+		if key, err = demoData(f.data); err != nil {
+			return nil, nil, err
+		}
+		c.Database = config.NewAddress("sqlite:" + filepath.Join(f.data, "handset.db"))
+	}
+	v, err := vault.Parse(key)
+	return c, v, err
+}
+
+// demoData makes the folder and its secret key where there is none.
+func demoData(dir string) (key string, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("make the data folder: %w", err)
+	}
+	name := filepath.Join(dir, "handset.key")
+	text, err := os.ReadFile(name)
+	if err == nil {
+		return string(text), nil
+	}
+	if !os.IsNotExist(err) {
+		return "", fmt.Errorf("read the demo's key: %w", err)
+	}
+	key = vault.Generate()
+	if err := os.WriteFile(name, []byte(key), 0o600); err != nil {
+		return "", fmt.Errorf("write the demo's key: %w", err)
+	}
+	return key, nil
+}
+
+// greet prints the three addresses.
+func (env *environment) greet(f demoFlags, c *config.Config) {
+	kept := "Nothing is kept: it lives in memory until you press Ctrl-C."
+	if f.data != "" {
+		kept = "State is kept in " + f.data + ". Press Ctrl-C to stop."
+	}
+	fmt.Fprintf(env.stdout, `Handset demo
+
+  Application   http://%s     log in here, with any mobile number
+  Inbox         %sinbox     read the code here
+  Provider      %s     the issuer
+
+%s
+`, f.appListen, c.Issuer, c.Issuer, kept)
+}
+
+// serveApp serves the demo application until ctx ends.
+func serveApp(ctx context.Context, l net.Listener, h http.Handler) error {
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	stop := context.AfterFunc(ctx, func() {
+		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		_ = s.Shutdown(within) // the demo ends either way
+	})
+	defer stop()
+	if err := s.Serve(l); err != http.ErrServerClosed {
+		return err
+	}
+	return nil
 }

@@ -1,21 +1,60 @@
 package main
 
 import (
-	"errors"
+	"fmt"
+	"io"
+	"log/slog"
 
 	"github.com/spf13/cobra"
+
+	"github.com/handset-oidc/handset/config"
+	"github.com/handset-oidc/handset/internal/server"
 )
 
 func newServeCommand(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
 		Short: "run the provider",
-		Args:  noArguments,
-		RunE: func(*cobra.Command, []string) error {
-			if _, err := env.loadServeConfig(); err != nil {
+		Long: `Run the provider until it is told to stop (SIGTERM or Ctrl-C). It then lets
+requests and texts that are under way finish, for at most 20 seconds.
+
+Logs go to standard error, one record a request. /healthz, /readyz and
+/metrics are on admin_listen.`,
+		Example: `    handset serve --config /etc/handset/handset.yaml`,
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := env.loadServeConfig()
+			if err != nil {
 				return err
 			}
-			return errors.New("serve is being wired")
+			v, err := env.openVault(c)
+			if err != nil {
+				return err
+			}
+			logger := newLogger(c.Log, env.stderr)
+			s, err := server.New(cmd.Context(), server.Config{Config: c, Vault: v, Logger: logger, Now: env.now, Console: env.stderr})
+			if err != nil {
+				return withHint(err, "handset check names everything that is wrong")
+			}
+			defer s.Close()
+			public, admin, err := server.Listen(c)
+			if err != nil {
+				return withHint(err, "another program may use the port; listen and admin_listen change it")
+			}
+			fmt.Fprintf(env.stderr, "handset: %s on %s\n", c.Issuer, public.Addr())
+			return s.Serve(cmd.Context(), public, admin)
 		},
 	}
+}
+
+// newLogger writes records as the configuration says.
+func newLogger(c config.Log, w io.Writer) *slog.Logger {
+	var level slog.Level
+	// Validation has made sure of the word; an unknown one is info.
+	_ = level.UnmarshalText([]byte(c.Level))
+	options := &slog.HandlerOptions{Level: level}
+	if c.Format == "text" {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
 }

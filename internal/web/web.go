@@ -185,3 +185,8 @@ func Plain(w http.ResponseWriter, r *http.Request, status int, text string) {
 	noStore(w.Header())
 	write(w, r, status, "text/plain; charset=utf-8", []byte(text+"\n"))
 }
+
+// BadRequest is a 400 that says what to send instead.
+func BadRequest(description string) error {
+	return oauth.Errorf(oauth.InvalidRequest, "%s", description)
+}

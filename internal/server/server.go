@@ -1,0 +1,278 @@
+// Package server assembles a running Handset from a configuration: stores,
+// keys, senders, the provider, and the listeners it is served on. The command
+// and the end-to-end tests share it, so that what is tested is what runs.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/handset-oidc/handset/config"
+	"github.com/handset-oidc/handset/internal/vault"
+	"github.com/handset-oidc/handset/keys"
+	"github.com/handset-oidc/handset/passcode"
+	"github.com/handset-oidc/handset/passcode/phone"
+	"github.com/handset-oidc/handset/passcode/sms"
+	"github.com/handset-oidc/handset/provider"
+	"github.com/handset-oidc/handset/storage"
+	"github.com/handset-oidc/handset/storage/redisstore"
+	"github.com/handset-oidc/handset/storage/sqlstore"
+)
+
+// Config is what a Server needs.
+type Config struct {
+	Config *config.Config
+	Vault  *vault.Vault
+	Logger *slog.Logger
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+	// Console is where the provider console prints texts.
+	Console io.Writer
+	// Inbox, when set, gets every text in place of a sender (the demo).
+	Inbox *sms.Inbox
+	// Fictional lets the numbers be typed that the pages show as examples (the demo).
+	Fictional bool
+	// Mount, when set, puts more pages beside the provider's (the demo's inbox).
+	Mount func(p http.Handler) http.Handler
+}
+
+// Server is an assembled Handset.
+type Server struct {
+	Provider *provider.Provider
+	SQL      *sqlstore.Store
+	Redis    *redisstore.Store
+
+	c       Config
+	handler http.Handler
+}
+
+// New opens every part. What it opened is closed again when it fails, and by [Server.Close].
+func New(ctx context.Context, c Config) (_ *Server, err error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	s := &Server{c: c}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if s.SQL, err = OpenSQL(ctx, c.Config, c.Vault); err != nil {
+		return nil, err
+	}
+	s.Redis, err = redisstore.Open(ctx, redisstore.Config{URL: c.Config.Redis.Reveal(), Vault: c.Vault, Logger: c.Logger})
+	if err != nil {
+		return nil, fmt.Errorf("redis: %w", err)
+	}
+	ring, err := OpenKeys(ctx, c.Config, s.SQL, c.Logger, c.Now)
+	if err != nil {
+		return nil, err
+	}
+	s.Provider, err = provider.New(ctx, s.providerConfig(ring))
+	if err != nil {
+		return nil, err
+	}
+	s.handler = s.Provider
+	if c.Mount != nil {
+		s.handler = c.Mount(s.Provider)
+	}
+	return s, nil
+}
+
+// OpenSQL opens the database of a configuration; commands use it too.
+func OpenSQL(ctx context.Context, c *config.Config, v *vault.Vault) (*sqlstore.Store, error) {
+	s, err := sqlstore.Open(ctx, sqlstore.Config{URL: c.Database.Reveal(), Vault: v, TokenLife: c.Tokens.Access})
+	if err != nil {
+		return nil, fmt.Errorf("database %s: %w", c.Database, err)
+	}
+	return s, nil
+}
+
+// hintLife is how long an ID token stays good as id_token_hint after it was
+// issued: an application may present it at logout, as late as the session lasts.
+const hintLife = 7 * 24 * time.Hour
+
+// OpenKeys opens the signing keys of a configuration; commands use it too.
+func OpenKeys(ctx context.Context, c *config.Config, store keys.Store, logger *slog.Logger, now func() time.Time) (*keys.Ring, error) {
+	ring, err := keys.Open(ctx, keys.Config{
+		Store: store, Dir: c.Keys.Dir, RotateEvery: c.Keys.RotateEvery,
+		LongestToken: max(hintLife, c.Tokens.ID, c.Sessions.Absolute), Now: now, Logger: logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("signing keys: %w", err)
+	}
+	return ring, nil
+}
+
+func (s *Server) providerConfig(ring *keys.Ring) provider.Config {
+	c := s.c.Config
+	return provider.Config{
+		Issuer: c.Issuer, SQL: s.SQL, Redis: s.Redis, Vault: s.c.Vault, Keys: ring,
+		Clients: Clients(c, s.c.Vault), Rules: s.rules(), Limits: limits(c),
+		Lifetimes: provider.Lifetimes{
+			Access: c.Tokens.Access, ID: c.Tokens.ID, RefreshIdle: c.Tokens.RefreshIdle, RefreshAbsolute: c.Tokens.RefreshAbsolute,
+			SessionIdle: c.Sessions.Idle, SessionAbsolute: c.Sessions.Absolute, IDTokenOnRefresh: c.Tokens.IDTokenOnRefresh,
+		},
+		Connection: Connection(c),
+		Senders: passcode.Deps{
+			Client:       sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: c.AllowPrivateGateways}),
+			AllowPrivate: c.AllowPrivateGateways, Console: s.c.Console, Inbox: s.c.Inbox, Now: s.c.Now,
+		},
+		TrustedProxies: c.TrustedProxies, Logger: s.c.Logger, Now: s.c.Now,
+	}
+}
+
+func (s *Server) rules() phone.Rules {
+	c := s.c.Config
+	rules := phone.Rules{Countries: c.Countries, Fictional: s.c.Fictional}
+	for _, t := range c.TestNumbers {
+		rules.TestNumbers = append(rules.TestNumbers, phone.TestNumber{Number: t.Number, Prefix: t.Prefix, Code: t.Code.Reveal()})
+	}
+	return rules
+}
+
+func limits(c *config.Config) map[string]storage.Limit {
+	out := map[string]storage.Limit{}
+	for name, l := range c.Limits {
+		out[name] = storage.Limit{Name: name, Burst: l.Burst, Every: l.Every, Off: l.Off}
+	}
+	return out
+}
+
+// Clients returns the clients that the file declares, with the MACs of their secrets.
+func Clients(c *config.Config, v *vault.Vault) []storage.Client {
+	out := make([]storage.Client, len(c.Clients))
+	for i := range c.Clients {
+		out[i] = c.Clients[i].Record()
+		out[i].FromFile = true
+		if secret := c.Clients[i].ClientSecret; !secret.IsZero() {
+			out[i].SecretMACs = [][]byte{v.MAC(vault.ClientSecret, c.Clients[i].ClientID, secret.Reveal())}
+		}
+	}
+	return out
+}
+
+// Connection returns the connection that the file declares, or nil.
+func Connection(c *config.Config) *storage.Connection {
+	if len(c.Connections) == 0 {
+		return nil
+	}
+	first := c.Connections[0]
+	return &storage.Connection{Name: storage.ConnectionName(first.Name), Strategy: first.Strategy, Options: first.Options.JSON()}
+}
+
+// ServeHTTP answers a request of people and applications.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// Close closes the stores.
+func (s *Server) Close() error {
+	var errs []error
+	if s.Redis != nil {
+		errs = append(errs, s.Redis.Close())
+	}
+	if s.SQL != nil {
+		errs = append(errs, s.SQL.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// shutdownWithin bounds how long a stop waits for requests and texts under way.
+const shutdownWithin = 20 * time.Second
+
+// Serve serves on the listeners until ctx ends, and then lets requests and
+// texts that are under way finish. admin may be nil.
+func (s *Server) Serve(ctx context.Context, public, admin net.Listener) error {
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g, failed := errgroup.WithContext(ctx)
+	work, _ := errgroup.WithContext(background)
+	work.Go(func() error { return s.Redis.Run(background) })
+	work.Go(func() error { return s.Provider.Run(background) })
+
+	servers := []*http.Server{s.httpServer(s.handler)}
+	g.Go(func() error { return serve(servers[0], public) })
+	if admin != nil {
+		servers = append(servers, s.httpServer(s.Provider.Admin()))
+		g.Go(func() error { return serve(servers[1], admin) })
+	}
+	g.Go(func() error {
+		<-failed.Done()
+		return s.shutdown(ctx, servers)
+	})
+	err := g.Wait()
+	stop()
+	return errors.Join(err, work.Wait())
+}
+
+func (s *Server) shutdown(ctx context.Context, servers []*http.Server) error {
+	s.c.Logger.InfoContext(ctx, "stopping")
+	// The context that ended is what asked for the stop; the stop has its own time.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownWithin)
+	defer cancel()
+	var errs []error
+	for _, server := range servers {
+		errs = append(errs, server.Shutdown(ctx))
+	}
+	return errors.Join(append(errs, s.Provider.Drain(ctx))...)
+}
+
+func serve(server *http.Server, l net.Listener) error {
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// httpServer sets the limits of security.md §4. Without them a client could
+// hold a connection for good.
+func (s *Server) httpServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      15 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slogErrors(s.c.Logger),
+	}
+}
+
+// slogErrors takes what net/http has to say (broken handshakes, mostly) at debug level.
+func slogErrors(l *slog.Logger) *log.Logger { return slog.NewLogLogger(l.Handler(), slog.LevelDebug) }
+
+// Listen opens the public listener, with TLS when the configuration says so,
+// and the admin listener unless that is empty.
+func Listen(c *config.Config) (public, admin net.Listener, err error) {
+	public, err = net.Listen("tcp", c.Listen)
+	if err != nil {
+		return nil, nil, fmt.Errorf("listen: %w", err)
+	}
+	if c.TLS.On() {
+		pair, err := tls.LoadX509KeyPair(c.TLS.CertFile, c.TLS.KeyFile)
+		if err != nil {
+			public.Close()
+			return nil, nil, fmt.Errorf("tls: %w", err)
+		}
+		public = tls.NewListener(public, &tls.Config{
+			Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+		})
+	}
+	if c.AdminListen == "" {
+		return public, nil, nil
+	}
+	if admin, err = net.Listen("tcp", c.AdminListen); err != nil {
+		public.Close()
+		return nil, nil, fmt.Errorf("admin_listen: %w", err)
+	}
+	return public, admin, nil
+}
