@@ -18,7 +18,6 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 
 	"github.com/handset-oidc/handset/internal/reqctx"
-	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/provider/client"
 	"github.com/handset-oidc/handset/provider/oauth"
@@ -29,20 +28,20 @@ import (
 type Clients interface {
 	// Authenticate must return an *oauth.Error (invalid_client) when the
 	// credentials are not those of a registered client.
-	Authenticate(ctx context.Context, c client.Credentials) (storage.Client, error)
+	Authenticate(ctx context.Context, c client.Credentials) (*storage.Client, error)
 }
 
-// RefreshTokens reads the family and counter out of a refresh token.
-type RefreshTokens interface {
+// Minter tells what a token is and what to look it up by.
+type Minter interface {
 	// ParseRefreshToken must report false for whatever Handset did not make.
 	ParseRefreshToken(token string) (family string, counter int64, ok bool)
+	// AccessTokenMACs must return nil for what has not the form of an access token.
+	AccessTokenMACs(token string) [][]byte
 }
 
-// Records finds what tokens stand for.
+// Records finds refresh tokens.
 type Records interface {
 	RefreshFamily(ctx context.Context, id string) (storage.RefreshFamily, storage.Grant, storage.User, error)
-	// User must return storage.ErrNotFound for a removed person.
-	User(ctx context.Context, id storage.UserID) (storage.User, error)
 }
 
 // AccessTokens finds opaque access tokens by their MACs.
@@ -50,20 +49,21 @@ type AccessTokens interface {
 	AccessToken(ctx context.Context, macs [][]byte) (storage.AccessToken, error)
 }
 
-// Revocations knows the grants whose tokens died.
+// Revocations knows the grants whose tokens died, those of blocked and removed
+// people included: so the answer about an access token costs one look into
+// Redis and none into SQL.
 type Revocations interface {
 	Revoked(id storage.GrantID) bool
 }
 
 // Config is what a [Handler] needs.
 type Config struct {
-	Issuer        string
-	Vault         *vault.Vault
-	Clients       Clients
-	RefreshTokens RefreshTokens
-	Records       Records
-	AccessTokens  AccessTokens
-	Revocations   Revocations
+	Issuer       string
+	Clients      Clients
+	Minter       Minter
+	Records      Records
+	AccessTokens AccessTokens
+	Revocations  Revocations
 	// Now defaults to time.Now.
 	Now func() time.Time
 }
@@ -76,7 +76,7 @@ func New(c Config) (*Handler, error) {
 	if c.Issuer == "" {
 		return nil, errors.New("introspect: no issuer")
 	}
-	if c.Vault == nil || c.Clients == nil || c.RefreshTokens == nil || c.Records == nil || c.AccessTokens == nil || c.Revocations == nil {
+	if c.Clients == nil || c.Minter == nil || c.Records == nil || c.AccessTokens == nil || c.Revocations == nil {
 		return nil, errors.New("introspect: every part but the clock is required")
 	}
 	if c.Now == nil {
@@ -98,7 +98,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
 	if !form.Has("token") {
 		return oauth.Errorf(oauth.InvalidRequest, "the parameter token is missing")
 	}
-	answer, err := h.inspect(r.Context(), &caller, form.Get("token"))
+	answer, err := h.inspect(r.Context(), caller, form.Get("token"))
 	if err != nil {
 		return err
 	}
@@ -107,18 +107,18 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
 
 // authenticate refuses public clients: anyone can be one, and would learn by
 // trying which tokens exist (RFC 7662 §2.1).
-func (h *Handler) authenticate(r *http.Request, form web.Values) (storage.Client, error) {
+func (h *Handler) authenticate(r *http.Request, form web.Values) (*storage.Client, error) {
 	credentials, err := client.FromRequest(r, form)
 	if err != nil {
-		return storage.Client{}, err
+		return nil, err
 	}
 	caller, err := h.c.Clients.Authenticate(r.Context(), credentials)
 	if err != nil {
-		return storage.Client{}, fmt.Errorf("authenticate client: %w", err)
+		return nil, fmt.Errorf("authenticate client: %w", err)
 	}
 	reqctx.Add(r.Context(), slog.String("client_id", string(caller.ClientID)))
 	if caller.Public() {
-		return storage.Client{}, &oauth.Error{Code: oauth.InvalidClient, Challenge: "Basic", Reason: "public client",
+		return nil, &oauth.Error{Code: oauth.InvalidClient, Challenge: "Basic", Reason: "public client",
 			Description: "introspection is for clients with credentials"}
 	}
 	return caller, nil
@@ -127,14 +127,18 @@ func (h *Handler) authenticate(r *http.Request, form web.Values) (storage.Client
 // inspect tells the kinds of token apart by their form, so token_type_hint is
 // not needed, right or wrong (RFC 7662 §2.1).
 func (h *Handler) inspect(ctx context.Context, caller *storage.Client, token string) (*oidc.IntrospectionResponse, error) {
-	if family, counter, ok := h.c.RefreshTokens.ParseRefreshToken(token); ok {
+	if family, counter, ok := h.c.Minter.ParseRefreshToken(token); ok {
 		return h.refreshToken(ctx, caller, family, counter)
 	}
 	return h.accessToken(ctx, caller, token)
 }
 
 func (h *Handler) accessToken(ctx context.Context, caller *storage.Client, token string) (*oidc.IntrospectionResponse, error) {
-	found, err := h.c.AccessTokens.AccessToken(ctx, h.c.Vault.MACs(vault.AccessToken, token))
+	macs := h.c.Minter.AccessTokenMACs(token)
+	if macs == nil {
+		return inactive(ctx, "not a token")
+	}
+	found, err := h.c.AccessTokens.AccessToken(ctx, macs)
 	if errors.Is(err, storage.ErrNotFound) {
 		return inactive(ctx, "unknown token")
 	}
@@ -148,15 +152,6 @@ func (h *Handler) accessToken(ctx context.Context, caller *storage.Client, token
 		return inactive(ctx, "token expired")
 	case h.c.Revocations.Revoked(found.GrantID):
 		return inactive(ctx, "grant revoked")
-	}
-	person, err := h.c.Records.User(ctx, found.UserID)
-	switch {
-	case errors.Is(err, storage.ErrNotFound):
-		return inactive(ctx, "person removed")
-	case err != nil:
-		return nil, fmt.Errorf("find person: %w", err)
-	case person.Blocked:
-		return inactive(ctx, "person blocked")
 	}
 	return &oidc.IntrospectionResponse{
 		Active:     true,

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/handset-oidc/handset/internal/reqctx"
-	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/provider/client"
 	"github.com/handset-oidc/handset/provider/oauth"
@@ -23,13 +22,15 @@ import (
 type Clients interface {
 	// Authenticate must return an *oauth.Error (invalid_client) when the
 	// credentials are not those of a registered client.
-	Authenticate(ctx context.Context, c client.Credentials) (storage.Client, error)
+	Authenticate(ctx context.Context, c client.Credentials) (*storage.Client, error)
 }
 
-// RefreshTokens reads the family and counter out of a refresh token.
-type RefreshTokens interface {
+// Minter tells what a token is and what to look it up by.
+type Minter interface {
 	// ParseRefreshToken must report false for whatever Handset did not make.
 	ParseRefreshToken(token string) (family string, counter int64, ok bool)
+	// AccessTokenMACs must return nil for what has not the form of an access token.
+	AccessTokenMACs(token string) [][]byte
 }
 
 // Grants revokes.
@@ -52,12 +53,11 @@ type Revocations interface {
 
 // Config is what a [Handler] needs.
 type Config struct {
-	Vault         *vault.Vault
-	Clients       Clients
-	RefreshTokens RefreshTokens
-	Grants        Grants
-	AccessTokens  AccessTokens
-	Revocations   Revocations
+	Clients      Clients
+	Minter       Minter
+	Grants       Grants
+	AccessTokens AccessTokens
+	Revocations  Revocations
 	// Now defaults to time.Now.
 	Now func() time.Time
 }
@@ -67,7 +67,7 @@ type Handler struct{ c Config }
 
 // New checks the configuration.
 func New(c Config) (*Handler, error) {
-	if c.Vault == nil || c.Clients == nil || c.RefreshTokens == nil || c.Grants == nil || c.AccessTokens == nil || c.Revocations == nil {
+	if c.Clients == nil || c.Minter == nil || c.Grants == nil || c.AccessTokens == nil || c.Revocations == nil {
 		return nil, errors.New("revoke: every part but the clock is required")
 	}
 	if c.Now == nil {
@@ -104,7 +104,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
 // revoke tells the kinds of token apart by their form, so token_type_hint is
 // not needed, right or wrong (RFC 7009 §2.1).
 func (h *Handler) revoke(ctx context.Context, caller storage.ClientID, token string) error {
-	if family, _, ok := h.c.RefreshTokens.ParseRefreshToken(token); ok {
+	if family, _, ok := h.c.Minter.ParseRefreshToken(token); ok {
 		return h.refreshToken(ctx, caller, family)
 	}
 	return h.accessToken(ctx, caller, token)
@@ -124,7 +124,8 @@ func (h *Handler) refreshToken(ctx context.Context, caller storage.ClientID, fam
 	if grant.ClientID != caller {
 		return nothing(ctx, "token of another client")
 	}
-	if err := h.c.Grants.RevokeGrant(ctx, grant.ID, h.c.Now()); err != nil {
+	err = h.c.Grants.RevokeGrant(ctx, grant.ID, h.c.Now())
+	if err != nil && !errors.Is(err, storage.ErrNotFound) { // not found: swept meanwhile
 		return fmt.Errorf("revoke grant: %w", err)
 	}
 	h.c.Revocations.Add(grant.ID)
@@ -132,7 +133,10 @@ func (h *Handler) refreshToken(ctx context.Context, caller storage.ClientID, fam
 }
 
 func (h *Handler) accessToken(ctx context.Context, caller storage.ClientID, token string) error {
-	macs := h.c.Vault.MACs(vault.AccessToken, token)
+	macs := h.c.Minter.AccessTokenMACs(token)
+	if macs == nil {
+		return nothing(ctx, "not a token")
+	}
 	found, err := h.c.AccessTokens.AccessToken(ctx, macs)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nothing(ctx, "unknown token")

@@ -2,7 +2,6 @@ package token
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,8 +11,8 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 
 	"github.com/handset-oidc/handset/internal/reqctx"
-	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/internal/web"
+	"github.com/handset-oidc/handset/provider/mint"
 	"github.com/handset-oidc/handset/provider/oauth"
 	"github.com/handset-oidc/handset/storage"
 )
@@ -38,7 +37,11 @@ func (h *Handler) authorizationCode(ctx context.Context, caller *storage.Client,
 	if err != nil {
 		return nil, err
 	}
-	grant, person, err := h.c.Grants.GrantByCode(ctx, h.c.Vault.MACs(vault.AuthCode, req.code))
+	macs := h.c.Minter.AuthCodeMACs(req.code)
+	if macs == nil {
+		return nil, refused("not a code")
+	}
+	grant, person, err := h.c.Grants.GrantByCode(ctx, macs)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, refused("unknown code")
 	}
@@ -118,7 +121,7 @@ func (h *Handler) newFamily(caller *storage.Client, grant *storage.Grant, now ti
 	}
 	end := now.Add(h.c.RefreshAbsolute)
 	return &storage.RefreshFamily{
-		ID:              rand.Text(),
+		ID:              mint.FamilyID(),
 		GrantID:         grant.ID,
 		Counter:         1,
 		CreatedAt:       now,

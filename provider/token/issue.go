@@ -17,7 +17,9 @@ import (
 type Minter interface {
 	// AccessToken must return a new random token and the MAC it is kept by.
 	AccessToken() (token string, mac []byte)
-	IDToken(ctx context.Context, c mint.IDTokenClaims) (string, error)
+	IDToken(c mint.IDTokenClaims) (string, error)
+	// AuthCodeMACs must return nil for what has not the form of a code.
+	AuthCodeMACs(code string) [][]byte
 	RefreshToken(family string, counter int64) string
 	// ParseRefreshToken must report false for whatever Handset did not make.
 	ParseRefreshToken(token string) (family string, counter int64, ok bool)
@@ -65,7 +67,15 @@ func (h *Handler) issue(ctx context.Context, o order) (*tokenSet, error) {
 	if !o.idToken || !slices.Contains(o.scopes, oauth.ScopeOpenID) {
 		return set, nil
 	}
-	set.answer.IDToken, err = h.c.Minter.IDToken(ctx, mint.IDTokenClaims{})
+	set.answer.IDToken, err = h.c.Minter.IDToken(mint.IDTokenClaims{
+		Subject:     o.grant.UserID,
+		Client:      o.grant.ClientID,
+		Session:     o.grant.SessionID,
+		AuthTime:    o.grant.AuthTime,
+		Nonce:       o.nonce,
+		ACR:         o.grant.ACR,
+		AccessToken: token,
+	})
 	if err != nil {
 		h.withdraw(ctx, set)
 		return nil, fmt.Errorf("sign id token: %w", err)

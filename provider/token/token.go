@@ -22,7 +22,6 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 
 	"github.com/handset-oidc/handset/internal/reqctx"
-	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/provider/client"
 	"github.com/handset-oidc/handset/provider/oauth"
@@ -33,7 +32,7 @@ import (
 type Clients interface {
 	// Authenticate must return an *oauth.Error (invalid_client) when the
 	// credentials are not those of a registered client.
-	Authenticate(ctx context.Context, c client.Credentials) (storage.Client, error)
+	Authenticate(ctx context.Context, c client.Credentials) (*storage.Client, error)
 }
 
 // Grants reads, spends and revokes what people allowed.
@@ -43,8 +42,8 @@ type Grants interface {
 	// must return storage.ErrNotFound for an unknown code and a removed person.
 	GrantByCode(ctx context.Context, macs [][]byte) (storage.Grant, storage.User, error)
 	// RedeemGrant must let one caller win, whatever number race; the others get
-	// storage.ErrConsumed. A refresh token that it writes must be durable. It
-	// must refuse a revoked grant.
+	// storage.ErrConsumed. A refresh token that it writes must be durable. A
+	// revoked or expired grant must be storage.ErrNotFound.
 	RedeemGrant(ctx context.Context, r storage.Redemption) error
 	// RevokeGrant must end the grant and its refresh tokens; it may be repeated.
 	RevokeGrant(ctx context.Context, id storage.GrantID, now time.Time) error
@@ -69,7 +68,6 @@ type Revocations interface {
 
 // Config is what a [Handler] needs.
 type Config struct {
-	Vault        *vault.Vault
 	Clients      Clients
 	Grants       Grants
 	AccessTokens AccessTokens
@@ -96,7 +94,7 @@ type Handler struct{ c Config }
 
 // New checks the configuration.
 func New(c Config) (*Handler, error) {
-	if c.Vault == nil || c.Clients == nil || c.Grants == nil || c.AccessTokens == nil || c.Minter == nil || c.Revocations == nil {
+	if c.Clients == nil || c.Grants == nil || c.AccessTokens == nil || c.Minter == nil || c.Revocations == nil {
 		return nil, errors.New("token: every part but the clock is required")
 	}
 	if c.AccessLife <= 0 || c.RefreshIdle <= 0 || c.RefreshAbsolute <= 0 || c.RefreshGrace < 0 {
@@ -123,11 +121,11 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("authenticate client: %w", err)
 	}
 	reqctx.Add(r.Context(), slog.String("client_id", string(caller.ClientID)))
-	grant, err := h.grant(&caller, form)
+	grant, err := h.grant(caller, form)
 	if err != nil {
 		return err
 	}
-	answer, err := grant(r.Context(), &caller, form)
+	answer, err := grant(r.Context(), caller, form)
 	if err != nil {
 		return err
 	}
@@ -168,7 +166,7 @@ func refused(reason string) *oauth.Error {
 func (h *Handler) revoke(ctx context.Context, id storage.GrantID, reason string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
 	defer cancel()
-	if err := h.c.Grants.RevokeGrant(ctx, id, h.now()); err != nil {
+	if err := h.c.Grants.RevokeGrant(ctx, id, h.now()); err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return fmt.Errorf("revoke grant: %w", err)
 	}
 	h.c.Revocations.Add(id)
