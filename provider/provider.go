@@ -49,6 +49,7 @@ type Durable interface {
 	login.People
 	token.Grants
 	introspect.Records
+	userinfo.People
 	client.Store
 	keys.Store
 	revocation.Source
@@ -227,7 +228,7 @@ func (p *Provider) loadConnection(ctx context.Context) error {
 // endpoints builds every endpoint and returns the route table.
 func (p *Provider) endpoints() ([]route, error) {
 	https := p.url.Scheme == "https"
-	minter, err := mint.New(mint.Config{Issuer: p.c.Issuer, Keys: p.c.Keys, Vault: p.c.Vault, IDLife: p.c.Lifetimes.ID, Now: p.c.Now})
+	minter, err := mint.New(mint.Config{Issuer: p.c.Issuer, Keys: p.c.Keys, Vault: p.c.Vault, IDTokenLife: p.c.Lifetimes.ID, Now: p.c.Now})
 	if err != nil {
 		return nil, err
 	}
@@ -249,37 +250,46 @@ func (p *Provider) endpoints() ([]route, error) {
 		Base: p.base, Clients: p.clients, Hints: minter, Sessions: sessions, Pages: p.pages, Vault: p.c.Vault, Ended: p.revokedHere,
 	})
 	tokens, err := token.New(token.Config{
-		Vault: p.c.Vault, Clients: p.clients, Grants: p.c.SQL, AccessTokens: p.c.Redis, Minter: minter, Revocations: p.revocations,
+		Clients: p.clients, Grants: p.c.SQL, AccessTokens: p.c.Redis, Minter: minter, Revocations: p.revocations,
 		AccessLife: p.c.Lifetimes.Access, RefreshIdle: p.c.Lifetimes.RefreshIdle, RefreshAbsolute: p.c.Lifetimes.RefreshAbsolute,
 		RefreshGrace: refreshGrace, IDTokenOnRefresh: p.c.Lifetimes.IDTokenOnRefresh, Now: p.c.Now,
 	})
 	if err != nil {
 		return nil, err
 	}
-	info, err := userinfo.New(userinfo.Config{Vault: p.c.Vault, AccessTokens: p.c.Redis, People: p.c.SQL, Revocations: p.revocations, Now: p.c.Now})
+	info, err := userinfo.New(userinfo.Config{Minter: minter, AccessTokens: p.c.Redis, People: p.c.SQL, Revocations: p.revocations, Now: p.c.Now})
 	if err != nil {
 		return nil, err
 	}
 	introspection, err := introspect.New(introspect.Config{
-		Issuer: p.c.Issuer, Vault: p.c.Vault, Clients: p.clients, RefreshTokens: minter, Records: p.c.SQL, AccessTokens: p.c.Redis,
+		Issuer: p.c.Issuer, Clients: p.clients, Minter: minter, Records: p.c.SQL, AccessTokens: p.c.Redis,
 		Revocations: p.revocations, Now: p.c.Now,
 	})
 	if err != nil {
 		return nil, err
 	}
 	revocation, err := revoke.New(revoke.Config{
-		Vault: p.c.Vault, Clients: p.clients, RefreshTokens: minter, Grants: p.c.SQL, AccessTokens: p.c.Redis, Revocations: p.revocations, Now: p.c.Now,
+		Clients: p.clients, Minter: minter, Grants: p.c.SQL, AccessTokens: p.c.Redis, Revocations: p.revocations, Now: p.c.Now,
 	})
 	if err != nil {
 		return nil, err
 	}
 	metadata, err := discovery.New(discovery.Config{
-		Issuer: p.c.Issuer, AssertionAlgorithms: client.AssertionAlgorithms(), UILocales: []language.Tag{language.English},
+		Issuer: p.c.Issuer, AssertionAlgorithms: assertionAlgorithms(), UILocales: []language.Tag{language.English},
 	})
 	if err != nil {
 		return nil, err
 	}
 	return p.routes(handlers{authorizer, steps, out, tokens, info, introspection, revocation, metadata}), nil
+}
+
+// assertionAlgorithms are the names of what private_key_jwt clients may sign with.
+func assertionAlgorithms() []string {
+	var out []string
+	for _, a := range client.SigningAlgorithms() {
+		out = append(out, string(a))
+	}
+	return out
 }
 
 // revokedHere lets this server know at once what it has just revoked in SQL;
@@ -296,7 +306,7 @@ func regions(rules phone.Rules) []views.Country {
 	for _, region := range rules.Regions() {
 		out = append(out, views.Country{
 			Region: region, Calling: strconv.Itoa(phone.CallingCode(region)),
-			National: phone.Example(region), International: phone.ExampleInternational(region),
+			National: phone.Example(region), International: phone.InternationalExample(region),
 		})
 	}
 	return out

@@ -24,6 +24,7 @@ import (
 	"github.com/handset-oidc/handset/passcode/phone"
 	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/provider"
+	"github.com/handset-oidc/handset/provider/client"
 	"github.com/handset-oidc/handset/storage"
 	"github.com/handset-oidc/handset/storage/redisstore"
 	"github.com/handset-oidc/handset/storage/sqlstore"
@@ -156,7 +157,7 @@ func Clients(c *config.Config, v *vault.Vault) []storage.Client {
 		out[i] = c.Clients[i].Record()
 		out[i].FromFile = true
 		if secret := c.Clients[i].ClientSecret; !secret.IsZero() {
-			out[i].SecretMACs = [][]byte{v.MAC(vault.ClientSecret, c.Clients[i].ClientID, secret.Reveal())}
+			out[i].SecretMACs = [][]byte{client.SecretMAC(v, out[i].ClientID, secret.Reveal())}
 		}
 	}
 	return out

@@ -59,6 +59,15 @@ func Example(region string) string {
 	return phonenumbers.Format(n, phonenumbers.NATIONAL)
 }
 
+// InternationalExample is Example as it is written abroad: "+44 7700 900982".
+func InternationalExample(region string) string {
+	n, err := phonenumbers.Parse(Example(region), region)
+	if err != nil {
+		return ""
+	}
+	return phonenumbers.Format(n, phonenumbers.INTERNATIONAL)
+}
+
 // Region returns the two-letter code of the number's region, or "" when the
 // number belongs to none: not assigned, or not geographic.
 func (n Number) Region() string {

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"golang.org/x/text/language"
 
@@ -42,7 +43,7 @@ type Config struct {
 	// Issuer is exactly what tokens carry, whatever Host a request names.
 	Issuer string
 	// AssertionAlgorithms are the signatures taken from private_key_jwt clients.
-	AssertionAlgorithms []string
+	AssertionAlgorithms []jose.SignatureAlgorithm
 	// UILocales are the languages of the pages; empty: English.
 	UILocales []language.Tag
 }
@@ -92,6 +93,10 @@ type metadata struct {
 func describe(c Config) metadata {
 	confidential := []oidc.AuthMethod{oauth.AuthSecretBasic, oauth.AuthSecretPost, oauth.AuthPrivateKeyJWT}
 	all := append(slices.Clone(confidential), oauth.AuthNone)
+	var algorithms []string
+	for _, a := range c.AssertionAlgorithms {
+		algorithms = append(algorithms, string(a))
+	}
 	locales := c.UILocales
 	if len(locales) == 0 {
 		locales = []language.Tag{language.English}
@@ -119,11 +124,11 @@ func describe(c Config) metadata {
 			UILocalesSupported:            locales,
 
 			TokenEndpointAuthMethodsSupported:                  all,
-			TokenEndpointAuthSigningAlgValuesSupported:         c.AssertionAlgorithms,
+			TokenEndpointAuthSigningAlgValuesSupported:         algorithms,
 			RevocationEndpointAuthMethodsSupported:             all,
-			RevocationEndpointAuthSigningAlgValuesSupported:    c.AssertionAlgorithms,
+			RevocationEndpointAuthSigningAlgValuesSupported:    algorithms,
 			IntrospectionEndpointAuthMethodsSupported:          confidential,
-			IntrospectionEndpointAuthSigningAlgValuesSupported: c.AssertionAlgorithms,
+			IntrospectionEndpointAuthSigningAlgValuesSupported: algorithms,
 		},
 		IssParameter: true,
 		PromptValues: []string{oidc.PromptNone, oidc.PromptLogin},

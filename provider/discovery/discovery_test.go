@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/handset-oidc/handset/internal/web"
@@ -19,7 +20,7 @@ var update = flag.Bool("update", false, "write golden files")
 
 func handler(t *testing.T, issuer string) http.Handler {
 	t.Helper()
-	h, err := discovery.New(discovery.Config{Issuer: issuer, AssertionAlgorithms: []string{"RS256", "ES256"}})
+	h, err := discovery.New(discovery.Config{Issuer: issuer, AssertionAlgorithms: []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +137,7 @@ func TestCaching(t *testing.T) {
 func TestNewRefusesAnIncompleteConfig(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]discovery.Config{
-		"no issuer":     {AssertionAlgorithms: []string{"RS256"}},
+		"no issuer":     {AssertionAlgorithms: []jose.SignatureAlgorithm{jose.RS256}},
 		"no algorithms": {Issuer: "http://localhost:3000/"},
 	} {
 		if _, err := discovery.New(c); err == nil {

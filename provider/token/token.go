@@ -16,7 +16,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
@@ -148,7 +147,7 @@ func (h *Handler) grant(caller *storage.Client, form web.Values) (grantFunc, err
 	if !ok {
 		return nil, oauth.Errorf(oauth.UnsupportedGrantType, "use authorization_code or refresh_token")
 	}
-	if !slices.Contains(caller.GrantTypes, name) {
+	if !client.MayUse(caller, name) {
 		return nil, oauth.Errorf(oauth.UnauthorizedClient, "the client's grant_types do not contain %s", name)
 	}
 	return grant, nil
