@@ -16,8 +16,8 @@ import (
 //
 // [storage.ErrRefused]: the person is blocked, or unknown while sign-up is off.
 // [storage.ErrConsumed]: the challenge opened a session before, or the transaction
-// was answered before. [storage.ErrConflict]: another unique value is taken.
-// Nothing is written then.
+// was answered before. [storage.ErrConflict]: it is not the person who must log in,
+// or another unique value is taken. Nothing is written then.
 func (s *Store) OpenSession(ctx context.Context, l storage.Login, now time.Time) (opened storage.Opened, err error) {
 	err = s.db.write(ctx, durable, func(c *conn) error {
 		opened, err = s.openSession(c, l, at(now.Unix()))
@@ -66,7 +66,13 @@ func (s *Store) openSession(c *conn, l storage.Login, now time.Time) (storage.Op
 // welcome finds the person of a proved number, or makes them.
 func (s *Store) welcome(c *conn, l storage.Login, now time.Time) (u storage.User, isNew bool, err error) {
 	u, current, err := s.findUser(c, l.Number)
-	if errors.Is(err, storage.ErrNotFound) {
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return u, false, err
+	}
+	if l.OnlyUser != "" && u.ID != l.OnlyUser {
+		return u, false, fmt.Errorf("%w: another person must log in", storage.ErrConflict)
+	}
+	if err != nil {
 		if l.SignupDisabled {
 			return u, false, fmt.Errorf("%w: sign-up is off", storage.ErrRefused)
 		}
@@ -74,9 +80,6 @@ func (s *Store) welcome(c *conn, l storage.Login, now time.Time) (u storage.User
 			ID: l.NewUserID, Number: l.Number, CreatedAt: now, UpdatedAt: now, LastLoginAt: now, VerifiedAt: now,
 		}
 		return u, true, s.addUser(c, u)
-	}
-	if err != nil {
-		return u, false, err
 	}
 	if u.Blocked {
 		return u, false, fmt.Errorf("%w: the person is blocked", storage.ErrRefused)

@@ -10,8 +10,8 @@ import (
 )
 
 // SessionByMAC returns the session whose cookie has one of the MACs, and its
-// person. [storage.ErrNotFound]: there is none, it ended, it is past its end, or
-// it was not seen for idle (0: it may rest for ever).
+// person. [storage.ErrNotFound]: there is none, it ended, it is past its end, it
+// was not seen for idle (0: it may rest for ever), or the person is blocked.
 func (s *Store) SessionByMAC(ctx context.Context, macs [][]byte, now time.Time, idle time.Duration) (session storage.Session, u storage.User, err error) {
 	err = s.db.read(ctx, func(c *conn) error {
 		for _, mac := range macs {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/storage"
+	"github.com/handset-oidc/handset/storage/storagetest"
 )
 
 func newVault(t testing.TB) *vault.Vault {
@@ -179,4 +180,16 @@ func TestAClosedStoreIsUnavailable(t *testing.T) {
 			t.Errorf("%s: write after close: %v", url, err)
 		}
 	}
+}
+
+func TestPromises(t *testing.T) {
+	t.Parallel()
+	t.Run("file", func(t *testing.T) {
+		t.Parallel()
+		storagetest.RunSQL(t, func(t *testing.T) storagetest.SQL { return openFile(t) })
+	})
+	t.Run("memory", func(t *testing.T) {
+		t.Parallel()
+		storagetest.RunSQL(t, func(t *testing.T) storagetest.SQL { return open(t, "sqlite::memory:") })
+	})
 }
