@@ -97,12 +97,16 @@ func AdmitsAt(l storage.Limit, tat, now time.Time) time.Time {
 	return within(l, tat, now).Add(-time.Duration(l.Burst-1) * l.Every)
 }
 
-// Give puts one back. A full bucket stays full.
+// Give puts one back. A full bucket stays full, and one that becomes full is
+// forgotten: its time is zero.
 func Give(l storage.Limit, tat, now time.Time) time.Time {
 	if l.Off || !tat.After(now) {
 		return tat
 	}
-	return tat.Add(-l.Every)
+	if tat = tat.Add(-l.Every); tat.After(now) {
+		return tat
+	}
+	return time.Time{}
 }
 
 // Bucket is the state of a limit that never refuses but makes codes longer:
