@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/handset-oidc/handset/storage"
 )
@@ -145,7 +147,9 @@ func (c *Client) SetDefaults() {
 func (c *Client) Public() bool { return c.TokenEndpointAuthMethod == "none" }
 
 // NeedsSecret reports whether the client authenticates with a secret.
-func (c *Client) NeedsSecret() bool { return strings.HasPrefix(c.TokenEndpointAuthMethod, "client_secret_") }
+func (c *Client) NeedsSecret() bool {
+	return strings.HasPrefix(c.TokenEndpointAuthMethod, "client_secret_")
+}
 
 // Record returns the client as stores and the provider know it, without the
 // MAC of its secret.
@@ -275,13 +279,18 @@ func jwksMessage(raw json.RawMessage) string {
 	}
 	for i, key := range set.Keys {
 		switch {
+		case isSymmetric(key), key.Valid() && !key.IsPublic():
+			return fmt.Sprintf("keys[%d] is a private or shared key; register the public part only", i)
 		case !key.Valid():
 			return fmt.Sprintf("keys[%d] is not a valid key", i)
-		case !key.IsPublic():
-			return fmt.Sprintf("keys[%d] is a private or shared key; register the public part only", i)
 		}
 	}
 	return ""
+}
+
+func isSymmetric(key jose.JSONWebKey) bool {
+	_, ok := key.Key.([]byte)
+	return ok
 }
 
 // checkSecret is for clients of the file: those of the database keep a MAC.
@@ -393,4 +402,9 @@ func (j JWKS) values() map[string]any {
 		return map[string]any{}
 	}
 	return out
+}
+
+// YAML returns the client as the file would declare it, its secret hidden.
+func (c *Client) YAML() ([]byte, error) {
+	return yaml.Marshal(node(reflect.ValueOf(c).Elem()))
 }

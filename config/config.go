@@ -144,7 +144,7 @@ type Tokens struct {
 type TestNumber struct {
 	// A number, in international form and in quotes: `"+15005550006"`.
 	Number string `yaml:"number" example:"\"+15005550006\""`
-	// Or the beginning of all numbers of a range, at least six digits.
+	// Or the beginning of all numbers of a range, at least four digits.
 	Prefix string `yaml:"prefix" example:"-"`
 	// The code, 4 to 10 digits, in quotes.
 	Code Secret `yaml:"code" example:"\"424242\""`

@@ -52,10 +52,9 @@ func (l *Limits) decode(d *decoder, path string, in any) {
 		case string:
 			if v != "off" {
 				d.problem(at, `want {burst: 5, every: 3h} or off`)
+				continue
 			}
-			limit = Limit{Off: v == "off"}
-		case bool: // YAML 1.1 reads off as false; ours does not, JSON people write it
-			d.problem(at, `want {burst: 5, every: 3h} or off, in quotes when in doubt: "off"`)
+			limit = Limit{Off: true}
 		default:
 			d.decode(at, v, &limit)
 		}
@@ -69,7 +68,7 @@ func (l Limits) check(r *report) {
 		path := join("limits", name)
 		switch {
 		case limit.Off:
-			r.warn(path, "is off: nothing holds back who would use it up")
+			r.warn(path, "off; nothing holds back who would use it up")
 		case limit.Burst < 1 || limit.Burst > maxBurst:
 			r.problem(join(path, "burst"), fmt.Sprintf("want 1 to %d, or off in place of the limit", maxBurst))
 		case limit.Every < time.Second:

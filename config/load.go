@@ -62,11 +62,19 @@ func (p inline) ReadBytes() ([]byte, error) { return p, nil }
 // Read is not used: the text has a parser.
 func (p inline) Read() (map[string]any, error) { return nil, errors.ErrUnsupported }
 
-// unrepeated drops what validation says about keys whose value could not even be read.
+// unrepeated drops what validation says about values that could not even be read.
 func unrepeated(first, more []Problem) []Problem {
 	return slices.DeleteFunc(slices.Clone(more), func(p Problem) bool {
-		return slices.ContainsFunc(first, func(q Problem) bool { return q.Path == p.Path })
+		return slices.ContainsFunc(first, func(q Problem) bool {
+			return p.Path == q.Path || within(p.Path, q.Path) || within(q.Path, p.Path)
+		})
 	})
+}
+
+// within reports whether the path inner is below outer.
+func within(inner, outer string) bool {
+	rest, ok := strings.CutPrefix(inner, outer)
+	return ok && outer != "" && (strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, "["))
 }
 
 var yamlLine = regexp.MustCompile(`line \d+`)

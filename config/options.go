@@ -149,6 +149,9 @@ func (o Options) check(r *report, path string, allowPrivate bool) {
 
 func (c optionCheck) option(key string, v any) {
 	path := join(c.path, key)
+	if v == nil && key != "provider" { // null is the same as absent
+		return
+	}
 	switch key {
 	case "provider":
 		c.provider(path, v)
@@ -161,7 +164,7 @@ func (c optionCheck) option(key string, v any) {
 	case "syntax":
 		c.syntax(path, v)
 	case "from", "template":
-		if _, ok := v.(string); !ok && v != nil {
+		if _, ok := v.(string); !ok {
 			c.problem(path, `want text: put it in quotes, "like this"`)
 		}
 	case "disable_signup", "brute_force_protection":
@@ -196,7 +199,7 @@ func (c optionCheck) provider(path string, v any) {
 
 func (c optionCheck) syntax(path string, v any) {
 	switch v {
-	case "md_with_macros", nil:
+	case "md_with_macros":
 	case "liquid":
 		c.problem(path, "liquid is not supported by this version; use md_with_macros")
 	default:
@@ -247,9 +250,6 @@ func isLocalhost(host string) bool {
 
 func (c optionCheck) authentication(path string, v any) {
 	m, ok := v.(map[string]any)
-	if v == nil {
-		return
-	}
 	if !ok {
 		c.problem(path, "want keys and values here")
 		return
@@ -270,6 +270,9 @@ func (c optionCheck) authentication(path string, v any) {
 	if m["method"] != "bearer" {
 		c.problem(path+".method", "want bearer, the only method there is")
 	}
+	if audience, _ := m["audience"].(string); audience == "" {
+		c.problem(path+".audience", "missing: what the gateway expects as aud")
+	}
 	if secret, _ := m["secret"].(string); secret == "" && m["secret_file"] == nil {
 		c.problem(path+".secret", "missing: set secret or secret_file")
 	}
@@ -281,7 +284,7 @@ func (c optionCheck) totp(path string, v any) {
 		c.problem(path, "want {time_step: 300, length: 6}")
 		return
 	}
-	bounds := map[string][2]float64{"length": {4, 8}, "time_step": {60, 600}}
+	bounds := map[string][2]float64{"length": {4, 8}, "time_step": {1, 600}}
 	for _, key := range slices.Sorted(maps.Keys(m)) {
 		b, known := bounds[key]
 		n, isNumber := m[key].(float64)

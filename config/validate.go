@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nyaruka/phonenumbers"
+	"github.com/handset-oidc/handset/passcode/phone"
 )
 
 // Validate reports everything that is wrong, and what works but is probably
@@ -161,7 +161,6 @@ func (c *Config) checkLifetimes(r *report) {
 }
 
 func (c *Config) checkCountries(r *report) {
-	regions := phonenumbers.GetSupportedRegions()
 	for i, country := range c.Countries {
 		path := at("countries", i)
 		upper := strings.ToUpper(country)
@@ -170,8 +169,8 @@ func (c *Config) checkCountries(r *report) {
 			r.warn("countries", "every region may be texted: expensive destinations too")
 		case country == "all":
 			r.problem(path, "all stands alone: [all]")
-		case regions[country]:
-		case regions[upper]:
+		case phone.KnownRegion(country):
+		case phone.KnownRegion(upper):
 			r.problem(path, "write "+upper)
 		case upper == "UK":
 			r.problem(path, "write GB")
@@ -183,7 +182,7 @@ func (c *Config) checkCountries(r *report) {
 
 var (
 	testNumbers  = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
-	testPrefixes = regexp.MustCompile(`^\+[1-9][0-9]{5,14}$`)
+	testPrefixes = regexp.MustCompile(`^\+[1-9][0-9]{3,14}$`)
 	testCodes    = regexp.MustCompile(`^[0-9]{4,10}$`)
 )
 
@@ -199,7 +198,7 @@ func (c *Config) checkTestNumbers(r *report) {
 		case t.Number != "" && !testNumbers.MatchString(t.Number):
 			r.problem(path+".number", `want the international form in quotes, such as "+15005550006"`)
 		case t.Prefix != "" && !testPrefixes.MatchString(t.Prefix):
-			r.problem(path+".prefix", `want + and at least six digits in quotes, such as "+1500555": a short prefix opens many people's accounts`)
+			r.problem(path+".prefix", `want + and at least four digits in quotes, such as "+1500555": a short prefix opens many people's accounts`)
 		case seen[t.Number+"/"+t.Prefix]:
 			r.problem(path, "is declared twice")
 		}
@@ -227,6 +226,9 @@ func (c *Config) checkConnections(r *report) {
 			r.problem(path+".name", "is declared twice")
 		}
 		seen[connection.Name] = true
+		if i > 0 {
+			r.problem(path, "more than one connection is not supported by this version")
+		}
 		oneOf(r, path+".strategy", connection.Strategy, []string{"sms"})
 		connection.Options.check(r, path+".options", c.AllowPrivateGateways)
 	}

@@ -89,6 +89,9 @@ To run it:
 		newServeCommand(env),
 		newCheckCommand(env),
 		newConfigCommand(env),
+		newKeysCommand(env),
+		newClientCommand(env),
+		newUserCommand(env),
 		newVersionCommand(env),
 	)
 	return root

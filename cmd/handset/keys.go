@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/handset-oidc/handset/config"
+	"github.com/handset-oidc/handset/internal/server"
+	"github.com/handset-oidc/handset/internal/vault"
+	"github.com/handset-oidc/handset/keys"
+	"github.com/handset-oidc/handset/storage"
+	"github.com/handset-oidc/handset/storage/sqlstore"
+)
+
+func newKeysCommand(env *environment) *cobra.Command {
+	return group("keys", "the keys that sign tokens",
+		`Keys lists, replaces and imports the keys that sign tokens. A new key is
+published before it signs, and an old one stays published until its last token
+has expired, so no application notices.`,
+		newKeysListCommand(env),
+		newKeysRotateCommand(env),
+		newKeysImportCommand(env),
+	)
+}
+
+func newKeysListCommand(env *environment) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "list the signing keys",
+		Long: `List writes the keys that are published, the one that signs first. The state is
+pending (published, will sign), signing, retired (verifies what it signed), or
+file (of the keys folder).`,
+		Example: `  handset keys list
+  handset keys list --json`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return env.withKeys(cmd.Context(), func(ring *keys.Ring) error {
+				all, err := ring.List(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return env.printKeys(all, asJSON)
+			})
+		},
+	}
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+// withKeys opens the keys of the configuration.
+func (env *environment) withKeys(ctx context.Context, work func(*keys.Ring) error) error {
+	return env.withSQL(ctx, func(c *config.Config, _ *vault.Vault, store *sqlstore.Store) error {
+		ring, err := server.OpenKeys(ctx, c, store, env.logger(), env.now)
+		if err != nil {
+			return err
+		}
+		return work(ring)
+	})
+}
+
+// keyJSON is a key as --json writes it.
+type keyJSON struct {
+	KID          storage.KeyID `json:"kid"`
+	Algorithm    string        `json:"alg"`
+	State        keys.State    `json:"state"`
+	Signs        bool          `json:"signs"`
+	File         string        `json:"file,omitempty"`
+	CreatedAt    *time.Time    `json:"created_at"`
+	SignsFrom    *time.Time    `json:"signs_from"`
+	PublishUntil *time.Time    `json:"publish_until"`
+}
+
+func keyAsJSON(i keys.Info) keyJSON {
+	return keyJSON{i.ID, i.Algorithm, i.State, i.Signs, i.File,
+		timeJSON(i.CreatedAt), timeJSON(i.SignsFrom), timeJSON(i.PublishUntil)}
+}
+
+func (env *environment) printKeys(all []keys.Info, asJSON bool) error {
+	if asJSON {
+		out := make([]keyJSON, len(all))
+		for i, key := range all {
+			out[i] = keyAsJSON(key)
+		}
+		return env.printJSON(out)
+	}
+	t := env.table("KID", "STATE", "SIGNS", "SIGNS FROM", "PUBLISHED UNTIL", "FILE")
+	for _, k := range all {
+		signs := "no"
+		if k.Signs {
+			signs = "yes"
+		}
+		t.row(string(k.ID), string(k.State), signs, timeText(k.SignsFrom), timeText(k.PublishUntil), k.File)
+	}
+	return t.flush()
+}
+
+func newKeysRotateCommand(env *environment) *cobra.Command {
+	return &cobra.Command{
+		Use:   "rotate",
+		Short: "make a new signing key",
+		Long: `Rotate makes a key and publishes it at once; it signs when applications have had
+time to see it. Its key ID is written to standard output. When a key is waiting
+for its turn already, that one is named and none is made. While a file of the
+keys folder signs, keys are rotated by putting a newer file there.`,
+		Example: `  handset keys rotate`,
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return env.withKeys(cmd.Context(), func(ring *keys.Ring) error {
+				key, err := ring.Rotate(cmd.Context())
+				return env.printNewKey(key, err)
+			})
+		},
+	}
+}
+
+func newKeysImportCommand(env *environment) *cobra.Command {
+	return &cobra.Command{
+		Use:   "import FILE",
+		Short: "sign with a key that exists",
+		Long: `Import reads an RSA private key (PEM, PKCS#1 or PKCS#8, at least 2048 bits),
+keeps it sealed in the database and publishes it; it signs when applications
+have had time to see it. FILE - is standard input. The key ID is written to
+standard output.`,
+		Example: `  openssl genrsa 2048 > key.pem && handset keys import key.pem`,
+		Args:    oneArgument("file"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			text, err := env.readFileOrStdin(args[0])
+			if err != nil {
+				return err
+			}
+			return env.withKeys(cmd.Context(), func(ring *keys.Ring) error {
+				key, err := ring.Import(cmd.Context(), text)
+				if errors.Is(err, storage.ErrConflict) {
+					return withHint(errors.New("this key is there already"), "handset keys list")
+				}
+				return env.printNewKey(key, err)
+			})
+		},
+	}
+}
+
+// maxPEM is more than any key file holds.
+const maxPEM = 1 << 20
+
+func (env *environment) readFileOrStdin(name string) ([]byte, error) {
+	if name == "-" {
+		return io.ReadAll(io.LimitReader(env.stdin, maxPEM))
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, maxPEM))
+}
+
+func (env *environment) printNewKey(key keys.Info, err error) error {
+	if errors.Is(err, keys.ErrFileSigns) {
+		return withHint(err, "or empty keys.dir in the configuration to let the database sign")
+	}
+	if err != nil {
+		return err
+	}
+	env.say("the key is published now and signs from %s on", timeText(key.SignsFrom))
+	_, err = fmt.Fprintln(env.stdout, key.ID)
+	return err
+}

@@ -1,0 +1,273 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/handset-oidc/handset/config"
+	"github.com/handset-oidc/handset/internal/vault"
+	"github.com/handset-oidc/handset/passcode/phone"
+	"github.com/handset-oidc/handset/storage"
+	"github.com/handset-oidc/handset/storage/sqlstore"
+)
+
+func newUserCommand(env *environment) *cobra.Command {
+	return group("user", "look at people, block and remove them",
+		`User works on the people of the database of a running server, and every server
+knows within a second. A person is named by the phone number, in international
+form, or by the user ID (the sub of tokens). Numbers are shown masked.`,
+		newUserListCommand(env),
+		newUserShowCommand(env),
+		newUserBlockCommand(env),
+		newUserUnblockCommand(env),
+		newUserRemoveCommand(env),
+	)
+}
+
+// userPage is how many people are read at a time.
+const userPage = 500
+
+func newUserListCommand(env *environment) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "list people",
+		Long:  `List writes all people in the order of their IDs, numbers masked.`,
+		Example: `  handset user list
+  handset user list --json`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return env.withSQL(cmd.Context(), func(_ *config.Config, _ *vault.Vault, store *sqlstore.Store) error {
+				if asJSON {
+					return writeUsersJSON(cmd.Context(), env.stdout, store)
+				}
+				return env.printUsers(cmd.Context(), store)
+			})
+		},
+	}
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+// eachUser reads everyone, page by page.
+func eachUser(ctx context.Context, store *sqlstore.Store, visit func(storage.User) error) error {
+	for after := storage.UserID(""); ; {
+		page, err := store.Users(ctx, after, userPage)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, u := range page {
+			if err := visit(u); err != nil {
+				return err
+			}
+		}
+		after = page[len(page)-1].ID
+	}
+}
+
+func (env *environment) printUsers(ctx context.Context, store *sqlstore.Store) error {
+	t := env.table("USER_ID", "NUMBER", "CREATED", "LAST LOGIN", "STATE")
+	err := eachUser(ctx, store, func(u storage.User) error {
+		t.row(string(u.ID), u.Number.String(), timeText(u.CreatedAt), timeText(u.LastLoginAt), userState(u))
+		return nil
+	})
+	return errors.Join(err, t.flush())
+}
+
+// writeUsersJSON writes one array without holding everyone in memory.
+func writeUsersJSON(ctx context.Context, w io.Writer, store *sqlstore.Store) error {
+	separator := "[\n  "
+	err := eachUser(ctx, store, func(u storage.User) error {
+		text, err := json.Marshal(userAsJSON(u))
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(w, "%s%s", separator, text)
+		separator = ",\n  "
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if strings.HasPrefix(separator, "[") {
+		_, err = fmt.Fprintln(w, "[]")
+		return err
+	}
+	_, err = fmt.Fprintln(w, "\n]")
+	return err
+}
+
+func userState(u storage.User) string {
+	if u.Blocked {
+		return "blocked"
+	}
+	return "active"
+}
+
+// userJSON is a person as --json writes it.
+type userJSON struct {
+	UserID      storage.UserID `json:"user_id"`
+	PhoneNumber string         `json:"phone_number"`
+	Blocked     bool           `json:"blocked"`
+	CreatedAt   *time.Time     `json:"created_at"`
+	UpdatedAt   *time.Time     `json:"updated_at"`
+	LastLogin   *time.Time     `json:"last_login"`
+	VerifiedAt  *time.Time     `json:"verified_at"`
+}
+
+func userAsJSON(u storage.User) userJSON {
+	return userJSON{
+		UserID: u.ID, PhoneNumber: u.Number.String(), Blocked: u.Blocked,
+		CreatedAt: timeJSON(u.CreatedAt), UpdatedAt: timeJSON(u.UpdatedAt),
+		LastLogin: timeJSON(u.LastLoginAt), VerifiedAt: timeJSON(u.VerifiedAt),
+	}
+}
+
+func newUserShowCommand(env *environment) *cobra.Command {
+	var asJSON, reveal bool
+	cmd := &cobra.Command{
+		Use:   "show NUMBER|ID",
+		Short: "show one person",
+		Long: `Show writes what is known of a person. The number is masked; --reveal shows its
+last four digits, enough to talk about it with its owner.`,
+		Example: `  handset user show +819012345678
+  handset user show 'sms|0123456789abcdef01234567' --json`,
+		Args: oneArgument("number or user ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return env.withUser(cmd.Context(), args[0], func(_ *sqlstore.Store, u storage.User) error {
+				out := userAsJSON(u)
+				if reveal {
+					out.PhoneNumber = lastFour(u.Number)
+				}
+				if asJSON {
+					return env.printJSON(out)
+				}
+				return env.printUser(u, out.PhoneNumber)
+			})
+		},
+	}
+	jsonFlag(cmd, &asJSON)
+	cmd.Flags().BoolVar(&reveal, "reveal", false, "show the last four digits of the number")
+	return cmd
+}
+
+// lastFour is the form that support may see (security.md, privacy).
+func lastFour(n phone.Number) string {
+	masked, raw := n.String(), n.E164()
+	if len(raw) < 8 {
+		return masked
+	}
+	return masked[:len(masked)-4] + raw[len(raw)-4:]
+}
+
+func (env *environment) printUser(u storage.User, number string) error {
+	_, err := fmt.Fprintf(env.stdout, "user_id:     %s\nnumber:      %s\nstate:       %s\ncreated:     %s\nlast login:  %s\nverified:    %s\n",
+		u.ID, number, userState(u), orDash(timeText(u.CreatedAt)), orDash(timeText(u.LastLoginAt)), orDash(timeText(u.VerifiedAt)))
+	return err
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// withUser finds a person and works on them.
+func (env *environment) withUser(ctx context.Context, who string, work func(*sqlstore.Store, storage.User) error) error {
+	return env.withSQL(ctx, func(_ *config.Config, _ *vault.Vault, store *sqlstore.Store) error {
+		u, err := findUser(ctx, store, who)
+		if errors.Is(err, storage.ErrNotFound) {
+			// The number stays out of the error: terminals are recorded.
+			return withHint(errors.New("there is no such person"), "name the number in international form (+81...), or the user ID; handset user list")
+		}
+		if err != nil {
+			return err
+		}
+		return work(store, u)
+	})
+}
+
+func findUser(ctx context.Context, store *sqlstore.Store, who string) (storage.User, error) {
+	if !strings.HasPrefix(who, "+") {
+		return store.User(ctx, storage.UserID(who))
+	}
+	number, err := phone.FromStored(strings.NewReplacer(" ", "", "-", "", "(", "", ")", "").Replace(who))
+	if err != nil {
+		return storage.User{}, storage.ErrNotFound
+	}
+	return store.UserByNumber(ctx, number)
+}
+
+func newUserBlockCommand(env *environment) *cobra.Command {
+	return &cobra.Command{
+		Use:   "block NUMBER|ID",
+		Short: "refuse a person from now on",
+		Long: `Block refuses a person: their sessions end, what was granted to applications is
+revoked, and no code is accepted until they are unblocked.`,
+		Example: `  handset user block +819012345678`,
+		Args:    oneArgument("number or user ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return env.withUser(cmd.Context(), args[0], func(store *sqlstore.Store, u storage.User) error {
+				if err := store.BlockUser(cmd.Context(), u.ID, env.now()); err != nil {
+					return err
+				}
+				env.say("blocked %s", u.ID)
+				return nil
+			})
+		},
+	}
+}
+
+func newUserUnblockCommand(env *environment) *cobra.Command {
+	return &cobra.Command{
+		Use:     "unblock NUMBER|ID",
+		Short:   "let a blocked person log in again",
+		Long:    `Unblock lets a blocked person log in again. What blocking ended stays ended.`,
+		Example: `  handset user unblock +819012345678`,
+		Args:    oneArgument("number or user ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return env.withUser(cmd.Context(), args[0], func(store *sqlstore.Store, u storage.User) error {
+				if err := store.UnblockUser(cmd.Context(), u.ID, env.now()); err != nil {
+					return err
+				}
+				env.say("unblocked %s", u.ID)
+				return nil
+			})
+		},
+	}
+}
+
+func newUserRemoveCommand(env *environment) *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "remove NUMBER|ID",
+		Short: "erase a person",
+		Long: `Remove erases a person with their number and sessions, and revokes what was
+granted to applications. Their user ID is never given to anyone again: the same
+number that logs in later is a new person.`,
+		Example: `  handset user remove +819012345678 --yes`,
+		Args:    oneArgument("number or user ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := confirmed(yes, "this erases a person and can't be undone"); err != nil {
+				return err
+			}
+			return env.withUser(cmd.Context(), args[0], func(store *sqlstore.Store, u storage.User) error {
+				if err := store.RemoveUser(cmd.Context(), u.ID, env.now()); err != nil {
+					return err
+				}
+				env.say("removed %s", u.ID)
+				return nil
+			})
+		},
+	}
+	yesFlag(cmd, &yes)
+	return cmd
+}
