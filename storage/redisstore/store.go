@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/storage"
@@ -48,6 +49,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
+	// go-redis writes each failed dial to stderr, through a logger of the whole
+	// process; the errors reach our callers, who log them once.
+	logging.Disable()
 	if c.URL == "embedded" {
 		e := newEmbedded()
 		return &Store{client: e.client(), vault: c.Vault, embedded: e}, nil
@@ -145,10 +149,10 @@ type once struct{ *redis.Cmd }
 // NoRetry implements [redis.Cmder].
 func (once) NoRetry() bool { return true }
 
-// passing are the first words of Redis's answers that say "not now".
+// passing are the first words of Redis's answers that say "not now", without ERR.
 var passing = []string{
 	"LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS",
-	"OOM", "BUSY", "MISCONF", "UNKILLABLE", "ERR max number of clients",
+	"OOM", "BUSY", "MISCONF", "UNKILLABLE", "max number of clients",
 }
 
 // failed wraps err with the operation, and with [storage.ErrUnavailable] unless
@@ -167,6 +171,7 @@ func failed(operation string, err error) error {
 func unavailable(err error) bool {
 	if isAnswer(err) {
 		for _, word := range passing {
+			// A script's error may stand behind the script's own words.
 			if redis.HasErrorPrefix(err, word) || strings.Contains(err.Error(), "-"+word+" ") {
 				return true
 			}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -63,6 +64,19 @@ func (s *RedisServer) Start() {
 		}
 	}
 	s.t.Fatal("redis-server does not listen after 10 s")
+}
+
+// Pause stops the server where it stands (SIGSTOP): it accepts and never answers.
+func (s *RedisServer) Pause() { s.signal(syscall.SIGSTOP) }
+
+// Resume lets a paused server go on.
+func (s *RedisServer) Resume() { s.signal(syscall.SIGCONT) }
+
+func (s *RedisServer) signal(sig os.Signal) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatalf("signal redis-server: %v", err)
+	}
 }
 
 // Kill ends the server at once (SIGKILL). It may be called again.
