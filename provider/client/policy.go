@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -30,13 +31,28 @@ func NeedsPKCE(c *storage.Client) bool { return c.Public() || c.RequirePKCE }
 func Origins(c *storage.Client) []string {
 	out := slices.Concat(c.WebOrigins, c.AllowedOrigins)
 	for _, callback := range c.Callbacks {
-		u, err := url.Parse(callback)
-		if err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" {
-			out = append(out, u.Scheme+"://"+u.Host)
+		if origin := originOf(callback); origin != "" {
+			out = append(out, origin)
 		}
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// originOf returns the origin of an address as browsers send it (RFC 6454
+// §6.2): in lower case and without a default port; "" for what has none.
+func originOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return ""
+	}
+	host := strings.ToLower(u.Host)
+	if u.Scheme == "https" {
+		host = strings.TrimSuffix(host, ":443")
+	} else {
+		host = strings.TrimSuffix(host, ":80")
+	}
+	return u.Scheme + "://" + host
 }
 
 // splitSet returns the texts of a JWK set's keys (RFC 7517 §5), nil for what

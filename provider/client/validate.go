@@ -2,7 +2,6 @@ package client
 
 import (
 	"fmt"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -159,15 +158,8 @@ func (f *findings) addresses(c storage.Client) {
 	}
 }
 
-// validOrigin reports whether a text is an origin as browsers send it: in lower
-// case and without a default port, or it would never match.
+// validOrigin reports whether a text is an origin as browsers send it, or it
+// would never match.
 func validOrigin(origin string) bool {
-	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" || u.User != nil || u.Hostname() == "" || strings.Contains(origin, "*") {
-		return false
-	}
-	if u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80" {
-		return false
-	}
-	return (u.Scheme == "https" || u.Scheme == "http") && origin == strings.ToLower(u.Scheme+"://"+u.Host)
+	return origin != "" && originOf(origin) == origin && !strings.ContainsAny(origin, "*@ ")
 }
