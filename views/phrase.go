@@ -1,6 +1,9 @@
 package views
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // piece is a part of a text: our own words, or an argument whose direction is
 // isolated from them.
@@ -41,7 +44,7 @@ func (l *Locale) pieces(m Message) []piece {
 
 func cutAtMarks(text string, isolated map[rune]piece) []piece {
 	var out []piece
-	for {
+	for text != "" {
 		at := strings.IndexFunc(text, isMark)
 		if at < 0 {
 			return append(out, piece{text: text, own: true})
@@ -49,17 +52,11 @@ func cutAtMarks(text string, isolated map[rune]piece) []piece {
 		if at > 0 {
 			out = append(out, piece{text: text[:at], own: true})
 		}
-		mark, size := firstRune(text[at:])
+		mark, size := utf8.DecodeRuneInString(text[at:])
 		out = append(out, isolated[mark])
 		text = text[at+size:]
 	}
-}
-
-func firstRune(s string) (rune, int) {
-	for _, r := range s {
-		return r, len(string(r))
-	}
-	return 0, 0
+	return out
 }
 
 func isMark(r rune) bool { return r >= firstMark && r <= lastMark }

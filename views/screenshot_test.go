@@ -1,57 +1,71 @@
 package views
 
 import (
+	"context"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
 )
 
+// look is how a state is drawn.
+type look struct {
+	name   string
+	width  int64
+	height int64
+	scheme string
+	frame  Frame
+	only   []string // empty: all states
+}
+
 // TestScreenshots draws every state of the gallery at the width of a phone and of a
-// desktop, and in the dark, into artifacts/views for people to look at.
+// desktop into artifacts/views, and some in the dark and from right to left, for
+// people to look at. The browser must have nothing to complain of under the policy.
 func TestScreenshots(t *testing.T) {
 	t.Parallel()
 	ctx := chromium(t)
-	said := listen(t, ctx)
 	folder := filepath.Join("..", "artifacts", "views")
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	looks := []struct {
-		name   string
-		width  int64
-		height int64
-		scheme string
-	}{
-		{"360", 360, 740, "light"},
-		{"1280", 1280, 900, "light"},
-		{"360-dark", 360, 740, "dark"},
-		{"1280-dark", 1280, 900, "dark"},
+	en := englishFrame(t)
+	some := []string{"phone-country", "code", "code-wrong", "problem-redirect", "signed-in", "inbox"}
+	for _, l := range []look{
+		{"360", 360, 740, "light", en, nil},
+		{"1280", 1280, 900, "light", en, nil},
+		{"360-dark", 360, 740, "dark", en, some},
+		{"1280-dark", 1280, 900, "dark", en, some},
+		{"360-rtl", 360, 740, "light", Frame{Locale: hebrew(t), App: "טייני"}, some},
+	} {
+		photograph(t, ctx, folder, l)
 	}
-	f := englishFrame(t)
-	server := galleryServer(t, f)
-	for _, look := range looks {
-		for _, s := range Gallery(f) {
-			if s.Name == "form-post" || s.Name == "form-post-no-app" {
-				continue // leaves at once
-			}
-			err := chromedp.Do(ctx, chromedp.EmulateViewport(look.width, look.height), scheme(look.scheme),
-				chromedp.Navigate(server.URL+f.Base+"/state/"+s.Name))
-			if err != nil {
-				t.Fatalf("%s at %s: %v", s.Name, look.name, err)
-			}
-			png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
-			if err != nil {
-				t.Fatalf("%s at %s: %v", s.Name, look.name, err)
-			}
-			if complaint := said.take(); complaint != "" {
-				t.Errorf("%s at %s: the browser says: %s", s.Name, look.name, complaint)
-			}
-			file := filepath.Join(folder, s.Name+"-"+look.name+".png")
-			if err := os.WriteFile(file, png, 0o644); err != nil {
-				t.Fatal(err)
-			}
+}
+
+func photograph(t *testing.T, ctx context.Context, folder string, l look) {
+	t.Helper()
+	server := galleryServer(t, l.frame)
+	said := listen(t, ctx)
+	for _, s := range Gallery(l.frame) {
+		if strings.HasPrefix(s.Name, "form-post") || len(l.only) > 0 && !slices.Contains(l.only, s.Name) {
+			continue // a form that posts itself is gone before it is seen
+		}
+		err := chromedp.Do(ctx, chromedp.EmulateViewport(l.width, l.height), scheme(l.scheme),
+			chromedp.Navigate(server.URL+l.frame.Base+"/state/"+s.Name))
+		if err != nil {
+			t.Fatalf("%s at %s: %v", s.Name, l.name, err)
+		}
+		png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+		if err != nil {
+			t.Fatalf("%s at %s: %v", s.Name, l.name, err)
+		}
+		if complaint := said.take(); complaint != "" {
+			t.Errorf("%s at %s: the browser says: %s", s.Name, l.name, complaint)
+		}
+		if err := os.WriteFile(filepath.Join(folder, s.Name+"-"+l.name+".png"), png, 0o644); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
