@@ -71,10 +71,14 @@ const (
 	allConnections
 	putConnection
 	seedConnection
+	sealedConnections
+	resealConnection
 
 	allSigningKeys
 	putSigningKey
 	deleteSigningKey
+	sealedSigningKeys
+	resealSigningKey
 
 	insertChange
 	changesAfter
@@ -139,13 +143,17 @@ var statementNames = [statementCount]string{
 	updateClient: "update_client",
 	deleteClient: "delete_client",
 
-	allConnections: "all_connections",
-	putConnection:  "put_connection",
-	seedConnection: "seed_connection",
+	allConnections:    "all_connections",
+	putConnection:     "put_connection",
+	seedConnection:    "seed_connection",
+	sealedConnections: "sealed_connections",
+	resealConnection:  "reseal_connection",
 
-	allSigningKeys:   "all_signing_keys",
-	putSigningKey:    "put_signing_key",
-	deleteSigningKey: "delete_signing_key",
+	allSigningKeys:    "all_signing_keys",
+	putSigningKey:     "put_signing_key",
+	deleteSigningKey:  "delete_signing_key",
+	sealedSigningKeys: "sealed_signing_keys",
+	resealSigningKey:  "reseal_signing_key",
 
 	insertChange:     "insert_change",
 	changesAfter:     "changes_after",

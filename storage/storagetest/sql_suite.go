@@ -27,6 +27,7 @@ type SQL interface {
 	Changes(ctx context.Context, after int64) ([]storage.Change, error)
 	LastChange(ctx context.Context) (int64, error)
 	Sweep(ctx context.Context, now time.Time) error
+	Reseal(ctx context.Context) error
 	Ping(ctx context.Context) error
 	Close() error
 }

@@ -10,3 +10,9 @@ ON CONFLICT (name) DO UPDATE SET
 -- Several servers may start on one new database.
 INSERT INTO connections (name, strategy, options) VALUES ($1, $2, $3)
 ON CONFLICT (name) DO NOTHING;
+
+-- name: sealed_connections
+SELECT name, options FROM connections;
+
+-- name: reseal_connection
+UPDATE connections SET options = $1 WHERE name = $2;

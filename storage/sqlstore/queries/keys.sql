@@ -11,3 +11,9 @@ ON CONFLICT (id) DO UPDATE SET
 
 -- name: delete_signing_key
 DELETE FROM signing_keys WHERE id = $1;
+
+-- name: sealed_signing_keys
+SELECT id, pkcs8 FROM signing_keys;
+
+-- name: reseal_signing_key
+UPDATE signing_keys SET pkcs8 = $1 WHERE id = $2;

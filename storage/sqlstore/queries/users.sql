@@ -26,10 +26,9 @@ UPDATE users SET last_login_at = $1, verified_at = $1 WHERE id = $2;
 UPDATE users SET number = $1, number_index = $2 WHERE id = $3;
 
 -- name: users_sealed_by_others
--- The index begins with the name of its key: what is not in the active key's
--- range was written under another.
-SELECT id, number FROM users
-WHERE number_index < $1 OR number_index >= $2 ORDER BY id LIMIT $3;
+-- The blind index begins with the name of its key: what lies outside the active
+-- key's range was written under another. By the index of number_index.
+SELECT id, number FROM users WHERE number_index < $1 OR number_index > $2 LIMIT $3;
 
 -- name: block_user
 UPDATE users SET blocked_at = COALESCE(blocked_at, $1) WHERE id = $2;
