@@ -49,13 +49,14 @@ func (e *Engine) Check(ctx context.Context, r CheckRequest) error {
 // attempt builds the one step that counts, compares and uses up.
 func (e *Engine) attempt(r CheckRequest) storage.CheckChallenge {
 	tag := e.numberTag(r.Number)
+	_, isTest := phone.FindTest(e.tests, r.Number)
 	attempt := storage.CheckChallenge{
 		ID: r.Challenge.ID, Now: e.now().UTC(), MAC: e.typedMAC(r),
 		Limits:     []storage.Limit{e.limitFor(limit.VerifyAddress, e.addressKey(r.Address))},
-		Guess:      e.limitFor(limit.GuessNumber, tag),
+		Guess:      e.guessLimit(tag, isTest),
 		LongLength: longLength, MaxMalformed: maxMalformed,
 	}
-	if _, isTest := phone.FindTest(e.tests, r.Number); !isTest {
+	if !isTest {
 		attempt.Refunds = []storage.Limit{e.limitFor(limit.SendNumber, tag)}
 		attempt.Refundable = e.limitFor(limit.RefundNumber, tag)
 	}

@@ -150,6 +150,15 @@ func (e *Engine) limitFor(name, key string) storage.Limit {
 	return l
 }
 
+// guessLimit is the number's guess budget. A test number has none: what a spent
+// budget does is to make codes longer, and a fixed code can't be; one try for
+// each code would break tests and protect nothing, since the code is written down.
+func (e *Engine) guessLimit(tag string, isTest bool) storage.Limit {
+	l := e.limitFor(limit.GuessNumber, tag)
+	l.Off = l.Off || isTest
+	return l
+}
+
 // addressKey is the keyed tag under which an address counts: an IPv4 address by
 // itself, an IPv6 address with its /64, since one subscriber has all of that.
 func (e *Engine) addressKey(a netip.Addr) string {

@@ -127,7 +127,7 @@ func (e *Engine) start(r SendRequest, test phone.TestNumber, isTest bool) storag
 	tag := e.numberTag(r.Number)
 	start := storage.StartChallenge{
 		ID: r.Challenge, Now: e.now().UTC(), NumberTag: tag, Context: r.Context,
-		Guess: e.limitFor(limit.GuessNumber, tag),
+		Guess: e.guessLimit(tag, isTest),
 		Tries: tries, Life: r.Connection.CodeLife(), MaxLife: maxLife, RepeatWithin: repeatWithin,
 		Cooldowns: jittered(cooldowns), Keep: keep,
 	}

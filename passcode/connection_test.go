@@ -1,0 +1,234 @@
+package passcode
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/handset-oidc/handset/passcode/sms"
+	"github.com/handset-oidc/handset/storage"
+)
+
+func testDeps() Deps {
+	return Deps{Client: sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: true}), AllowPrivate: true, Console: io.Discard}
+}
+
+func parse(options string, d Deps) (*Connection, error) {
+	return ParseConnection(storage.Connection{Name: "sms", Strategy: "sms", Options: json.RawMessage(options)}, d)
+}
+
+// The example of the design, which is an exported tenant's.
+const auth0Options = `{
+	"provider": "sms_gateway", "gateway_url": "URL", "from": "+12345678", "strategy": "sms", "name": "sms",
+	"syntax": "md_with_macros", "template": "Your verification code is: @@password@@",
+	"totp": {"time_step": 180, "length": 6}, "disable_signup": true, "brute_force_protection": false,
+	"forward_req_info": "true", "messaging_service_sid": null, "twilio_sid": null, "anything": {"else": 1},
+	"gateway_authentication": {"method": "bearer", "subject": "urn:handset", "audience": "urn:MySmsGateway",
+		"secret": "SECRET", "secret_base64_encoded": true}
+}`
+
+func TestParseConnectionReadsAuth0sOptions(t *testing.T) {
+	t.Parallel()
+	key := bytes.Repeat([]byte{0xfb, 0xff, 0x01, 0xfe}, 9) // all of "+/-_" appear in one alphabet or the other
+	for _, secret := range []string{
+		"-_8B_vv_Af77_wH--_8B_vv_Af77_wH--_8B_vv_Af77_wH-", "+/8B/vv/Af77/wH++/8B/vv/Af77/wH++/8B/vv/Af77/wH+",
+	} {
+		var body map[string]any
+		var authorization string
+		gateway := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			authorization = r.Header.Get("Authorization")
+			if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+				t.Error(err)
+			}
+		}))
+		defer gateway.Close()
+		c, err := parse(strings.NewReplacer("URL", gateway.URL, "SECRET", secret).Replace(auth0Options), testDeps())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Name != "sms" || c.From != "+12345678" || c.Length != 6 || c.Life != 3*time.Minute || !c.SignupDisabled || c.BruteForceProtection {
+			t.Errorf("connection %+v", c)
+		}
+		err = c.Sender.Send(t.Context(), sms.Message{
+			To: number(t, "+819012345678"), From: c.From, Body: c.Template.Execute(sms.Fields{Code: "012345"}),
+			Request: &sms.RequestInfo{IP: "192.0.2.1", UserAgent: "Mozilla"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body["body"] != "Your verification code is: 012345" || body["req"] == nil {
+			t.Errorf("gateway got %v", body)
+		}
+		token, err := jwt.ParseSigned(strings.TrimPrefix(authorization, "Bearer "), []jose.SignatureAlgorithm{jose.HS256})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var claims jwt.Claims
+		if err := token.Claims(key, &claims); err != nil {
+			t.Fatalf("secret %s: %v", secret, err)
+		}
+		if claims.Issuer != "Auth0" || claims.Subject != "urn:handset" || !claims.Audience.Contains("urn:MySmsGateway") {
+			t.Errorf("claims %+v", claims)
+		}
+	}
+}
+
+func TestParseConnectionDefaults(t *testing.T) {
+	t.Parallel()
+	for _, options := range []string{
+		`{"provider":"console"}`,
+		`{"provider":"console","from":null,"totp":null,"template":null,"syntax":null,"disable_signup":null,
+			"brute_force_protection":null,"forward_req_info":null,"gateway_authentication":null}`,
+		`{"provider":"console","totp":{}}`,
+	} {
+		c, err := parse(options, testDeps())
+		if err != nil {
+			t.Errorf("%s: %v", options, err)
+			continue
+		}
+		if c.length() != 6 || c.CodeLife() != 5*time.Minute || c.SignupDisabled || !c.BruteForceProtection || c.From != "" {
+			t.Errorf("%s: %+v", options, c)
+		}
+		if got := c.Template.Execute(sms.Fields{Code: "012345", Application: "Tiny"}); !strings.HasPrefix(got, "012345 is your Tiny code.") {
+			t.Errorf("%s: text %q", options, got)
+		}
+	}
+}
+
+func TestSecretsBase64(t *testing.T) {
+	t.Parallel()
+	for _, s := range []string{"-_8B", "+/8B", " +/8B\n"} {
+		if got, err := decodeBase64(s); err != nil || !bytes.Equal(got, []byte{0xfb, 0xff, 0x01}) {
+			t.Errorf("decodeBase64(%q) = %x, %v", s, got, err)
+		}
+	}
+	for _, s := range []string{"-w", "-w==", "+w==", "+w"} {
+		if got, err := decodeBase64(s); err != nil || !bytes.Equal(got, []byte{0xfb}) {
+			t.Errorf("decodeBase64(%q) = %x, %v", s, got, err)
+		}
+	}
+	for _, s := range []string{"not base64!", "a"} {
+		if _, err := decodeBase64(s); err == nil {
+			t.Errorf("decodeBase64(%q) succeeds", s)
+		}
+	}
+}
+
+func TestProviders(t *testing.T) {
+	t.Parallel()
+	inbox := sms.NewInbox(1, time.Now)
+	for name, c := range map[string]struct {
+		provider string
+		deps     Deps
+		want     string // of the error; empty: fine
+	}{
+		"console":                 {"console", Deps{Console: io.Discard}, ""},
+		"console in the demo":     {"console", Deps{Inbox: inbox}, ""},
+		"inbox in the demo":       {"inbox", Deps{Inbox: inbox}, ""},
+		"inbox elsewhere":         {"inbox", Deps{Console: io.Discard}, `"inbox" is not one of: sms_gateway, console`},
+		"console without console": {"console", Deps{}, `"console" is not one of: sms_gateway`},
+		"unknown":                 {"carrier-pigeon", Deps{Inbox: inbox}, `"carrier-pigeon" is not one of: sms_gateway, console, inbox`},
+		"none":                    {"", Deps{Console: io.Discard}, "is missing; one of: sms_gateway, console"},
+	} {
+		got, err := parse(`{"provider":"`+c.provider+`"}`, c.deps)
+		if c.want == "" {
+			if err != nil || got.Sender == nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if err == nil || err.Error() != "options.provider: "+c.want {
+			t.Errorf("%s: %v, want %s", name, err, c.want)
+		}
+	}
+}
+
+func TestParseConnectionSaysAllThatIsWrong(t *testing.T) {
+	t.Parallel()
+	for options, want := range map[string][]string{
+		`[]`:    {"options: is not an object"},
+		`"sms"`: {"options: is not an object"},
+		`{"provider":1,"from":2,"syntax":"liquids","template":{},"totp":{"time_step":"300","length":6.5},
+			"disable_signup":"yes","forward_req_info":1,"brute_force_protection":{}}`: {
+			"options.from: is not a string", "options.disable_signup: is neither", "options.brute_force_protection: is neither",
+			"options.totp.time_step: is not a whole number", "options.totp.length: is not a whole number",
+			"options.template: is not a string", `options.syntax: "liquids" is not one of`,
+			"options.provider: is not a string", "options.provider: is missing",
+		},
+		`{"provider":"console","totp":{"time_step":601,"length":3}}`: {
+			"options.totp.time_step: is not between 1 and 600", "options.totp.length: is not between 4 and 8",
+		},
+		`{"provider":"console","totp":{"time_step":0,"length":9}}`: {
+			"options.totp.time_step: is not between", "options.totp.length: is not between",
+		},
+		`{"provider":"console","totp":7,"template":"Hello"}`: {
+			"options.totp: is not an object", "options.template: doesn't show the code",
+		},
+		`{"provider":"sms_gateway"}`: {"options.gateway_url: is missing"},
+		`{"provider":"sms_gateway","gateway_url":"http://169.254.169.254/","forward_req_info":"yes",
+			"gateway_authentication":{"method":"basic","secret":"hunter2!","secret_base64_encoded":true}}`: {
+			"options.gateway_url: is a private or reserved address", "options.forward_req_info: is neither",
+			"options.gateway_authentication.method: must be", "options.gateway_authentication.audience: is missing",
+			"options.gateway_authentication.secret: is not base64",
+		},
+		`{"provider":"sms_gateway","gateway_url":"https://e.example","gateway_authentication":{"method":"bearer","audience":"a"}}`: {
+			"options.gateway_authentication.secret: is missing",
+		},
+		`{"provider":"sms_gateway","gateway_url":"https://e.example","gateway_authentication":"none"}`: {
+			"options.gateway_authentication: is not an object",
+		},
+	} {
+		_, err := parse(options, testDeps())
+		if err == nil {
+			t.Errorf("%s: no error", options)
+			continue
+		}
+		lines := strings.Split(err.Error(), "\n")
+		for _, w := range want {
+			if !strings.Contains(err.Error(), w) {
+				t.Errorf("%s:\n%v\nwant %s", options, err, w)
+			}
+		}
+		if len(lines) != len(want) {
+			t.Errorf("%s: %d problems, want %d:\n%v", options, len(lines), len(want), err)
+		}
+		if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("the error quotes a secret: %v", err)
+		}
+	}
+	_, err := ParseConnection(storage.Connection{Name: "sms", Strategy: "email"}, testDeps())
+	if err == nil || !strings.Contains(err.Error(), `strategy: must be "sms"`) || !strings.Contains(err.Error(), "options.provider") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func FuzzParseConnection(f *testing.F) {
+	f.Add(auth0Options)
+	f.Add(`{"provider":"console","totp":{"length":8}}`)
+	f.Add(`{"provider":null}`)
+	f.Add(`[]`)
+	deps := Deps{Client: sms.NewHTTPClient(sms.ClientConfig{}), Console: io.Discard}
+	f.Fuzz(func(t *testing.T, options string) {
+		c, err := parse(options, deps)
+		if err != nil {
+			if len(err.(Problems)) == 0 {
+				t.Fatal("an error without problems")
+			}
+			return
+		}
+		if c.Sender == nil || c.length() < 4 || c.length() > 8 || c.CodeLife() <= 0 || c.CodeLife() > maxLife {
+			t.Fatalf("%s gives %+v", options, c)
+		}
+		if !strings.Contains(c.Template.Execute(sms.Fields{Code: "83927461"}), "83927461") {
+			t.Fatalf("%s: texts without a code", options)
+		}
+	})
+}
