@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/http/pprof"
 	"strconv"
 	"time"
 
@@ -44,7 +45,8 @@ func (m *metrics) request(route string, status int, took time.Duration) {
 const readyWithin = 2 * time.Second
 
 // Admin serves what operators and orchestrators ask, on a listener of its own:
-// /healthz (the process is alive), /readyz (Redis and SQL answer) and /metrics.
+// /healthz (the process is alive), /readyz (Redis and SQL answer), /metrics and
+// /debug/pprof (profiles of the running process).
 func (p *Provider) Admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
@@ -52,6 +54,9 @@ func (p *Provider) Admin() http.Handler {
 	})
 	mux.HandleFunc("GET /readyz", p.ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(p.metrics.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return mux
 }
 
