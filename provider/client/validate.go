@@ -84,7 +84,7 @@ func (f *findings) authentication(c storage.Client) {
 		f.add("client_secret", "missing: %s needs one", c.TokenEndpointAuthMethod)
 	case !secret && len(c.SecretMACs) > 0:
 		f.add("client_secret", "not allowed with %s %s", method, c.TokenEndpointAuthMethod)
-	case c.TokenEndpointAuthMethod == oauth.AuthPrivateKeyJWT && len(splitSet(c.JWKS)) == 0:
+	case c.TokenEndpointAuthMethod == oauth.AuthPrivateKeyJWT && noKeySet(c):
 		f.add("jwks", "missing: private_key_jwt needs the client's public keys: {keys: [...]}")
 	}
 	if c.Public() && c.AppType == oauth.AppNonInteractive {
@@ -99,10 +99,10 @@ func (f *findings) authentication(c storage.Client) {
 
 // keySet looks at every key, and for two that a kid can't tell apart.
 func (f *findings) keySet(c storage.Client) {
-	if len(c.JWKS) > 0 && string(c.JWKS) != "null" && splitSet(c.JWKS) == nil {
-		f.add("jwks", "want a key set (RFC 7517): {keys: [...]}")
-	}
 	set, seen := splitSet(c.JWKS), map[string]bool{}
+	if len(set) == 0 && !noKeySet(c) {
+		f.add("jwks", "want a key set (RFC 7517) with at least one key: {keys: [...]}")
+	}
 	for i, text := range set {
 		field := fmt.Sprintf("jwks.keys[%d]", i)
 		key, problem := parseJWK(text)
@@ -116,6 +116,11 @@ func (f *findings) keySet(c storage.Client) {
 		}
 		seen[key.KeyID] = true
 	}
+}
+
+// noKeySet reports whether nothing is registered; design.md §4 writes it {}.
+func noKeySet(c storage.Client) bool {
+	return slices.Contains([]string{"", "null", "{}"}, string(c.JWKS))
 }
 
 func (f *findings) grants(c storage.Client) {
