@@ -57,7 +57,7 @@ func photograph(t *testing.T, ctx context.Context, folder string, l look) {
 		if err != nil {
 			t.Fatalf("%s at %s: %v", s.Name, l.name, err)
 		}
-		png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+		png, err := photo(ctx, l)
 		if err != nil {
 			t.Fatalf("%s at %s: %v", s.Name, l.name, err)
 		}
@@ -68,4 +68,19 @@ func photograph(t *testing.T, ctx context.Context, folder string, l look) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// photo makes the window as high as the page and takes the window: Chromium's own
+// picture of a whole page is shifted where the page runs from right to left.
+func photo(ctx context.Context, l look) ([]byte, error) {
+	height, err := chromedp.Run(ctx, chromedp.Evaluate[int64]("document.documentElement.scrollHeight"))
+	if err != nil {
+		return nil, err
+	}
+	if height > l.height {
+		if err := chromedp.Do(ctx, chromedp.EmulateViewport(l.width, height)); err != nil {
+			return nil, err
+		}
+	}
+	return chromedp.Run(ctx, chromedp.CaptureScreenshot())
 }
