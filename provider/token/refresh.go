@@ -99,11 +99,12 @@ func rotatedAway(p *presented, now time.Time, grace time.Duration) bool {
 // narrow returns the scopes of this answer: all that were granted, or those of
 // them that the client asks for. The grant keeps what it has (RFC 6749 §6).
 func narrow(granted []string, asked string) ([]string, error) {
-	if asked == "" {
+	fields := strings.Fields(asked)
+	if len(fields) == 0 {
 		return granted, nil
 	}
 	var scopes []string
-	for s := range strings.FieldsSeq(asked) {
+	for _, s := range fields {
 		// RFC 6749 §6: "MUST NOT include any scope not originally granted".
 		if !slices.Contains(granted, s) {
 			return nil, oauth.Errorf(oauth.InvalidScope, "scope asks for more than was granted").Because("scope widened")

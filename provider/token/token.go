@@ -79,7 +79,7 @@ type Config struct {
 	// after its last use, and so long after its first token, whatever use.
 	RefreshIdle, RefreshAbsolute time.Duration
 	// RefreshGrace is how long a rotated refresh token still gets the same
-	// successor, for a client that lost the answer. Zero: not at all.
+	// successor, for a client that lost the answer. Zero: within the same second.
 	RefreshGrace time.Duration
 	// IDTokenOnRefresh adds an ID token to the answer of a refresh (OIDC Core §12.2).
 	IDTokenOnRefresh bool

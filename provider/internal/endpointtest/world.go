@@ -196,6 +196,8 @@ type Answer struct {
 	Body string
 	// Reason is what the log says of a refusal.
 	Reason string
+	// Log is all that the request's log record would hold.
+	Log string
 }
 
 // Call sends a request to the handler through the adapter of its route.
@@ -211,7 +213,11 @@ func Call(t testing.TB, h web.Handler, r *http.Request) Answer {
 	if e := oauth.AsError(facts.Err()); e != nil {
 		a.Reason = e.Reason
 	}
+	if facts.Err() != nil {
+		a.Log = facts.Err().Error() + "\n"
+	}
 	for _, attr := range facts.Attrs() {
+		a.Log += attr.String() + "\n"
 		if attr.Key == "reason" {
 			a.Reason = attr.Value.String()
 		}
