@@ -42,6 +42,25 @@ func wrongGuessesInParallel(t *testing.T, p *place) {
 	p.try(code, storage.CheckDead, 0)
 }
 
+// oneRightAmongMany is security.md row 6 as an attacker tries it: the right code
+// is among 200 at once. At most five are looked at, whichever come first.
+func oneRightAmongMany(t *testing.T, p *place) {
+	_, code := p.send("tag")
+	got := p.together(200, func(i int) storage.CheckChallenge {
+		if i == 100 {
+			return p.attempt(code)
+		}
+		return p.attempt("999999")
+	})
+	looked := got[storage.CheckWrong] + got[storage.CheckOK]
+	if got[storage.CheckOK] > 1 || looked > 5 || looked < 5 && got[storage.CheckOK] == 0 {
+		t.Errorf("200 guesses at once, one right: %v", got)
+	}
+	if c := p.challenge(); c.TriesLeft != 0 {
+		t.Errorf("afterwards %+v, want no tries", c)
+	}
+}
+
 func rightCodeSpentOnce(t *testing.T, p *place) {
 	_, code := p.send("tag")
 	got := p.together(50, func(int) storage.CheckChallenge { return p.attempt(code) })
@@ -204,6 +223,20 @@ func emptiedGuessBucket(t *testing.T, p *place) {
 		t.Fatalf("before it is half full the code has %d digits, want 8", got)
 	}
 	p.now = emptied.Add(5 * p.guess.Every)
+	if got := length(); got != 6 {
+		t.Fatalf("half full again, the code has %d digits, want 6", got)
+	}
+
+	// A guess while it recovers takes it further from half full.
+	p.spendGuesses(5)
+	emptied = p.now
+	p.elapse(2 * p.guess.Every)
+	p.spendGuesses(1)
+	p.now = emptied.Add(6*p.guess.Every - time.Millisecond)
+	if got := length(); got != 8 {
+		t.Fatalf("one guess later and not half full, the code has %d digits, want 8", got)
+	}
+	p.now = emptied.Add(6 * p.guess.Every)
 	if got := length(); got != 6 {
 		t.Fatalf("half full again, the code has %d digits, want 6", got)
 	}

@@ -23,7 +23,7 @@ type model struct {
 // record is a challenge; the zero record is none.
 type record struct {
 	send                           int // number of the last send, from 1
-	tag, code                      string
+	tag, code, context             string
 	tries, sends, malformed        int
 	created, expires, resend, hint time.Time
 	used, failed                   bool
@@ -92,7 +92,7 @@ func (m *model) start(r storage.StartChallenge, short, long string, send int) (*
 			now.code = long
 		}
 	}
-	now.send, now.sends, now.failed = send, old.sends+1, false
+	now.send, now.sends, now.failed, now.context = send, old.sends+1, false, string(r.Context)
 	now.expires = earlier(r.Now.Add(r.Life), now.created.Add(r.MaxLife))
 	now.resend = r.Now.Add(r.Cooldowns[min(now.sends, len(r.Cooldowns))-1])
 	now.hint = now.resend
@@ -191,7 +191,7 @@ func (m *model) undo(s sent, late bool, now time.Time) {
 	}
 	r.sends, r.resend, r.hint = s.before.sends, s.before.resend, s.before.hint
 	if s.repeated {
-		r.expires, r.send, r.failed = s.before.expires, s.before.send, s.before.failed
+		r.expires, r.send, r.failed, r.context = s.before.expires, s.before.send, s.before.failed, s.before.context
 	}
 	if late {
 		r.failed, r.hint = true, r.resend
@@ -208,7 +208,7 @@ func (m *model) challenge(p *place, id storage.ChallengeID) storage.Challenge {
 	c := storage.Challenge{
 		ID: id, State: storage.ChallengeLive, Length: len(r.code), TriesLeft: r.tries,
 		CreatedAt: r.created, ExpiresAt: r.expires, ResendAt: r.resend, ResendHint: r.hint,
-		Sends: r.sends, SendFailed: r.failed, NumberTag: r.tag, Context: []byte("context"),
+		Sends: r.sends, SendFailed: r.failed, NumberTag: r.tag, Context: []byte(r.context),
 		CodeMAC: p.mac(r.code),
 	}
 	if r.used {
@@ -237,7 +237,7 @@ func randomHistories(t *testing.T, p *place) {
 		{Name: "send_number", Burst: 4, Every: 30 * time.Minute},
 		{Name: "send_address", Burst: 6, Every: time.Minute},
 	}
-	p.guess.Burst, p.guess.Every = 4, 20*time.Minute
+	p.guess.Burst, p.guess.Every = 6, 20*time.Minute
 	p.verify.Burst, p.verify.Every = 12, 10*time.Second
 	p.refundable.Burst, p.refundable.Every = 2, 20*time.Minute
 	p.cooldowns = []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute}
@@ -301,7 +301,7 @@ func (h *history) note(format string, args ...any) {
 
 func (h *history) start() string {
 	r := h.request([]string{"tag", "tag", "tag", "other"}[h.random.IntN(4)])
-	r.Context, r.Tries = []byte("context"), 3
+	r.Context, r.Tries = fmt.Append(nil, "context ", len(h.sends)), 3
 	before := h.model.records[h.id]
 	send := len(h.sends) + 1
 	refused, want, repeats := h.model.start(r, h.lastShort, h.lastLong, send)

@@ -225,6 +225,29 @@ func undoOnce(t *testing.T, p *place) {
 	}
 }
 
+func parallelUndo(t *testing.T, p *place) {
+	p.cooldowns = nil
+	p.send("tag")
+	p.send("tag")
+	buckets := p.buckets()
+	started, _ := p.send("tag")
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			if err := p.Store.UndoSend(t.Context(), p.id, started.Undo, i%2 == 0, p.now); err != nil {
+				t.Errorf("UndoSend: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	if after := p.buckets(); !same(after, buckets) {
+		t.Errorf("20 undos at once: limits are %v, want %v", after, buckets)
+	}
+	if c := p.challenge(); c.Sends != 2 {
+		t.Errorf("20 undos at once: %+v, want two sends", c)
+	}
+}
+
 func earlyUndoFirst(t *testing.T, p *place) {
 	started, code := p.send("tag")
 	p.undo(started, false)

@@ -32,6 +32,8 @@ type Redis struct {
 	Store Ephemeral
 	// Raw looks at the server past the store.
 	Raw redis.UniversalClient
+	// Real says that the server's own account of its memory is true.
+	Real bool
 	// Vault is the one that the store was opened with.
 	Vault *vault.Vault
 }
@@ -53,6 +55,7 @@ var redisCases = []struct {
 }{
 	// redis_guesses.go
 	{"WrongGuessesInParallelNeverExceedTheLimit", wrongGuessesInParallel},
+	{"OneRightCodeAmong200IsNoBetterThanFiveTries", oneRightAmongMany},
 	{"RightCodeSpentOnceUnder50Racers", rightCodeSpentOnce},
 	{"UsedCodeStaysUsed", usedCodeStaysUsed},
 	{"RightCodeAfterTheLastTryIsDead", rightCodeAfterTheLastTry},
@@ -75,6 +78,7 @@ var redisCases = []struct {
 	{"CodeIsNewWhenTooLittleTimeIsLeft", newWhenShort},
 	{"ResendHintIsTheLongerWait", resendHint},
 	{"UndoGivesBackExactlyOnce", undoOnce},
+	{"UndoGivesBackOnceUnder20Racers", parallelUndo},
 	{"EarlyUndoLeavesNothingOfAFirstSend", earlyUndoFirst},
 	{"EarlyUndoRestoresTheCodeBefore", earlyUndoRestores},
 	{"EarlyUndoOfARepeatKeepsUsedTries", earlyUndoRepeat},
@@ -87,6 +91,7 @@ var redisCases = []struct {
 	{"AccessTokenIsFoundByAnyLiveKey", accessTokenAnyKey},
 	{"DeletedAccessTokenIsGone", accessTokenDeleted},
 	{"AccessTokenTakesAtMost300Bytes", accessTokenSize},
+	{"ChallengeTakesAtMost400Bytes", challengeSize},
 	{"AssertionIsUsedOnce", assertionOnce},
 	{"EverythingHasATTL", everythingHasATTL},
 	{"DumpShowsNoNumberNorCode", dumpShowsNothing},
