@@ -343,6 +343,25 @@ func down(t *testing.T, a endpointtest.Answer, status int, b *broken) {
 	}
 }
 
+// FuzzAuthorization sends headers and bodies: whatever they are, nobody is let
+// in, and no error is ours.
+func FuzzAuthorization(f *testing.F) {
+	f.Add("Bearer hsa_"+strings.Repeat("A", 43), "access_token=x")
+	f.Add("bearer  x y", "access_token=a&access_token=b")
+	f.Add("Basic d2ViOng=", "a;b")
+	f.Add("", "%")
+	f.Fuzz(func(t *testing.T, header, body string) {
+		w, h := setup(t)
+		w.Login(t, endpointtest.Web, nil)
+		r := httptest.NewRequest(http.MethodPost, "/userinfo", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header["Authorization"] = []string{header}
+		if a := endpointtest.Call(t, h, r); a.StatusCode < 400 || a.StatusCode >= 500 {
+			t.Errorf("got %d %s", a.StatusCode, a.Body)
+		}
+	})
+}
+
 func TestNewRefusesAnIncompleteConfig(t *testing.T) {
 	t.Parallel()
 	if _, err := userinfo.New(userinfo.Config{Now: time.Now}); err == nil {
