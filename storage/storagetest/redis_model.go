@@ -330,7 +330,7 @@ func (h *history) start() string {
 }
 
 func (h *history) check() string {
-	code := "00000000"[:6]
+	code := "000000"
 	switch n := h.random.IntN(10); {
 	case n < 3:
 		code = h.model.records[h.id].code
