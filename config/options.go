@@ -48,6 +48,9 @@ func (o Options) Redacted() map[string]any {
 
 func redact(m map[string]any) map[string]any {
 	for key, v := range m {
+		if address, ok := v.(string); ok && key == "gateway_url" {
+			m[key] = NewAddress(address).String() // gateways take keys in the query
+		}
 		if inner, ok := v.(map[string]any); ok {
 			m[key] = redact(inner)
 		} else if slices.Contains(secretOptions, key) && v != "" && v != nil {
@@ -55,6 +58,13 @@ func redact(m map[string]any) map[string]any {
 		}
 	}
 	return m
+}
+
+// GatewayURL returns the address of the gateway when the connection has one.
+func (o Options) GatewayURL() (string, bool) {
+	values := o.values()
+	address, ok := values["gateway_url"].(string)
+	return address, ok && values["provider"] == "sms_gateway"
 }
 
 // values returns a copy of the options as a map; the caller may change it.

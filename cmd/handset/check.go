@@ -1,22 +1,279 @@
 package main
 
 import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/handset-oidc/handset/config"
+	"github.com/handset-oidc/handset/internal/server"
+	"github.com/handset-oidc/handset/internal/vault"
+	"github.com/handset-oidc/handset/keys"
+	"github.com/handset-oidc/handset/passcode"
+	"github.com/handset-oidc/handset/passcode/sms"
+	"github.com/handset-oidc/handset/storage"
+	"github.com/handset-oidc/handset/storage/redisstore"
 )
 
 func newCheckCommand(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
-		Short: "read the configuration and say all that is wrong",
-		Args:  noArguments,
-		RunE: func(*cobra.Command, []string) error {
-			if _, err := env.loadServeConfig(); err != nil {
-				return err
-			}
-			_, err := fmt.Fprintln(env.stdout, "ok")
-			return err
-		},
+		Short: "read the configuration, reach every part, say all that is wrong",
+		Long: `Check reads the configuration as serve does, reaches the database, Redis, the
+gateway and every file, and says all that is wrong at once. It sends no text and
+makes nothing that is not there: a database that does not exist yet is made by
+serve. A server may be running meanwhile.`,
+		Example: `  handset check
+  handset check --config /etc/handset/handset.yaml`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return env.check(cmd.Context()) },
 	}
+}
+
+// check reaches every part whose settings can be understood.
+func (env *environment) check(ctx context.Context) error {
+	c, warnings, err := config.Load(env.configPath, env.environ)
+	env.printWarnings(warnings)
+	if c == nil {
+		return env.configError(err)
+	}
+	k := &checker{env: env, c: c}
+	known := config.Join(env.configPath, err, c.ValidateServe()...)
+	if all, ok := errors.AsType[*config.Error](known); ok {
+		k.known = all.Problems
+	}
+	k.part("secret_key_file", "secret key", func() (string, error) { return k.secretKey() })
+	k.part("tls", "certificate", func() (string, error) { return k.certificate() })
+	k.part("keys.dir", "keys folder", func() (string, error) { return k.keysFolder(ctx) })
+	k.part("database", "database", func() (string, error) { return k.database(ctx) })
+	k.part("redis", "redis", func() (string, error) { return k.redis(ctx) })
+	k.part("connections[0]", "connection", func() (string, error) { return k.connection(ctx) })
+	if err := config.Join(env.configPath, known, k.problems...); err != nil {
+		return env.configError(err)
+	}
+	for _, line := range k.fine {
+		fmt.Fprintln(env.stdout, line)
+	}
+	_, err = fmt.Fprintf(env.stdout, "%s is fine\n", env.configPath)
+	return err
+}
+
+// checker collects what it finds.
+type checker struct {
+	env   *environment
+	c     *config.Config
+	vault *vault.Vault // once the secret key was read
+
+	known    []config.Problem
+	problems []config.Problem
+	fine     []string
+}
+
+// reachWithin bounds the wait for one part.
+const reachWithin = 5 * time.Second
+
+// part runs one check unless the settings it needs are known to be wrong. The
+// check returns what it found, empty when there is nothing to check.
+func (k *checker) part(path, name string, check func() (string, error)) {
+	for _, p := range k.known {
+		if p.Path == path || strings.HasPrefix(p.Path, path+".") {
+			return
+		}
+	}
+	found, err := check()
+	switch {
+	case errors.Is(err, errSkip):
+	case err != nil:
+		message := strings.TrimPrefix(err.Error(), path+": ")
+		if hint := hintOf(err); hint != "" {
+			message += " (" + hint + ")"
+		}
+		k.problems = append(k.problems, config.Problem{Path: path, Message: message})
+	case found != "":
+		k.fine = append(k.fine, fmt.Sprintf("%-12s %s", name+":", found))
+	}
+}
+
+// errSkip says that a part can't be looked at for a reason that is told elsewhere.
+var errSkip = errors.New("skip")
+
+func (k *checker) secretKey() (string, error) {
+	v, err := k.env.openVault(k.c)
+	if err != nil {
+		return "", err
+	}
+	k.vault = v
+	if k.c.SecretKeyFile == "" {
+		return "set by environment", nil
+	}
+	return k.c.SecretKeyFile, nil
+}
+
+func (k *checker) certificate() (string, error) {
+	if !k.c.TLS.On() {
+		return "none, plain HTTP", nil
+	}
+	pair, err := tls.LoadX509KeyPair(k.c.TLS.CertFile, k.c.TLS.KeyFile)
+	if err != nil {
+		return "", err
+	}
+	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
+		return "", err
+	}
+	left := leaf.NotAfter.Sub(k.env.now())
+	switch {
+	case left < 0:
+		return "", fmt.Errorf("the certificate %s has expired on %s", k.c.TLS.CertFile, timeText(leaf.NotAfter))
+	case left < 14*24*time.Hour:
+		k.env.warn("tls: the certificate %s expires on %s", k.c.TLS.CertFile, timeText(leaf.NotAfter))
+	}
+	return fmt.Sprintf("%s, until %s", k.c.TLS.CertFile, timeText(leaf.NotAfter)), nil
+}
+
+// keysFolder reads the PEM files with a store that keeps nothing.
+func (k *checker) keysFolder(ctx context.Context) (string, error) {
+	if k.c.Keys.Dir == "" {
+		return "none, keys are kept in the database", nil
+	}
+	if _, err := os.ReadDir(k.c.Keys.Dir); err != nil {
+		return "", err
+	}
+	names, err := filepath.Glob(filepath.Join(k.c.Keys.Dir, "*.pem"))
+	if err != nil || len(names) == 0 {
+		k.env.warn("keys.dir: there is no *.pem file in %s; keys of the database sign", k.c.Keys.Dir)
+		return k.c.Keys.Dir, err
+	}
+	ring, err := server.OpenKeys(ctx, k.c, noKeys{}, k.env.logger(), k.env.now)
+	if err != nil {
+		return "", err
+	}
+	all, err := ring.List(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, key := range all {
+		if key.Signs {
+			return fmt.Sprintf("%d files, %s signs", len(all), key.File), nil
+		}
+	}
+	return "", errors.New("no key signs")
+}
+
+// noKeys is a keys.Store without keys, that keeps none.
+type noKeys struct{}
+
+var _ keys.Store = noKeys{}
+
+func (noKeys) SigningKeys(context.Context) ([]storage.SigningKey, error) { return nil, nil }
+
+func (noKeys) UpdateSigningKeys(_ context.Context, change func([]storage.SigningKey) ([]storage.SigningKey, error)) error {
+	_, err := change(nil)
+	return err
+}
+
+func (k *checker) database(ctx context.Context) (string, error) {
+	if file, ok := strings.CutPrefix(k.c.Database.Reveal(), "sqlite:"); ok && file != ":memory:" {
+		file = strings.TrimPrefix(file, "//")
+		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+			return notYet(file)
+		}
+	}
+	if k.vault == nil {
+		return "", errSkip
+	}
+	ctx, cancel := context.WithTimeout(ctx, reachWithin)
+	defer cancel()
+	store, err := openSQL(ctx, k.c, k.vault)
+	if err != nil {
+		return "", err
+	}
+	defer store.Close()
+	if _, err := store.SigningKeys(ctx); err != nil {
+		return "", err
+	}
+	return k.c.Database.String(), nil
+}
+
+// notYet is about a database that serve will make.
+func notYet(file string) (string, error) {
+	dir := filepath.Dir(file)
+	probe, err := os.CreateTemp(dir, ".handset-check-*")
+	if err != nil {
+		return "", fmt.Errorf("%s does not exist yet and can't be made: the folder %s is missing or may not be written to", file, dir)
+	}
+	return file + " does not exist yet; serve makes it", errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
+func (k *checker) redis(ctx context.Context) (string, error) {
+	if k.vault == nil {
+		return "", errSkip
+	}
+	ctx, cancel := context.WithTimeout(ctx, reachWithin)
+	defer cancel()
+	store, err := redisstore.Open(ctx, redisstore.Config{URL: k.c.Redis.Reveal(), Vault: k.vault, Logger: k.env.logger()})
+	if err != nil {
+		return "", err
+	}
+	defer store.Close()
+	return k.c.Redis.String(), store.Ping(ctx)
+}
+
+// connection reads the connection of the file as serve does, and reaches its gateway.
+func (k *checker) connection(ctx context.Context) (string, error) {
+	connection := server.Connection(k.c)
+	if connection == nil {
+		return "of the database", nil
+	}
+	client := sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: k.c.AllowPrivateGateways})
+	_, err := passcode.ParseConnection(*connection, passcode.Deps{
+		Client: client, AllowPrivate: k.c.AllowPrivateGateways, Console: io.Discard,
+	})
+	if err != nil {
+		return "", fmt.Errorf("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	gateway, ok := k.c.Connections[0].Options.GatewayURL()
+	if !ok {
+		return string(connection.Name), nil
+	}
+	if err := k.reach(ctx, client, gateway); err != nil {
+		return "", err
+	}
+	return string(connection.Name) + ", gateway answers", nil
+}
+
+// reach asks the gateway's server for its options. Any answer will do: what
+// counts is that the name resolves to an address that is allowed, that the port
+// is open and that the certificate is good. No text is sent.
+func (k *checker) reach(ctx context.Context, client *http.Client, gateway string) error {
+	ctx, cancel := context.WithTimeout(ctx, reachWithin)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodOptions, gateway, nil)
+	if err != nil {
+		return errors.New("options.gateway_url: not a valid address")
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		// The error of net/http quotes the address, whose query may hold a key.
+		for {
+			inner := errors.Unwrap(err)
+			if inner == nil {
+				break
+			}
+			err = inner
+		}
+		return fmt.Errorf("options.gateway_url: the gateway can't be reached: %w", err)
+	}
+	return response.Body.Close()
 }

@@ -67,7 +67,7 @@ once and kept as a MAC: it can be replaced, not read.`,
 			return env.addClient(cmd.Context(), &client, asJSON)
 		},
 	}
-	cmd.Flags().StringVar(&id, "id", "", "the client_id; random when not given")
+	cmd.Flags().StringVar(&id, "id", "", "the client `ID`; random when not given")
 	f.register(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
@@ -163,13 +163,13 @@ type clientFlags struct {
 
 func (f *clientFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.name, "name", "", "what people see on the login page")
-	flags.StringVar(&f.appType, "type", "regular_web", "spa, native, regular_web or non_interactive")
+	flags.StringVar(&f.name, "name", "", "the `name` that people see on the login page")
+	flags.StringVar(&f.appType, "type", "regular_web", "the `type`: spa, native, regular_web or non_interactive")
 	flags.StringArrayVar(&f.callbacks, "callback", nil, "an `address` that a login may return to; repeat for more")
 	flags.StringArrayVar(&f.logoutURLs, "logout-url", nil, "an `address` that a logout may return to; repeat for more")
 	flags.StringArrayVar(&f.webOrigins, "web-origin", nil, "an `origin` of pages that may call the token endpoint; repeat for more")
-	flags.StringArrayVar(&f.allowedOrigins, "allowed-origin", nil, "more of the same, Auth0's other list; repeat for more")
-	flags.StringVar(&f.authMethod, "auth-method", "", "none, client_secret_post, client_secret_basic or private_key_jwt; by default what fits the type")
+	flags.StringArrayVar(&f.allowedOrigins, "allowed-origin", nil, "an `origin` more, Auth0's other list; repeat for more")
+	flags.StringVar(&f.authMethod, "auth-method", "", "the `method`: none, client_secret_post, client_secret_basic or private_key_jwt; by default what fits the type")
 	flags.StringArrayVar(&f.grants, "grant", nil, "a grant `type`; by default authorization_code and refresh_token; repeat for more")
 	flags.StringVar(&f.jwksFile, "jwks", "", "a `file` with the client's public keys (JWKS), for private_key_jwt")
 	flags.StringVar(&f.initiateLogin, "initiate-login-uri", "", "the `address` where the application starts a login")

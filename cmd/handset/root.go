@@ -134,6 +134,7 @@ func noArguments(cmd *cobra.Command, args []string) error {
 		return usage(cmd, fmt.Sprintf("%q takes no argument", cmd.CommandPath()))
 	}
 	message := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
+	cmd.SuggestionsMinimumDistance = 2
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		message += "; did you mean " + near[0] + "?"
 	}
