@@ -100,6 +100,7 @@ type Engine struct {
 	now    func() time.Time
 	log    *slog.Logger
 	sends  background
+	routes routes
 }
 
 // New returns an engine. It starts nothing.

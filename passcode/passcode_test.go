@@ -379,6 +379,45 @@ func TestDecoy(t *testing.T) {
 	r.mustCheck("login:4", r.code())
 }
 
+// A route that is down or slow must not tell decoys from real numbers.
+func TestDecoysFareLikeTexts(t *testing.T) {
+	t.Parallel()
+	for _, signupDisabled := range []bool{true, false} {
+		r := newRig(t)
+		r.conn.SignupDisabled = signupDisabled
+		failing := &sms.Error{Kind: sms.KindStatus, Status: 500}
+		r.conn.Sender = senderFunc(func(context.Context, sms.Message) error {
+			r.clock.pass(20 * time.Millisecond)
+			return failing
+		})
+		states := map[bool]string{}
+		for _, decoy := range []bool{false, true} {
+			id := storage.ChallengeID(fmt.Sprint("login:", decoy))
+			_, err := r.send(id, func(s *SendRequest) { s.Decoy = decoy })
+			if err := r.engine.Drain(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			c := r.load(id)
+			states[decoy] = fmt.Sprint(err, c.State, c.SendFailed, c.TriesLeft, c.Length, c.Sends)
+		}
+		if states[false] != states[true] {
+			t.Errorf("sign-up disabled %t: a text %q, a decoy %q", signupDisabled, states[false], states[true])
+		}
+		r.conn.Sender = r.inbox
+		r.mustSend("login:again")
+		if err := r.engine.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.mustSend("login:decoy", func(s *SendRequest) { s.Decoy = true })
+		if err := r.engine.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if c := r.load("login:decoy"); c.SendFailed {
+			t.Error("the route works again and decoys fail")
+		}
+	}
+}
+
 // countingStore counts the steps that requests take.
 type countingStore struct {
 	Store
@@ -676,6 +715,36 @@ func TestDigitsAreUniform(t *testing.T) {
 		// 9 degrees of freedom: above 50 once in ten million honest runs.
 		if chi2 > 50 {
 			t.Errorf("digit %d: chi squared %.1f, counts %v", i, chi2, digits)
+		}
+	}
+}
+
+// nullStore decides nothing; what is left is the engine's own cost.
+type nullStore struct{}
+
+func (nullStore) StartChallenge(_ context.Context, c storage.StartChallenge) (storage.Started, error) {
+	return storage.Started{Sealed: c.Short.Sealed, Length: c.Short.Length}, nil
+}
+
+func (nullStore) UndoSend(context.Context, storage.ChallengeID, []byte, bool, time.Time) error {
+	return nil
+}
+
+func (nullStore) CheckChallenge(context.Context, storage.CheckChallenge) (storage.Checked, error) {
+	return storage.Checked{Status: storage.CheckOK}, nil
+}
+
+func BenchmarkEngineAlone(b *testing.B) {
+	r := newRig(b, func(c *Config) { c.Logger, c.Store = nil, nullStore{} })
+	check := CheckRequest{
+		Challenge: storage.Challenge{ID: "login:1", Length: 6}, Purpose: Login, Client: client,
+		Number: r.number, Typed: "123456", Address: address(2),
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		r.mustSend("login:1")
+		if err := r.engine.Check(b.Context(), check); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

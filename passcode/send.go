@@ -38,7 +38,8 @@ type SendRequest struct {
 	// that other applications' pages ask for.
 	Host string
 	// Decoy does all the work and sends nothing: the number is not to get a text,
-	// and nobody must notice. No code proves a decoy.
+	// and nobody must notice. It takes as long and fares as the last real text of
+	// the connection did. No code proves a decoy.
 	Decoy bool
 	// Wait is how long to wait for the route's answer. With the connection's
 	// sign-up off there is no waiting: the wait would tell known numbers from
@@ -89,12 +90,8 @@ func (e *Engine) Send(ctx context.Context, r SendRequest) (Sent, error) {
 		return Sent{}, fmt.Errorf("repeat code: %w", err)
 	}
 	message := r.message(string(code))
-	switch {
-	case isTest:
+	if isTest {
 		e.logSend(ctx, r, slog.LevelInfo, "test_number", "")
-		return sent, nil
-	case r.Decoy:
-		e.logSend(ctx, r, slog.LevelInfo, "decoy", "")
 		return sent, nil
 	}
 	if err := e.deliver(ctx, r, message, started.Undo); err != nil {
@@ -238,7 +235,13 @@ func (r SendRequest) waitFor() time.Duration {
 func (e *Engine) handOver(ctx context.Context, r SendRequest, m sms.Message) error {
 	ctx, cancel := context.WithTimeout(ctx, handOver)
 	defer cancel()
-	return r.Connection.Sender.Send(ctx, m)
+	if r.Decoy {
+		return e.routes.mimic(ctx, r.Connection.Name)
+	}
+	began := e.now()
+	err := r.Connection.Sender.Send(ctx, m)
+	e.routes.saw(r.Connection.Name, e.now().Sub(began), err)
+	return err
 }
 
 // undo gives back what a text that did not leave had cost. When the store fails
@@ -253,7 +256,11 @@ func (e *Engine) undo(ctx context.Context, r SendRequest, undo []byte, late bool
 }
 
 func (e *Engine) logOutcome(ctx context.Context, r SendRequest, err error, late bool) {
-	if err == nil {
+	switch {
+	case r.Decoy:
+		e.logSend(ctx, r, slog.LevelInfo, "decoy", "")
+		return
+	case err == nil:
 		e.logSend(ctx, r, slog.LevelInfo, "handed_over", "")
 		return
 	}

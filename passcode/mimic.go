@@ -1,0 +1,49 @@
+package passcode
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/handset-oidc/handset/storage"
+)
+
+// routes remembers how the last text of each connection fared, for decoys to
+// fare alike. A decoy that is always handed over at once would tell who is
+// registered: by the time while the route is slow, and by the page that says "we
+// can't send texts" while it is down (security.md row 27).
+type routes struct {
+	mu   sync.Mutex
+	last map[storage.ConnectionName]fare
+}
+
+// fare is how long a text took and how it ended.
+type fare struct {
+	took time.Duration
+	err  error
+}
+
+func (r *routes) saw(name storage.ConnectionName, took time.Duration, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.last == nil {
+		r.last = map[storage.ConnectionName]fare{}
+	}
+	r.last[name] = fare{took, err}
+}
+
+// mimic takes as long as the last text did and returns what it ended with.
+func (r *routes) mimic(ctx context.Context, name storage.ConnectionName) error {
+	r.mu.Lock()
+	last := r.last[name]
+	r.mu.Unlock()
+	if last.took > 0 {
+		timer := time.NewTimer(last.took)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+	return last.err
+}
