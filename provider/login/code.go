@@ -58,7 +58,7 @@ func (h *Handler) notice(c storage.Challenge, word string) views.Message {
 	case "new":
 		return views.SentNew()
 	case "early":
-		if wait := c.ResendAt.Sub(h.Now()); wait > 0 {
+		if wait := c.ResendHint.Sub(h.Now()); wait > 0 {
 			return views.TooEarly(wait)
 		}
 	}
@@ -70,7 +70,7 @@ func (h *Handler) showCode(w http.ResponseWriter, r *http.Request, status int, v
 	page := views.LoginCode{
 		Frame: h.frame(r, v), CSRF: h.Browser.FormToken(r, v.tx.ID), Txn: string(v.tx.ID),
 		Number: v.typed.text, Digits: v.challenge.Length,
-		Lifetime: h.Connection().CodeLife(), ExpiresIn: max(0, v.challenge.ExpiresAt.Sub(now)), ResendIn: max(0, v.challenge.ResendAt.Sub(now)),
+		Lifetime: h.Connection().CodeLife(), ExpiresIn: max(0, v.challenge.ExpiresAt.Sub(now)), ResendIn: max(0, v.challenge.ResendHint.Sub(now)),
 		Notice: notice, Error: problem,
 	}
 	if v.typed.hinted {

@@ -142,6 +142,9 @@ func (h *Handler) visit(r *http.Request, id storage.TransactionID) (*visit, erro
 	if err != nil {
 		return nil, fmt.Errorf("read transaction: %w", err)
 	}
+	if !h.Now().Before(tx.ExpiresAt) {
+		return nil, timedOut(nil, &tx, "transaction expired")
+	}
 	client, err := h.Clients.Get(r.Context(), tx.ClientID)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, timedOut(nil, &tx, "client removed meanwhile")

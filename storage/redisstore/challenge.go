@@ -26,9 +26,6 @@ import (
 //
 // A used one has neither m nor s.
 
-// contextUse seals a challenge's context; where is the challenge's ID.
-const contextUse vault.Use = "challenge-context"
-
 // Challenge returns a challenge as its page may see it. An unknown or forgotten
 // one is [storage.ChallengeGone] and no error.
 func (s *Store) Challenge(ctx context.Context, id storage.ChallengeID) (storage.Challenge, error) {
@@ -62,7 +59,7 @@ func (s *Store) readChallenge(id storage.ChallengeID, record *redis.MapStringStr
 		c.CodeMAC = []byte(mac)
 	}
 	if sealed := fields["x"]; sealed != "" {
-		if c.Context, err = s.vault.Open(contextUse, string(id), []byte(sealed)); err != nil {
+		if c.Context, err = s.vault.Open(vault.Context, string(id), []byte(sealed)); err != nil {
 			gone := storage.Challenge{ID: id, State: storage.ChallengeGone}
 			return gone, fmt.Errorf("challenge: %w: %w", storage.ErrNotFound, err)
 		}
@@ -88,7 +85,7 @@ func (s *Store) StartChallenge(ctx context.Context, c storage.StartChallenge) (s
 	guessBurst, guessEvery := rate(c.Guess)
 	var sealed []byte
 	if c.Context != nil {
-		sealed = s.vault.Seal(contextUse, string(c.ID), c.Context)
+		sealed = s.vault.Seal(vault.Context, string(c.ID), c.Context)
 	}
 	argv := []any{
 		c.Now.UnixMilli(), send, c.NumberTag, sealed,
