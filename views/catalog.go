@@ -61,15 +61,18 @@ func newCatalog(files fs.FS) (*Catalog, error) {
 	return c, nil
 }
 
-// acceptLanguageLimit is more than any browser sends; the rest is not read.
-const acceptLanguageLimit = 512
+// What is read of a request: more than anybody speaks, less than what costs time.
+const (
+	languageLimit       = 10
+	acceptLanguageLimit = 256 // bytes
+)
 
 // Locale chooses the language of a page: the first of uiLocales that there is
 // (OIDC Core §3.1.2.1), else the best of the Accept-Language header, else the
 // default. What cannot be read is ignored. It never returns nil.
 func (c *Catalog) Locale(uiLocales []string, acceptLanguage string) *Locale {
 	var wanted []language.Tag
-	for _, s := range uiLocales {
+	for _, s := range uiLocales[:min(len(uiLocales), languageLimit)] {
 		if tag, err := language.Parse(s); err == nil {
 			wanted = append(wanted, tag)
 		}
@@ -81,7 +84,7 @@ func (c *Catalog) Locale(uiLocales []string, acceptLanguage string) *Locale {
 		acceptLanguage = acceptLanguage[:acceptLanguageLimit]
 	}
 	accepted, _, _ := language.ParseAcceptLanguage(acceptLanguage)
-	_, i, _ := c.matcher.Match(accepted...)
+	_, i, _ := c.matcher.Match(accepted[:min(len(accepted), languageLimit)]...)
 	return c.locales[i]
 }
 

@@ -167,3 +167,21 @@ func BenchmarkPages(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkLocale(b *testing.B) {
+	catalog := testCatalog(b)
+	many := strings.Fields(strings.Repeat("zh-Hant-TW-x-a ", 130))
+	for name, c := range map[string]struct {
+		uiLocales []string
+		accept    string
+	}{
+		"usual": {nil, "en-GB,en;q=0.9,de;q=0.8"},
+		"worst": {many, strings.Repeat("zh-Hant-TW-x-a,", 40)},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				catalog.Locale(c.uiLocales, c.accept)
+			}
+		})
+	}
+}

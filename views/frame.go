@@ -10,7 +10,7 @@ type Frame struct {
 	// Base is the issuer's path without a slash at its end: "" or
 	// "/openid-connect". All addresses in a page are built from it.
 	Base string
-	// Locale is the language of the page; see [Catalog.Locale].
+	// Locale is the language of the page; see [Catalog.Locale]. Required.
 	Locale *Locale
 	// App is the name of the client that the person signs in to; empty when
 	// no registered client is known.

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"cmp"
 	"net/url"
 	"strconv"
 	"time"
@@ -23,6 +24,7 @@ type LoginCode struct {
 	// Lifetime is how long a code works from when it is sent, as told to people.
 	Lifetime time.Duration
 	// ExpiresIn is what is left of it; the page stops listening for the text then.
+	// Zero means all of Lifetime.
 	ExpiresIn time.Duration
 	// ResendIn is how long it takes until another text may be asked for; zero
 	// when it may be now. The button works in any case: the server decides.
@@ -50,6 +52,8 @@ func (p LoginCode) sent() Message {
 func (p LoginCode) hint() Message {
 	return Message{"code.hint", Args{"lifetime": Wait(p.Lifetime)}}
 }
+
+func (p LoginCode) expires() string { return seconds(cmp.Or(p.ExpiresIn, p.Lifetime)) }
 
 func (p LoginCode) helpNumber() Message {
 	if p.Number == "" {

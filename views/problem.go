@@ -45,7 +45,7 @@ type Problem struct {
 }
 
 func (p Problem) heading() Message { return Message{Key: "problem." + string(p.kind()) + ".heading"} }
-func (p Problem) text() string     { return p.Frame.text("problem." + string(p.kind()) + ".text") }
+func (p Problem) what() string     { return p.text("problem." + string(p.kind()) + ".text") }
 
 // kind is ProblemInternal where none was chosen: saying too little is safe.
 func (p Problem) kind() ProblemKind {
@@ -71,10 +71,10 @@ func (p Problem) next() Message {
 	return Message{Key: "problem.next.tell"}
 }
 
-// back is the words of the link to the application: the next step itself where it
-// is to go back.
 func (p Problem) back() Message { return Message{"loggedout.back", Args{"app": Name(p.App)}} }
 
+// nextIsLink reports that the next step is to go back to the application, and the
+// way is known.
 func (p Problem) nextIsLink() bool {
 	return p.AppURL != "" && p.next().Key == "problem.next.start_again"
 }

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"github.com/a-h/templ"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 )
 
@@ -157,6 +160,29 @@ func TestScripts(t *testing.T) {
 		until(t, `document.getElementById('sent') !== null`)
 		if n := len(p.sent()); n != 1 {
 			t.Errorf("%d forms sent, want 1", n)
+		}
+	})
+	t.Run("TheCodeOfTheTextIsSent", func(t *testing.T) {
+		// WebOTP is there on phones only; a stand-in answers like one.
+		const standIn = `window.OTPCredential = class {};
+			navigator.credentials.get = async ({otp, signal}) => otp.transport[0] === 'sms' && signal ? {code: '042137'} : null;`
+		script, err := chromedp.Run(ctx, func(ctx context.Context, t *chromedp.Target) (page.AddScriptToEvaluateOnNewDocumentResult, error) {
+			return cdp.Call(ctx, t, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: standIn})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := open(t, LoginCode{Frame: f, CSRF: "c", Txn: "t", Digits: 6, Number: "1", Lifetime: time.Minute}.Page())
+		until(t, `document.getElementById('sent') !== null`)
+		if got := p.sent()[0].Encode(); got != "code=042137&csrf=c&txn=t" {
+			t.Errorf("sent %s", got)
+		}
+		err = chromedp.Do(ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+			_, err := cdp.Call(ctx, t, page.RemoveScriptToEvaluateOnNewDocument, page.RemoveScriptToEvaluateOnNewDocumentParams{Identifier: script.Identifier})
+			return err
+		}))
+		if err != nil {
+			t.Fatal(err)
 		}
 	})
 	t.Run("LogoutKeepsItsDecision", func(t *testing.T) {
