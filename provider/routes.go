@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/handset-oidc/handset/internal/web"
+	"github.com/handset-oidc/handset/keys"
 	"github.com/handset-oidc/handset/provider/authorize"
 	"github.com/handset-oidc/handset/provider/discovery"
 	"github.com/handset-oidc/handset/provider/introspect"
@@ -92,7 +93,7 @@ func (p *Provider) routes(h handlers) []route {
 // serveKeys answers GET /.well-known/jwks.json.
 func (p *Provider) serveKeys(w http.ResponseWriter, r *http.Request) error {
 	body, etag := p.c.Keys.JWKS()
-	d := web.Document{Body: body, ContentType: "application/jwk-set+json", ETag: etag, MaxAge: keysMaxAge}
+	d := web.Document{Body: body, ContentType: "application/jwk-set+json", ETag: etag, MaxAge: keys.MaxAge}
 	return d.Serve(w, r)
 }
 

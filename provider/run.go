@@ -14,9 +14,6 @@ const (
 	watchEvery    = 500 * time.Millisecond
 	maintainEvery = time.Minute
 	sweepEvery    = 10 * time.Minute
-	// keysMaxAge is how long a client may keep the JWKS: far below the time
-	// that a new key is published before it signs.
-	keysMaxAge = 15 * time.Minute
 )
 
 // Run does what no request does: it follows the changes of other servers and
