@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/handset-oidc/handset/internal/reqctx"
 	"github.com/handset-oidc/handset/internal/web"
@@ -64,7 +65,7 @@ func (h *Handler) validTarget(ctx context.Context, v web.Values) (*storage.Clien
 	if m := v.Get("response_mode"); knownMode(m) && len(v["response_mode"]) == 1 {
 		t.mode = m
 	}
-	if s := v.Get("state"); len(s) <= maxState && len(v["state"]) == 1 {
+	if s := v.Get("state"); len(s) <= maxState && utf8.ValidString(s) && len(v["state"]) == 1 {
 		t.state = s
 	}
 	return client, t, nil
@@ -162,6 +163,9 @@ func checkState(c *storage.Client, v web.Values, tx *storage.Transaction) error 
 		return oauth.Errorf(oauth.InvalidRequest, "state is longer than %d bytes", maxState)
 	case len(nonce) > maxState:
 		return oauth.Errorf(oauth.InvalidRequest, "nonce is longer than %d bytes", maxState)
+	case !utf8.ValidString(state), !utf8.ValidString(nonce):
+		// Neither JSON nor an HTML form could give it back as it came.
+		return oauth.Errorf(oauth.InvalidRequest, "state and nonce must be UTF-8")
 	case state == "" && c.RequireState:
 		return oauth.Errorf(oauth.InvalidRequest, "state is missing; this application is registered with require_state")
 	case nonce == "" && c.RequireNonce:
@@ -222,8 +226,9 @@ func checkMaxAge(v web.Values, now time.Time, tx *storage.Transaction) error {
 	if raw == "" {
 		return nil
 	}
+	// Out of range it comes back as the largest, 68 years: older than any session.
 	seconds, err := strconv.ParseUint(raw, 10, 31)
-	if err != nil {
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		return oauth.Errorf(oauth.InvalidRequest, "max_age must be a whole number of seconds")
 	}
 	tx.AuthAfter = now.Add(-time.Duration(seconds) * time.Second)
