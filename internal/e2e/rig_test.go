@@ -80,6 +80,27 @@ func withRedis(url string) option     { return func(o *options) { o.redis = url 
 func withDatabase(file string) option { return func(o *options) { o.database = "sqlite:" + file } }
 func withKey(line string) option      { return func(o *options) { o.key = line } }
 
+// withoutAddressLimits is for tests that log in more often than one address may.
+func withoutAddressLimits() option {
+	return withConfig(func(c *config.Config) {
+		for _, name := range []string{"send_address", "verify_address"} {
+			c.Limits[name] = config.Limit{Off: true}
+		}
+	})
+}
+
+// withClient registers one more client, which change completes.
+func withClient(id string, change func(*config.Client)) option {
+	return withConfig(func(c *config.Config) {
+		first := c.Clients[0] // for the callbacks
+		cl := config.Client{ClientID: id, Name: "The " + id + " app", IsFirstParty: true,
+			Callbacks: first.Callbacks, AllowedLogoutURLs: first.AllowedLogoutURLs}
+		change(&cl)
+		cl.SetDefaults()
+		c.Clients = append(c.Clients, cl)
+	})
+}
+
 // withPath puts the issuer below a path.
 func withPath(path string) option {
 	return func(o *options) {
@@ -132,6 +153,13 @@ func start(t testing.TB, opts ...option) *rig {
 	go func() { r.done <- r.server.Serve(ctx, public, admin) }()
 	t.Cleanup(r.shutdown)
 	return r
+}
+
+// in is the same rig for a subtest, whose failures are its own.
+func (r *rig) in(t testing.TB) *rig {
+	c := *r
+	c.t = t
+	return &c
 }
 
 // shutdown stops the server and waits for it. It may be called twice.
