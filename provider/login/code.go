@@ -9,6 +9,7 @@ import (
 	"github.com/handset-oidc/handset/internal/reqctx"
 	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/passcode"
+	"github.com/handset-oidc/handset/passcode/limit"
 	"github.com/handset-oidc/handset/storage"
 	"github.com/handset-oidc/handset/views"
 )
@@ -97,9 +98,6 @@ func (h *Handler) SubmitCode(w http.ResponseWriter, r *http.Request) error {
 	if rejected, ok := errors.AsType[*passcode.Rejection](err); ok {
 		return h.rejected(w, r, v, rejected)
 	}
-	if limited, ok := errors.AsType[*passcode.Limited](err); ok {
-		return h.busy(v, limited)
-	}
 	if err != nil {
 		return fmt.Errorf("check code: %w", err)
 	}
@@ -129,6 +127,8 @@ func (h *Handler) rejected(w http.ResponseWriter, r *http.Request, v *visit, e *
 		return unprocessable(views.CodeExpired())
 	case passcode.Used:
 		return h.used(w, r, v)
+	case passcode.TooMany:
+		return h.busy(v, limit.VerifyAddress, e.RetryAt)
 	case passcode.Gone:
 		return timedOut(v.client, &v.tx, "challenge lost")
 	default:

@@ -12,6 +12,7 @@ import (
 	"github.com/handset-oidc/handset/internal/reqctx"
 	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/passcode"
+	"github.com/handset-oidc/handset/passcode/limit"
 	"github.com/handset-oidc/handset/passcode/phone"
 	"github.com/handset-oidc/handset/storage"
 	"github.com/handset-oidc/handset/views"
@@ -165,11 +166,11 @@ func (h *Handler) sendProblem(w http.ResponseWriter, r *http.Request, v *visit, 
 		wait := max(limited.RetryAt.Sub(h.Now()), time.Second)
 		reqctx.Add(r.Context(), slog.String("reason", "limit "+limited.Name))
 		switch limited.Name {
-		case "cooldown":
+		case limit.Cooldown:
 			// Too early is no error: the code page shows how long to wait.
 			return h.seeOther(w, r, v, "code", "early")
-		case "send_address":
-			return h.busy(v, limited)
+		case limit.SendAddress:
+			return h.busy(v, limited.Name, limited.RetryAt)
 		}
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
 		return show(http.StatusTooManyRequests, views.SendLimit(wait))
@@ -183,7 +184,7 @@ func (h *Handler) sendProblem(w http.ResponseWriter, r *http.Request, v *visit, 
 }
 
 // busy is the page for an address that asks too often.
-func (h *Handler) busy(v *visit, l *passcode.Limited) *web.Problem {
+func (h *Handler) busy(v *visit, name string, retryAt time.Time) *web.Problem {
 	return &web.Problem{Kind: views.ProblemBusy, Status: http.StatusTooManyRequests, Client: v.client,
-		Locales: v.tx.UILocales, Wait: max(l.RetryAt.Sub(h.Now()), time.Second), Reason: "limit " + l.Name}
+		Locales: v.tx.UILocales, Wait: max(retryAt.Sub(h.Now()), time.Second), Reason: "limit " + name}
 }
