@@ -285,6 +285,8 @@ func (b *bench) breaks(t testing.TB, method, how string, r *http.Request) {
 	t.Helper()
 	want := breakdowns[how]
 	b.faults.fail, b.faults.err = method, want.err
+	b.faults.puts.Store(0)
+	b.faults.deletes.Store(0)
 	a := b.send(t, r)
 	b.faults.fail = ""
 	if b.faults.hit.Swap(0) == 0 {
