@@ -1,0 +1,109 @@
+# `make` alone explains what there is. Continuous integration runs `make check`
+# and `make test` (.ci/run).
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+GO        ?= go
+FUZZTIME  ?= 10s
+PHASE     ?= 5s
+# Files that make generate writes.
+GENERATED = $(shell find . -name '*_templ.go' -not -path '*/node_modules/*') \
+            docs/config.md docs/cli.md config/testdata/example.yaml
+# Programs that tests start, as program:package of Debian.
+NEEDS     = redis-server:redis-server chromium:chromium gcc:build-essential npm:npm
+NPM_DIRS  = internal/e2e/openidclient
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: ## provider, application and inbox on this machine, nothing kept
+	$(GO) run ./cmd/handset demo
+
+.PHONY: build
+build: ## bin/handset, one static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/handset ./cmd/handset
+
+# CI=true makes a missing program a failure; without it the tests that need it
+# are skipped.
+.PHONY: test
+test: prepare ## install what the tests need and run them all
+	@CI=true $(GO) test -race -shuffle=on -timeout 20m ./...
+
+.PHONY: prepare
+prepare:
+	@missing=""; \
+	for need in $(NEEDS); do \
+		command -v "$${need%%:*}" >/dev/null 2>&1 || missing="$$missing $${need#*:}"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+		echo "installing:$$missing"; \
+		as_root=""; [ "$$(id -u)" = 0 ] || as_root="sudo -n"; \
+		{ $$as_root apt-get update -qq && \
+		  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; } || \
+		{ echo "can't install$$missing; install it yourself and run make again"; exit 1; }; \
+	fi
+	@for dir in $(NPM_DIRS); do \
+		[ -f "$$dir/package-lock.json" ] || continue; \
+		cmp -s "$$dir/package-lock.json" "$$dir/node_modules/.installed" && continue; \
+		echo "npm ci in $$dir"; \
+		(cd "$$dir" && npm ci --silent --no-audit --no-fund && cp package-lock.json node_modules/.installed) || exit 1; \
+	done
+
+.PHONY: check
+check: check-format check-vet check-static check-architecture check-generated ## all that a machine can say without running the product
+
+.PHONY: check-format
+check-format:
+	@found=$$(gofmt -l $$(find . -name '*.go' -not -path '*/node_modules/*')); \
+	[ -z "$$found" ] || { echo "not formatted; run gofmt -w on:"; echo "$$found"; exit 1; }
+
+.PHONY: check-vet
+check-vet:
+	@$(GO) vet ./...
+
+.PHONY: check-static
+check-static:
+	@$(GO) tool staticcheck ./...
+
+.PHONY: check-architecture
+check-architecture:
+	@$(GO) test -count=1 ./internal/archtest
+
+# Generates in place and compares with what was there before.
+.PHONY: check-generated
+check-generated:
+	@before=$$(cat $(GENERATED) | cksum); \
+	$(MAKE) --no-print-directory -s generate >/dev/null || exit 1; \
+	after=$$(cat $(GENERATED) | cksum); \
+	[ "$$before" = "$$after" ] || { echo "generated files were not current; make generate has written them:"; git status --short -- $(GENERATED); exit 1; }
+
+.PHONY: generate
+generate: ## write the generated files: pages, docs/config.md, docs/cli.md
+	$(GO) tool templ generate -log-level error -path views
+	$(GO) test -count=1 ./config -run '^TestManual$$' -update
+	$(GO) test -count=1 ./cmd/handset -run '^TestCommandManual$$' -update
+
+# One target at a time is what go test can do; what it finds lands in testdata/
+# and is a test from then on.
+.PHONY: fuzz
+fuzz: ## fuzz every parser for FUZZTIME (10s) each
+	@for package in $$(grep -rl --include='*_test.go' '^func Fuzz' . | grep -v node_modules | xargs -n1 dirname | sort -u); do \
+		for name in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$package/*_test.go | cut -c6-); do \
+			$(GO) test $$package -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) || exit 1; \
+		done; \
+	done
+
+.PHONY: test-all
+test-all: check test fuzz ## check, test and fuzz
+
+.PHONY: bench
+bench: prepare ## whole logins against a running server: what one costs
+	$(GO) run ./bench -phase $(PHASE)
+
+.PHONY: profile
+profile: prepare build ## bench, with a CPU profile of the server in bin/server.prof
+	$(GO) run ./bench -phase $(PHASE) -profile bin/server.prof
+	$(GO) tool pprof -top -nodecount 30 bin/handset bin/server.prof
