@@ -59,29 +59,43 @@ func (h *Handler) authorizationCode(ctx context.Context, caller *storage.Client,
 		return nil, h.revoke(ctx, grant.ID, "code reused")
 	}
 	now := h.now()
-	if e := checkCode(&grant, &person, req, now); e != nil {
+	if e := checkCode(&exchange{req, caller, &grant, &person}, now); e != nil {
 		return nil, e
 	}
 	return h.redeem(ctx, caller, &grant, now)
 }
 
+// exchange is a code as it came, with what is known of it.
+type exchange struct {
+	codeRequest
+	caller *storage.Client
+	grant  *storage.Grant
+	person *storage.User
+}
+
 // checkCode says why an unspent code of the right client can't be redeemed, or
 // returns nil. Nothing is spent by a request that it refuses.
-func checkCode(grant *storage.Grant, person *storage.User, req codeRequest, now time.Time) *oauth.Error {
+func checkCode(x *exchange, now time.Time) *oauth.Error {
+	grant := x.grant
 	switch {
 	case !grant.RevokedAt.IsZero():
 		return refused("grant revoked")
 	case !now.Before(grant.CodeExpires):
 		return refused("code expired")
-	case person.Blocked:
+	case x.person.Blocked:
 		return refused("person blocked")
-	case req.redirectURI != grant.RedirectURI:
+	case x.redirectURI != grant.RedirectURI:
 		// RFC 6749 §4.1.3: "their values MUST be identical".
 		return oauth.Errorf(oauth.InvalidGrant, "redirect_uri differs from the one of the authorization request").Because("wrong redirect_uri")
-	case grant.CodeChallenge == "" && req.verifier != "":
+	case grant.CodeChallenge == "" && x.caller.Public():
+		// RFC 9700 §2.1.1: a code is all that this client proves itself with. The
+		// authorization request would have been refused; the client may have
+		// become public since.
+		return oauth.Errorf(oauth.InvalidGrant, "a public client must use PKCE; start a new login").Because("public client without pkce")
+	case grant.CodeChallenge == "" && x.verifier != "":
 		// RFC 9700 §4.8.2: someone took the challenge out of the authorization request.
 		return oauth.Errorf(oauth.InvalidGrant, "code_verifier was sent, but the authorization request had no code_challenge").Because("pkce downgrade")
-	case grant.CodeChallenge != "" && !oauth.VerifyPKCE(grant.CodeChallenge, req.verifier):
+	case grant.CodeChallenge != "" && !oauth.VerifyPKCE(grant.CodeChallenge, x.verifier):
 		return oauth.Errorf(oauth.InvalidGrant, "code_verifier is missing or does not match the code_challenge").Because("wrong code_verifier")
 	}
 	return nil

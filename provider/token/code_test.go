@@ -239,6 +239,19 @@ func TestPKCE(t *testing.T) {
 	}
 }
 
+// oidc-library.md §4.1 G1.
+func TestPublicClientWithoutPKCE(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, sent := range []string{"", verifier} {
+		code, _ := b.Login(t, endpointtest.SPA, nil)
+		form := codeForm(code)
+		form.Set("client_id", string(endpointtest.SPA))
+		form.Set("code_verifier", sent)
+		refused(t, b.send(t, endpointtest.Form(t, "", form)), oauth.InvalidGrant, "public client without pkce")
+	}
+}
+
 func TestACodeLivesSixtySeconds(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -17,10 +17,12 @@ func TestABlockedPersonGetsNothing(t *testing.T) {
 	t.Parallel()
 	blocked := storage.User{Blocked: true}
 	grant := storage.Grant{NewGrant: storage.NewGrant{CodeExpires: noon.Add(time.Minute)}}
-	if e := checkCode(&grant, &blocked, codeRequest{}, noon); e == nil || e.Code != oauth.InvalidGrant || e.Reason != "person blocked" {
+	x := &exchange{caller: &storage.Client{}, grant: &grant, person: &blocked}
+	if e := checkCode(x, noon); e == nil || e.Code != oauth.InvalidGrant || e.Reason != "person blocked" {
 		t.Errorf("checkCode = %v", e)
 	}
-	if e := checkCode(&grant, &storage.User{}, codeRequest{}, noon); e != nil {
+	x.person = &storage.User{}
+	if e := checkCode(x, noon); e != nil {
 		t.Errorf("checkCode of another person = %v", e)
 	}
 	p := &presented{family: storage.RefreshFamily{IdleExpires: noon.Add(1), AbsoluteExpires: noon.Add(1)}, person: blocked}
