@@ -45,7 +45,7 @@ func bench(b *testing.B, setup func(b *testing.B, s *Store, n int) func(i int) e
 }
 
 // cpu is the user and system time that this process has used.
-func cpu(b *testing.B) time.Duration {
+func cpu(b testing.TB) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		b.Fatal(err)
@@ -54,7 +54,7 @@ func cpu(b *testing.B) time.Duration {
 }
 
 // logins opens n sessions of different people.
-func logins(b *testing.B, s *Store, n int) []storage.Login {
+func logins(b testing.TB, s *Store, n int) []storage.Login {
 	all := make([]storage.Login, n)
 	for i := range all {
 		all[i] = newLogin(s.vault, number(b, fmt.Sprintf("+81%08d", i)), testTime)
@@ -62,7 +62,7 @@ func logins(b *testing.B, s *Store, n int) []storage.Login {
 	return all
 }
 
-func opened(b *testing.B, s *Store, n int) []storage.Login {
+func opened(b testing.TB, s *Store, n int) []storage.Login {
 	all := logins(b, s, n)
 	for _, l := range all {
 		// Fast, for the setting up does not count.

@@ -4,14 +4,13 @@ import (
 	"bufio"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"errors"
 
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/passcode/phone"

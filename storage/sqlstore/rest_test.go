@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -161,5 +162,54 @@ func TestErrorsQuoteNoNumber(t *testing.T) {
 	err := s.AddUser(t.Context(), u) // the subject is taken
 	if err == nil || strings.Contains(err.Error(), "12345") {
 		t.Errorf("error = %v, want one without the number", err)
+	}
+}
+
+func TestSweptChangesAreNoticed(t *testing.T) {
+	t.Parallel()
+	s := openFile(t)
+	for _, ref := range []string{"a", "b", "c", "d", "e"} {
+		if err := s.db.write(t.Context(), fast, leave(ref)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.sweep(t.Context(), deleteOldChanges, 2); err != nil {
+		t.Fatal(err)
+	}
+	for _, after := range []int64{0, 2} {
+		if _, err := s.Changes(t.Context(), after); !errors.Is(err, storage.ErrNotFound) {
+			t.Errorf("changes behind %d = %v, want ErrNotFound", after, err)
+		}
+	}
+	changes, err := s.Changes(t.Context(), 3)
+	if err != nil || len(changes) != 2 || changes[0].Ref != "d" {
+		t.Errorf("changes behind 3 = %v, %v", changes, err)
+	}
+	if err := s.sweep(t.Context(), deleteOldChanges, 0); err != nil {
+		t.Fatal(err)
+	}
+	// A number is never used again.
+	if err := s.db.write(t.Context(), fast, leave("f")); err != nil {
+		t.Fatal(err)
+	}
+	if last, err := s.LastChange(t.Context()); err != nil || last != 6 {
+		t.Errorf("last change = %d, %v; want 6", last, err)
+	}
+}
+
+func TestAllGrantsOfARemovedClientAreRevoked(t *testing.T) {
+	t.Parallel()
+	s := open(t, "sqlite::memory:")
+	all := opened(t, s, walkSize+10)
+	client := all[0].Grant.ClientID
+	if err := s.CreateClient(t.Context(), storage.Client{ClientID: client, CreatedAt: testTime, UpdatedAt: testTime}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RemoveClient(t.Context(), client, testTime); err != nil {
+		t.Fatal(err)
+	}
+	revoked, err := s.RevokedGrants(t.Context(), testTime)
+	if err != nil || len(revoked) != len(all) {
+		t.Errorf("%d grants revoked, want %d (%v)", len(revoked), len(all), err)
 	}
 }

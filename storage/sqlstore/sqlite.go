@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -101,6 +102,17 @@ func openSQLite(ctx context.Context, w where) (*sqlite, error) {
 		if !isBusy(err) || ctx.Err() != nil {
 			return nil, fmt.Errorf("open database: %w", classify(err))
 		}
+		pause(ctx, 20*time.Millisecond)
+	}
+}
+
+// pause waits, or returns early when ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 
