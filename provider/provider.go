@@ -55,7 +55,8 @@ type Durable interface {
 	revocation.Source
 
 	Connections(ctx context.Context) ([]storage.Connection, error)
-	// Changes must return the rows behind after, in order.
+	// Changes must return the rows behind after, in order, or
+	// [storage.ErrNotFound] when some of them are gone already.
 	Changes(ctx context.Context, after int64) ([]storage.Change, error)
 	LastChange(ctx context.Context) (int64, error)
 	Sweep(ctx context.Context, now time.Time) error
@@ -275,21 +276,12 @@ func (p *Provider) endpoints() ([]route, error) {
 		return nil, err
 	}
 	metadata, err := discovery.New(discovery.Config{
-		Issuer: p.c.Issuer, AssertionAlgorithms: assertionAlgorithms(), UILocales: []language.Tag{language.English},
+		Issuer: p.c.Issuer, AssertionAlgorithms: client.SigningAlgorithms(), UILocales: []language.Tag{language.English},
 	})
 	if err != nil {
 		return nil, err
 	}
 	return p.routes(handlers{authorizer, steps, out, tokens, info, introspection, revocation, metadata}), nil
-}
-
-// assertionAlgorithms are the names of what private_key_jwt clients may sign with.
-func assertionAlgorithms() []string {
-	var out []string
-	for _, a := range client.SigningAlgorithms() {
-		out = append(out, string(a))
-	}
-	return out
 }
 
 // revokedHere lets this server know at once what it has just revoked in SQL;

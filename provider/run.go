@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -58,6 +59,10 @@ func (p *Provider) report(ctx context.Context, what string, err error) {
 // change that can't be followed is tried again at the next look.
 func (p *Provider) follow(ctx context.Context) {
 	changes, err := p.c.SQL.Changes(ctx, p.lastChange)
+	if errors.Is(err, storage.ErrNotFound) {
+		p.report(ctx, "read everything anew", p.reload(ctx))
+		return
+	}
 	if err != nil {
 		p.report(ctx, "read changes", err)
 		return
@@ -74,6 +79,21 @@ func (p *Provider) follow(ctx context.Context) {
 		}
 		p.lastChange = c.ID
 	}
+}
+
+// reload drops and reads anew all that is cached: rows that this server has
+// not seen were swept away while it could not look.
+func (p *Provider) reload(ctx context.Context) error {
+	last, err := p.c.SQL.LastChange(ctx)
+	if err != nil {
+		return err
+	}
+	p.clients.InvalidateAll()
+	if err := errors.Join(p.revocations.Load(ctx), p.c.Keys.Reload(ctx), p.loadConnection(ctx)); err != nil {
+		return err
+	}
+	p.lastChange = last
+	return nil
 }
 
 func (p *Provider) apply(ctx context.Context, c storage.Change) error {

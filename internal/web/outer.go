@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/handset-oidc/handset/internal/reqctx"
+	"github.com/handset-oidc/handset/provider/oauth"
 )
 
 // Outer is what every request passes first: it finds the address behind
@@ -110,6 +112,9 @@ func (o *Outer) log(r *http.Request, w *recorder, facts *reqctx.Request, start t
 	level := slog.LevelInfo
 	if err := facts.Err(); err != nil {
 		attrs = append(attrs, slog.String("error", err.Error()))
+		if reason := reasonOf(err); reason != "" {
+			attrs = append(attrs, slog.String("reason", reason))
+		}
 		level = slog.LevelWarn
 	}
 	if w.status >= 500 && w.status != http.StatusServiceUnavailable {
@@ -117,6 +122,17 @@ func (o *Outer) log(r *http.Request, w *recorder, facts *reqctx.Request, start t
 	}
 	// The client may be gone by now; its record is written all the same.
 	o.Logger.LogAttrs(context.WithoutCancel(r.Context()), level, "request", attrs...)
+}
+
+// reasonOf is the word for the log of an error whose answer does not tell.
+func reasonOf(err error) string {
+	if e := oauth.AsError(err); e != nil {
+		return e.Reason
+	}
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p.Reason
+	}
+	return ""
 }
 
 func route(r *http.Request) string {

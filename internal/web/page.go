@@ -32,10 +32,7 @@ type Problem struct {
 }
 
 func (p *Problem) Error() string {
-	s := string(p.Kind)
-	if p.Reason != "" {
-		s += ": " + p.Reason
-	}
+	s := "page " + string(p.Kind)
 	if p.Err != nil {
 		s += ": " + p.Err.Error()
 	}
