@@ -36,6 +36,9 @@ type Login struct {
 	Challenge ChallengeID
 	// SignupDisabled makes an unknown number ErrRefused.
 	SignupDisabled bool
+	// OnlyUser, when set, is who must log in (id_token_hint): another or a new
+	// person is ErrConflict, and nothing is written.
+	OnlyUser UserID
 	// NewUserID is used when the person is new.
 	NewUserID UserID
 	SessionID SessionID
