@@ -8,9 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-
-	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/logging"
 )
 
 func main() {
@@ -19,9 +16,6 @@ func main() {
 
 // execute runs the command until it ends or the process is told to stop.
 func execute() int {
-	// The Redis client prints to standard error on its own, unstructured. What it
-	// has to say comes back in its errors too.
-	redis.SetLogger(&logging.VoidLogger{})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ())
