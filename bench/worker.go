@@ -47,17 +47,23 @@ func (k *worker) once(op func(*worker) error) {
 }
 
 // prepare gives the worker tokens to work with.
-func (k *worker) prepare() error { return k.login() }
+func (k *worker) prepare() error { return k.loginWith("openid phone offline_access") }
 
 var nextNumber atomic.Int64
 
 // login is the whole thing, by a person who was never seen before.
-func (k *worker) login() error {
+func (k *worker) login() error { return k.loginWith("openid phone") }
+
+// loginRefreshable is login by an application that asks for a refresh token,
+// which is a second durable write.
+func (k *worker) loginRefreshable() error { return k.loginWith("openid phone offline_access") }
+
+func (k *worker) loginWith(scope string) error {
 	number := fmt.Sprintf("+447400%06d", nextNumber.Add(1))
 	code := make(chan string, 1)
 	k.w.codes.Store(number, code)
 	defer k.w.codes.Delete(number)
-	return k.loginAs(number, func() string {
+	return k.loginAs(number, scope, func() string {
 		select {
 		case c := <-code:
 			return c
@@ -68,17 +74,17 @@ func (k *worker) login() error {
 }
 
 func (k *worker) loginOnePerson() error {
-	return k.loginAs(testNumber, func() string { return testCode })
+	return k.loginAs(testNumber, "openid phone", func() string { return testCode })
 }
 
 var hidden = regexp.MustCompile(`name="(csrf|txn)" value="([^"]*)"`)
 
-func (k *worker) loginAs(number string, code func() string) error {
+func (k *worker) loginAs(number, scope string, code func() string) error {
 	k.cookies = map[string]string{}
 	verifier, state := rand.Text()+rand.Text(), rand.Text()
 	sum := sha256.Sum256([]byte(verifier))
 	to, _, err := k.request(http.MethodGet, "/authorize?"+url.Values{
-		"client_id": {clientID}, "redirect_uri": {callback}, "response_type": {"code"}, "scope": {"openid phone offline_access"},
+		"client_id": {clientID}, "redirect_uri": {callback}, "response_type": {"code"}, "scope": {scope},
 		"state": {state}, "nonce": {rand.Text()}, "code_challenge_method": {"S256"},
 		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])},
 	}.Encode(), nil, http.StatusSeeOther)
@@ -125,7 +131,7 @@ func (k *worker) token(form url.Values) error {
 	if err := json.Unmarshal(body, &k.tokens); err != nil {
 		return err
 	}
-	if k.tokens.Access == "" || k.tokens.Refresh == "" || k.tokens.ID == "" {
+	if k.tokens.Access == "" || k.tokens.ID == "" {
 		return fmt.Errorf("the token answer is not whole")
 	}
 	return nil

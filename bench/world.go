@@ -54,7 +54,6 @@ countries: [GB]
 allow_private_gateways: true
 limits: {send_address: "off", verify_address: "off"}
 test_numbers: [{number: "+15005550006", code: "424242"}]
-log: {level: warn}
 connections:
   - {name: sms, strategy: sms, options: {provider: sms_gateway, gateway_url: "http://%[5]s/send"}}
 clients:
@@ -151,12 +150,16 @@ func (w *world) startServer(ctx context.Context, gateway string) error {
 			return err
 		}
 		w.server.cmd = exec.CommandContext(ctx, binary, "serve", "--config", w.dir+"/handset.yaml")
-		w.server.cmd.Stderr = os.Stderr
+		log, err := os.Create(filepath.Join(w.dir, "handset.log"))
+		if err != nil {
+			return err
+		}
+		w.server.cmd.Stderr = log
 		begin := time.Now()
 		if err := w.server.cmd.Start(); err != nil {
 			return err
 		}
-		err := waitFor(ctx, "server", func() error {
+		err = waitFor(ctx, "server", func() error {
 			res, err := w.client.Get(w.base + "/.well-known/openid-configuration")
 			if err == nil {
 				res.Body.Close()

@@ -60,6 +60,8 @@ type Durable interface {
 	Changes(ctx context.Context, after int64) ([]storage.Change, error)
 	LastChange(ctx context.Context) (int64, error)
 	Sweep(ctx context.Context, now time.Time) error
+	// Reseal moves what older secret keys sealed to the active one.
+	Reseal(ctx context.Context) error
 	Ping(ctx context.Context) error
 }
 
@@ -122,6 +124,7 @@ type Provider struct {
 	connection  atomic.Pointer[passcode.Connection]
 	lastChange  int64
 	metrics     *metrics
+	patterns    []string
 	handler     http.Handler
 }
 

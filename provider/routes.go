@@ -3,6 +3,7 @@ package provider
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/handset-oidc/handset/internal/web"
@@ -90,6 +91,10 @@ func (p *Provider) routes(h handlers) []route {
 	}
 }
 
+// Routes returns the route table as patterns, such as "GET /authorize", with the
+// issuer's path in them: for the documents and tests that are held against it.
+func (p *Provider) Routes() []string { return slices.Clone(p.patterns) }
+
 // serveKeys answers GET /.well-known/jwks.json.
 func (p *Provider) serveKeys(w http.ResponseWriter, r *http.Request) error {
 	body, etag := p.c.Keys.JWKS()
@@ -117,18 +122,17 @@ func (p *Provider) mux(routes []route) http.Handler {
 			preflight[path] = true
 		}
 		mux.Handle(r.method+" "+path, h)
+		p.patterns = append(p.patterns, r.method+" "+path)
 	}
 	for path := range preflight {
 		mux.Handle("OPTIONS "+path, web.Preflight())
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, pattern := mux.Handler(r); pattern == "" {
-			p.unrouted(w, r, mux)
-			return
-		}
-		mux.ServeHTTP(w, r)
-	})
+	mux.HandleFunc(unrouted, func(w http.ResponseWriter, r *http.Request) { p.unrouted(w, r, mux) })
+	return mux
 }
+
+// unrouted is the pattern of what no row takes.
+const unrouted = "/"
 
 // unrouted answers what no row takes: 405 with the methods that would do, else 404.
 func (p *Provider) unrouted(w http.ResponseWriter, r *http.Request, mux *http.ServeMux) {
@@ -136,7 +140,7 @@ func (p *Provider) unrouted(w http.ResponseWriter, r *http.Request, mux *http.Se
 	for _, m := range []string{http.MethodGet, http.MethodPost} {
 		other := r.Clone(r.Context())
 		other.Method = m
-		if _, pattern := mux.Handler(other); pattern != "" {
+		if _, pattern := mux.Handler(other); pattern != unrouted {
 			methods = append(methods, m)
 		}
 	}

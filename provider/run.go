@@ -31,6 +31,7 @@ func (p *Provider) Run(ctx context.Context) error {
 	g.Go(func() error {
 		return every(ctx, sweepEvery, func(ctx context.Context) {
 			p.report(ctx, "sweep", p.c.SQL.Sweep(ctx, p.c.Now()))
+			p.report(ctx, "reseal", p.c.SQL.Reseal(ctx))
 		})
 	})
 	return g.Wait()

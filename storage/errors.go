@@ -7,10 +7,11 @@ import "errors"
 var (
 	// ErrNotFound says that no such record exists, or that it has expired.
 	ErrNotFound = errors.New("not found")
-	// ErrConflict says that a unique value is taken: a number, a client ID, a
-	// challenge that already opened a session, a transaction already answered.
+	// ErrConflict says that a unique value is taken (a number, a client ID), or
+	// that another person was meant.
 	ErrConflict = errors.New("conflict")
-	// ErrConsumed says that a single-use thing was used before.
+	// ErrConsumed says that a single-use thing was used before: a code, a
+	// challenge that opened a session, a transaction that was answered.
 	ErrConsumed = errors.New("already consumed")
 	// ErrRefused says that a rule forbids the write: sign-up is off and the
 	// person is unknown, or the person is blocked.

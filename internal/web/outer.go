@@ -136,7 +136,7 @@ func reasonOf(err error) string {
 }
 
 func route(r *http.Request) string {
-	if r.Pattern == "" {
+	if r.Pattern == "" || r.Pattern == "/" {
 		return "none"
 	}
 	return r.Pattern

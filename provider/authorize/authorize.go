@@ -41,6 +41,8 @@ type Transactions interface {
 
 // Grants writes answers. Both methods must return [storage.ErrConsumed] when
 // the transaction was answered before: one transaction, one code, ever.
+// CreateGrant must return [storage.ErrRefused] or [storage.ErrNotFound] when
+// the session is over.
 type Grants interface {
 	CreateGrant(ctx context.Context, g storage.NewGrant, now time.Time) error
 	OpenSession(ctx context.Context, l storage.Login, now time.Time) (storage.Opened, error)
@@ -119,12 +121,30 @@ func (h *Handler) dispatch(w http.ResponseWriter, r *http.Request, client *stora
 	switch next(tx, p.none, current) {
 	case stepAnswer:
 		tx.ID = mint.TransactionID()
-		return h.answer(w, r, tx, current)
+		err := h.answer(w, r, tx, current)
+		if !sessionEnded(err) {
+			return err
+		}
+		// The session ended while the request was on its way: there is none.
+		if p.none {
+			return errLoginRequired()
+		}
+		return h.startLogin(w, r, tx)
 	case stepRefuse:
-		return oauth.Errorf(oauth.LoginRequired, "the person has to log in, and prompt=none forbids to ask")
+		return errLoginRequired()
 	default:
 		return h.startLogin(w, r, tx)
 	}
+}
+
+func errLoginRequired() error {
+	return oauth.Errorf(oauth.LoginRequired, "the person has to log in, and prompt=none forbids to ask")
+}
+
+// sessionEnded reports whether a grant was refused because its session is over
+// or its person is blocked or gone.
+func sessionEnded(err error) bool {
+	return errors.Is(err, storage.ErrRefused) || errors.Is(err, storage.ErrNotFound)
 }
 
 // readHint takes the person from an id_token_hint. A hint that does not verify
@@ -239,7 +259,10 @@ func (h *Handler) Continue(w http.ResponseWriter, r *http.Request, tx storage.Tr
 	if err != nil || !satisfies(tx, current) {
 		return false, err
 	}
-	return true, h.answer(w, r, tx, current)
+	if err := h.answer(w, r, tx, current); !sessionEnded(err) {
+		return true, err
+	}
+	return false, nil
 }
 
 // Satisfied reports whether the browser's session could answer the transaction.
