@@ -154,7 +154,7 @@ func (r *rig) call(client, path string, form url.Values, change ...string) (*htt
 
 func (r *rig) do(req *http.Request) (*http.Response, []byte) {
 	r.t.Helper()
-	res, err := http.DefaultClient.Do(req)
+	res, err := r.http.Do(req)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -36,6 +36,8 @@ type rig struct {
 	admin   string // base address of the admin listener
 	// callback is registered for every client of the rig.
 	callback string
+	// http speaks to the rig; it follows redirects and keeps no cookies.
+	http *http.Client
 
 	stop context.CancelFunc
 	done chan error
@@ -60,6 +62,8 @@ type options struct {
 	database  string
 	key       string
 	fictional bool
+	// wrap goes around the public listener: TLS.
+	wrap func(net.Listener) net.Listener
 }
 
 type option func(*options)
@@ -118,7 +122,7 @@ func start(t testing.TB, opts ...option) *rig {
 	for _, opt := range opts {
 		opt(&o)
 	}
-	r := &rig{t: t, clock: newClock(), gateway: newGateway(t), logs: &safeBuffer{}}
+	r := &rig{t: t, clock: newClock(), gateway: newGateway(t), logs: &safeBuffer{}, http: http.DefaultClient}
 	rp := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		body, _ := io.ReadAll(req.Body)
 		fmt.Fprintf(w, "callback %s %s", req.Method, body)
@@ -127,8 +131,12 @@ func start(t testing.TB, opts ...option) *rig {
 	r.callback = rp.URL + "/cb"
 
 	public := listen(t)
+	address := public.Addr().String()
+	if o.wrap != nil {
+		public = o.wrap(public)
+	}
 	admin := listen(t)
-	r.issuer = o.issuer(public.Addr().String())
+	r.issuer = o.issuer(address)
 	r.base = strings.TrimRight(r.issuer, "/")
 	r.admin = "http://" + admin.Addr().String()
 	r.config = r.configure(o)

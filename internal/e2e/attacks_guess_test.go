@@ -1,0 +1,449 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/handset-oidc/handset/config"
+	"github.com/handset-oidc/handset/storage/storagetest"
+)
+
+// security.md row 1.
+func TestAttackGuessOneCode(t *testing.T) {
+	t.Parallel()
+	bothRedis(t, func(t *testing.T, engine option) {
+		r := start(t, engine)
+		number := newNumber()
+		p := r.askCode(newBrowser(t), r.newRequest(webClient), number)
+		code := r.gateway.code(number)
+		for n := range 4 {
+			p = p.submit("/login/code", "code", wrong(code, n))
+			p.wants(http.StatusUnprocessableEntity, fmt.Sprintf("%d tr", 4-n))
+		}
+		guess := r.stolen(p, "/login/code")
+		p.submit("/login/code", "code", wrong(code, 4)).wants(http.StatusUnprocessableEntity, "can no longer be used")
+		for range 3 {
+			got := guess.with("code", code).send(t)
+			if got.status != http.StatusUnprocessableEntity || got.header.Get("Location") != "" {
+				t.Errorf("the right code after five wrong ones: %d to %q", got.status, got.header.Get("Location"))
+			}
+		}
+	})
+}
+
+// Malformed codes are not counted as tries; without an end to them they would
+// be free questions.
+func TestAttackMalformedCodesWithoutEnd(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	number := newNumber()
+	guess := r.stolen(r.askCode(newBrowser(t), r.newRequest(webClient), number), "/login/code")
+	code := r.gateway.code(number)
+	for n := range 20 {
+		junk := []string{"", "12345", code + "1", code + "," + code, "0x" + code, code + "\x00", "-" + code + "x", "'or'1"}[n%8]
+		if got := guess.with("code", junk).send(t); got.status != http.StatusUnprocessableEntity {
+			t.Errorf("%q: %d", junk, got.status)
+		}
+	}
+	if got := guess.with("code", code).send(t); got.status != http.StatusUnprocessableEntity {
+		t.Errorf("the right code after 20 malformed ones: %d", got.status)
+	}
+}
+
+// security.md rows 2 and 3: a new login brings new tries, but the number's
+// budget is not refilled; spent, it makes codes longer and locks nobody out.
+func TestAttackFreshLoginsForMoreGuesses(t *testing.T) {
+	t.Parallel()
+	bothRedis(t, func(t *testing.T, engine option) {
+		r := start(t, engine)
+		number := newNumber()
+		for range 2 {
+			guess := r.stolen(r.askCode(newBrowser(t), r.newRequest(webClient), number), "/login/code")
+			code := r.gateway.code(number)
+			if len(code) != 6 {
+				t.Fatalf("a code of %d digits", len(code))
+			}
+			for n := range 5 {
+				guess.with("code", wrong(code, n)).send(t)
+			}
+		}
+		b, q := newBrowser(t), r.newRequest(webClient)
+		p := r.askCode(b, q, number)
+		code := r.gateway.code(number)
+		if len(code) != 8 {
+			t.Errorf("after ten wrong guesses the next code has %d digits, want 8", len(code))
+		}
+		if got := p.submit("/login/code", "code", code).answer(); got.Get("code") == "" {
+			t.Errorf("the person is locked out: %v", got)
+		}
+	})
+}
+
+// checks counts the outcomes of checked codes in the rig's log, by reason.
+func (r *rig) checks() map[string]int {
+	out := map[string]int{}
+	for line := range strings.Lines(r.logs.String()) {
+		if !strings.Contains(line, `"msg":"sms code checked"`) {
+			continue
+		}
+		for _, reason := range []string{"wrong", "malformed", "dead", "expired", "used", "gone", "too_many"} {
+			if strings.Contains(line, `"reason":"`+reason+`"`) {
+				out[reason]++
+			}
+		}
+		if strings.Contains(line, `"outcome":"accepted"`) {
+			out["accepted"]++
+		}
+	}
+	return out
+}
+
+// security.md row 6: 200 guesses at once, and no more than five are evaluated.
+func TestAttackParallelGuesses(t *testing.T) {
+	t.Parallel()
+	bothRedis(t, func(t *testing.T, engine option) {
+		r := start(t, engine, withoutAddressLimits())
+		for range 2 {
+			number := newNumber()
+			guess := r.stolen(r.askCode(newBrowser(t), r.newRequest(webClient), number), "/login/code")
+			code := r.gateway.code(number)
+			before := r.checks()
+			opened := make([]bool, 200)
+			atOnce(len(opened), func(i int) {
+				typed := wrong(code, i)
+				if i == 100 {
+					typed = code
+				}
+				got := guess.with("code", typed).send(t)
+				opened[i] = strings.HasPrefix(got.header.Get("Location"), r.callback)
+			})
+			after := r.checks()
+			if evaluated := after["wrong"] - before["wrong"] + after["accepted"] - before["accepted"]; evaluated > 5 {
+				t.Errorf("%d guesses were evaluated, want 5 at most", evaluated)
+			}
+			if i := slices.Index(opened, true); i >= 0 && i != 100 {
+				t.Errorf("a wrong code opened the login")
+			}
+			if got := guess.with("code", code).send(t); strings.HasPrefix(got.header.Get("Location"), r.callback) {
+				t.Error("the right code opened the login after 200 guesses")
+			}
+		}
+	})
+}
+
+// verify_address: one address may try so many codes, whichever they belong to,
+// and is then told to wait; nothing is looked at any more.
+func TestAttackSprayGuessesFromOneAddress(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	number := newNumber()
+	b := newBrowser(t)
+	guess := r.stolen(r.askCode(b, r.newRequest(webClient), number), "/login/code")
+	code := r.gateway.code(number)
+	for n := range 60 {
+		if got := guess.with("code", wrong(code, n)).send(t); got.status != http.StatusUnprocessableEntity {
+			t.Fatalf("guess %d: %d", n+1, got.status)
+		}
+	}
+	got := guess.with("code", code).send(t)
+	if got.status != http.StatusTooManyRequests || got.header.Get("Retry-After") == "" {
+		t.Errorf("guess 61: %d, Retry-After %q", got.status, got.header.Get("Retry-After"))
+	}
+	if n := r.checks()["too_many"]; n != 1 {
+		t.Errorf("%d guesses were refused by the limit, want 1", n)
+	}
+}
+
+// security.md row 7: one right code, fifty forms, one answer and one session.
+func TestAttackSpendOneCodeTwiceInParallel(t *testing.T) {
+	t.Parallel()
+	bothRedis(t, func(t *testing.T, engine option) {
+		r := start(t, engine)
+		number, q := newNumber(), r.newRequest(webClient)
+		guess := r.stolen(r.askCode(newBrowser(t), q, number), "/login/code", "code", r.gateway.code(number))
+		answers := make([]reply, 50)
+		atOnce(len(answers), func(i int) { answers[i] = guess.send(t) })
+		var codes []string
+		sessions := 0
+		for _, a := range answers {
+			if code := a.location(t).Query().Get("code"); code != "" {
+				codes = append(codes, code)
+			}
+			if strings.Contains(strings.Join(a.header.Values("Set-Cookie"), ";"), "handset_sid=") {
+				sessions++
+			}
+		}
+		if len(codes) != 1 || sessions != 1 {
+			t.Fatalf("%d authorization codes and %d sessions, want one of each", len(codes), sessions)
+		}
+		if got := r.in(t).exchange(webClient, q, codes[0]); got.status != http.StatusOK {
+			t.Errorf("the one code: %d %s", got.status, got.Error)
+		}
+	})
+}
+
+// security.md row 8: the same form again, in the person's own browser (back
+// button), and in one that has the transaction's cookie but not the session's.
+func TestAttackReplayOfAUsedCode(t *testing.T) {
+	t.Parallel()
+	bothRedis(t, func(t *testing.T, engine option) {
+		r := start(t, engine)
+		b, number := newBrowser(t), newNumber()
+		p := r.askCode(b, r.newRequest(webClient), number)
+		form := r.stolen(p, "/login/code", "code", r.gateway.code(number))
+		if got := p.submit("/login/code", "code", r.gateway.code(number)).answer(); got.Get("code") == "" {
+			t.Fatal("no login")
+		}
+		again := b.post(form.action, form.fields).wants(http.StatusOK, "already signed in")
+		if again.header.Get("Location") != "" {
+			t.Error("the code opened a second answer")
+		}
+		got := form.send(t)
+		if got.status != http.StatusUnprocessableEntity || len(got.header.Values("Set-Cookie")) > 0 || !strings.Contains(got.body, "can no longer be used") {
+			t.Errorf("replay without the session: %d", got.status)
+		}
+		// And a stale "continue" never makes a second answer of this transaction.
+		cont := form
+		cont.action, cont.cookie = strings.Replace(form.action, "/code", "/continue", 1), r.cookies(b)
+		if got := cont.send(t); got.status != http.StatusOK || got.header.Get("Location") != "" {
+			t.Errorf("continue after the answer: %d to %q", got.status, got.header.Get("Location"))
+		}
+	})
+}
+
+// A Redis that fails over may forget that a code was used. SQL has the last word.
+func TestAttackReplayAfterRedisWentBack(t *testing.T) {
+	t.Parallel()
+	server := storagetest.StartRedis(t)
+	r := start(t, withRedis(server.URL))
+	db := redis.NewClient(redisOptions(t, server.URL))
+	t.Cleanup(func() { db.Close() })
+
+	number := newNumber()
+	p := r.askCode(newBrowser(t), r.newRequest(webClient), number)
+	form := r.stolen(p, "/login/code", "code", r.gateway.code(number))
+	kept := dump(t, db)
+	if first := form.send(t); !first.location(t).Query().Has("code") {
+		t.Fatalf("login: %d", first.status)
+	}
+	for key, value := range kept {
+		if err := db.RestoreReplace(t.Context(), key, time.Hour, value).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := form.send(t)
+	if got.header.Get("Location") != "" || len(got.header.Values("Set-Cookie")) > 0 {
+		t.Errorf("the code was spent again: %d to %q", got.status, got.header.Get("Location"))
+	}
+	if accepted := r.checks()["accepted"]; accepted != 2 {
+		t.Errorf("Redis accepted the code %d times; the test wants it to forget, and SQL to refuse", accepted)
+	}
+}
+
+// dump copies all that a Redis holds.
+func dump(t testing.TB, db *redis.Client) map[string]string {
+	t.Helper()
+	keys, err := db.Keys(t.Context(), "*").Result()
+	if err != nil || len(keys) == 0 {
+		t.Fatalf("%d keys, %v", len(keys), err)
+	}
+	out := map[string]string{}
+	for _, key := range keys {
+		if out[key], err = db.Dump(t.Context(), key).Result(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
+}
+
+func redisOptions(t testing.TB, url string) *redis.Options {
+	t.Helper()
+	o, err := redis.ParseURL(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.DisableIdentity = true
+	return o
+}
+
+// security.md row 9: a code is good for one login, one number and one client.
+func TestAttackCodeOfAnotherLogin(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	b, number := newBrowser(t), newNumber()
+	first := r.askCode(b, r.newRequest(webClient), number)
+	firstCode := r.gateway.code(number)
+	second := r.askCode(b, r.newRequest(basicClient), number)
+	secondCode := r.gateway.code(number)
+	other := newNumber()
+	third := r.askCode(b, r.newRequest(webClient), other)
+	thirdCode := r.gateway.code(other)
+	if firstCode == secondCode || firstCode == thirdCode || secondCode == thirdCode {
+		t.Skip("two codes are equal by chance")
+	}
+	for _, tt := range []struct {
+		name string
+		at   *page
+		code string
+	}{
+		{"another login of the number", second, firstCode},
+		{"another client's login", first, secondCode},
+		{"another number's login", first, thirdCode},
+		{"a login for another number", third, firstCode},
+	} {
+		if got := tt.at.submit("/login/code", "code", tt.code); got.status != http.StatusUnprocessableEntity {
+			t.Errorf("the code of %s: %d, want 422", tt.name, got.status)
+		}
+	}
+	// The right ones still do.
+	for _, tt := range []struct {
+		at   *page
+		code string
+	}{{first, firstCode}} {
+		if got := tt.at.submit("/login/code", "code", tt.code).answer(); got.Get("code") == "" {
+			t.Errorf("answer: %v", got)
+		}
+	}
+}
+
+// Row 9 within one login: the code of the first number must not prove the second.
+func TestAttackCodeOfTheNumberBefore(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	b, mine, victims := newBrowser(t), newNumber(), newNumber()
+	p := r.askCode(b, r.newRequest(webClient), mine)
+	code := r.gateway.code(mine)
+	r.clock.Advance(40 * time.Second) // past the cooldown
+	change := b.get(r.base + "/login/phone?txn=" + p.url.Query().Get("txn"))
+	p = change.submit("/login/phone", "phone", victims).wants(http.StatusOK, "Check your phone")
+	if r.gateway.code(victims) == code {
+		t.Skip("two codes are equal by chance")
+	}
+	p.submit("/login/code", "code", code).wants(http.StatusUnprocessableEntity, "4 tries left")
+}
+
+// security.md row 17: who asks for more codes for the victim's number, and
+// burns them, cancels nothing. Ten wrong guesses leave the victim's own code
+// one try, which is all it needs.
+func TestAttackCancelTheVictimsCode(t *testing.T) {
+	t.Parallel()
+	bothRedis(t, func(t *testing.T, engine option) {
+		r := start(t, engine)
+		number, q := newNumber(), r.newRequest(webClient)
+		victim := r.askCode(newBrowser(t), q, number)
+		code := r.gateway.code(number)
+		for range 2 {
+			guess := r.stolen(r.askCode(newBrowser(t), r.newRequest(webClient), number), "/login/code")
+			for n := range 7 {
+				guess.with("code", wrong(code, n)).send(t)
+			}
+		}
+		if got := victim.submit("/login/code", "code", code).answer(); got.Get("code") == "" {
+			t.Errorf("the victim's code is dead: %v", got)
+		}
+	})
+}
+
+// security.md row 33: how many digits of a guess are right must not show in
+// the time that the answer takes. Medians of interleaved requests: a slope of a
+// comparison that gives up early would be far below the bound, but so would
+// be an attacker's hope behind five tries; what the test would see is a
+// comparison that does more work per digit (a slow hash, a loop of look-ups).
+func TestAttackTimeOfTheComparison(t *testing.T) {
+	t.Parallel()
+	const number, code = "+15005550006", "424242"
+	r := start(t, withoutAddressLimits(), withConfig(func(c *config.Config) {
+		c.TestNumbers = []config.TestNumber{{Number: number, Code: config.NewSecret(code)}}
+	}))
+	guesses := []string{"999999", "499999", "429999", "424999", "424299", "424249"}
+	took := make([][]time.Duration, len(guesses))
+	for round := range 60 {
+		p := r.authorize(newBrowser(t), r.newRequest(webClient)).submit("/login/phone", "phone", number)
+		guess := r.stolen(p.wants(http.StatusOK), "/login/code")
+		for i := range 4 {
+			n := (round*4 + i) % len(guesses)
+			began := time.Now()
+			got := guess.with("code", guesses[n]).send(t)
+			took[n] = append(took[n], time.Since(began))
+			if got.status != http.StatusUnprocessableEntity {
+				t.Fatalf("%s: %d", guesses[n], got.status)
+			}
+		}
+	}
+	least, most := took[0], took[0]
+	for _, d := range took {
+		slices.Sort(d)
+		if median(d) < median(least) {
+			least = d
+		}
+		if median(d) > median(most) {
+			most = d
+		}
+	}
+	if spread := median(most) - median(least); spread > 10*time.Millisecond {
+		t.Errorf("the medians by right digits lie %v apart", spread)
+	}
+}
+
+func median(sorted []time.Duration) time.Duration { return sorted[len(sorted)/2] }
+
+// security.md row 26: with the counters everything of the login is gone, and
+// what is gone opens nothing.
+func TestAttackFlushMidLogin(t *testing.T) {
+	t.Parallel()
+	server := storagetest.StartRedis(t)
+	r := start(t, withRedis(server.URL))
+	db := redis.NewClient(redisOptions(t, server.URL))
+	t.Cleanup(func() { db.Close() })
+	flush := func() {
+		t.Helper()
+		if err := db.FlushAll(context.WithoutCancel(t.Context())).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	b, number := newBrowser(t), newNumber()
+	p := r.askCode(b, r.newRequest(webClient), number)
+	code := r.gateway.code(number)
+	flush()
+	p.submit("/login/code", "code", code).wants(http.StatusBadRequest, "timed out")
+	p.submit("/login/resend").wants(http.StatusBadRequest, "timed out")
+	b.get(p.url.String()).wants(http.StatusBadRequest, "timed out")
+	if n := len(r.gateway.to(number)); n != 1 {
+		t.Errorf("%d texts, want 1", n)
+	}
+	if r.cookie(b, "handset_sid") != "" {
+		t.Error("there is a session")
+	}
+
+	// The challenge alone is lost: an eviction that took some keys.
+	p = r.askCode(b, r.newRequest(webClient), number)
+	code = r.gateway.code(number)
+	keys, err := db.Keys(t.Context(), "handset:{codes}:*").Result()
+	if err != nil || len(keys) < 3 {
+		t.Fatalf("%q, %v", keys, err)
+	}
+	if err := db.Del(t.Context(), keys...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	p.submit("/login/code", "code", code).wants(http.StatusBadRequest, "timed out")
+	b.get(r.base+"/login/code?txn="+p.url.Query().Get("txn")).wants(http.StatusOK, "Mobile number")
+
+	// Access tokens are gone as well, and what is in SQL goes on.
+	b2, q := newBrowser(t), r.newRequest(webClient)
+	got := r.exchange(webClient, q, r.login(b2, q, newNumber()).answer().Get("code"))
+	flush()
+	if status, _ := r.userinfo(got.AccessToken); status != http.StatusUnauthorized {
+		t.Errorf("userinfo with a token that is lost: %d", status)
+	}
+	if next := r.refresh(webClient, got.Refresh); next.status != http.StatusOK {
+		t.Errorf("refresh: %d %s", next.status, next.Error)
+	}
+}
