@@ -3,6 +3,7 @@ package provider
 import (
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 
@@ -106,12 +107,12 @@ func (p *Provider) serveKeys(w http.ResponseWriter, r *http.Request) error {
 func (p *Provider) mux(routes []route) http.Handler {
 	mux, preflight := http.NewServeMux(), map[string]bool{}
 	for _, r := range routes {
-		path := p.base + r.path
+		address := p.base + r.path
 		if r.root {
-			path = r.path + p.base
+			address = r.path + p.base
 		}
-		if decoded, err := url.PathUnescape(path); err == nil {
-			path = decoded
+		if decoded, err := url.PathUnescape(address); err == nil {
+			address = decoded
 		}
 		h := r.handler
 		if r.forms == ownSite {
@@ -119,16 +120,29 @@ func (p *Provider) mux(routes []route) http.Handler {
 		}
 		if r.cors == anyOrigin {
 			h = web.AnyOrigin(h)
-			preflight[path] = true
+			preflight[address] = true
 		}
-		mux.Handle(r.method+" "+path, h)
-		p.patterns = append(p.patterns, r.method+" "+path)
+		mux.Handle(r.method+" "+address, h)
+		p.patterns = append(p.patterns, r.method+" "+address)
 	}
-	for path := range preflight {
-		mux.Handle("OPTIONS "+path, web.Preflight())
+	for address := range preflight {
+		mux.Handle("OPTIONS "+address, web.Preflight())
 	}
 	mux.HandleFunc(unrouted, func(w http.ResponseWriter, r *http.Request) { p.unrouted(w, r, mux) })
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// The mux would lead "//oauth/token" to "/oauth/token" with 307, and with it
+		// the form (RFC 9700 §4.12). Nobody is told such an address.
+		if !clean(r.URL.Path) {
+			p.notFound(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// clean reports whether a path is one that the mux takes as it is.
+func clean(address string) bool {
+	return address == path.Clean(address) || address == path.Clean(address)+"/"
 }
 
 // unrouted is the pattern of what no row takes.
@@ -137,7 +151,7 @@ const unrouted = "/"
 // unrouted answers what no row takes: 405 with the methods that would do, else 404.
 func (p *Provider) unrouted(w http.ResponseWriter, r *http.Request, mux *http.ServeMux) {
 	var methods []string
-	for _, m := range []string{http.MethodGet, http.MethodPost} {
+	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodOptions} {
 		other := r.Clone(r.Context())
 		other.Method = m
 		if _, pattern := mux.Handler(other); pattern != unrouted {
@@ -145,11 +159,16 @@ func (p *Provider) unrouted(w http.ResponseWriter, r *http.Request, mux *http.Se
 		}
 	}
 	if len(methods) == 0 {
-		p.pages.Fail(w, r, &web.Problem{Kind: views.ProblemNotFound, Status: http.StatusNotFound})
+		p.notFound(w, r)
 		return
 	}
-	w.Header().Set("Allow", strings.Join(methods, ", "))
+	allow := strings.Join(methods, ", ")
+	w.Header().Set("Allow", allow)
 	web.OAuth(func(http.ResponseWriter, *http.Request) error {
-		return &oauth.Error{Code: oauth.InvalidRequest, Status: http.StatusMethodNotAllowed, Description: "use " + strings.Join(methods, " or ")}
+		return &oauth.Error{Code: oauth.InvalidRequest, Status: http.StatusMethodNotAllowed, Description: "this address takes " + allow}
 	})(w, r)
+}
+
+func (p *Provider) notFound(w http.ResponseWriter, r *http.Request) {
+	p.pages.Fail(w, r, &web.Problem{Kind: views.ProblemNotFound, Status: http.StatusNotFound})
 }
