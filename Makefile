@@ -12,7 +12,8 @@ GENERATED = $(shell find . -name '*_templ.go' -not -path '*/node_modules/*') \
             docs/config.md docs/cli.md config/testdata/example.yaml
 # Programs that tests start, as program:package of Debian.
 NEEDS     = redis-server:redis-server chromium:chromium gcc:build-essential npm:npm
-NPM_DIRS  = internal/e2e/openidclient
+# Folders of npm packages that tests use.
+NPM_DIRS  = $(patsubst %/package-lock.json,%,$(wildcard internal/e2e/*/package-lock.json))
 
 .PHONY: help
 help: ## this list
