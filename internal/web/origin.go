@@ -30,21 +30,30 @@ func Preflight() http.Handler {
 	})
 }
 
-// OwnSite refuses forms that another site posts. It is the second lock beside
-// the form token, for browsers that say where a form comes from. Our pages
-// send no referrer, and browsers then give the origin as "null": without
-// Sec-Fetch-Site that says nothing, and the token alone decides.
+// OwnSite refuses forms that another site posts; see [CheckOwnSite].
 func OwnSite(next http.Handler, pages *Pages) http.Handler {
-	protection := http.NewCrossOriginProtection()
-	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		pages.Fail(w, r, &Problem{Kind: views.ProblemForeign, Status: http.StatusForbidden, Reason: "form posted by another site"})
-	}))
-	protected := protection.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "null" {
-			next.ServeHTTP(w, r)
+		if err := CheckOwnSite(r); err != nil {
+			pages.Fail(w, r, err)
 			return
 		}
-		protected.ServeHTTP(w, r)
+		next.ServeHTTP(w, r)
 	})
+}
+
+var crossOrigin = http.NewCrossOriginProtection()
+
+// CheckOwnSite returns the [Problem] of a form that another site posts, or nil.
+// It is the second lock beside the form token, for browsers that say where a
+// form comes from. Our pages send no referrer, and browsers then give the
+// origin as "null": without Sec-Fetch-Site that says nothing, and the token
+// alone decides.
+func CheckOwnSite(r *http.Request) error {
+	if r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "null" {
+		return nil
+	}
+	if err := crossOrigin.Check(r); err != nil {
+		return &Problem{Kind: views.ProblemForeign, Status: http.StatusForbidden, Reason: "form posted by another site"}
+	}
+	return nil
 }

@@ -172,8 +172,12 @@ func origins(req request) []string {
 
 // approved takes the person's own answer from our page.
 func (h *Handler) approved(w http.ResponseWriter, r *http.Request, form web.Values) error {
+	// The route is open to other sites, which may ask; none may answer.
+	if err := web.CheckOwnSite(r); err != nil {
+		return err
+	}
 	foreign := &web.Problem{Kind: views.ProblemForeign, Status: http.StatusForbidden, Reason: "logout form of another browser"}
-	if !h.Sessions.CheckFormToken(r, formName, form.Get("csrf")) {
+	if len(form.Repeated()) > 0 || !h.Sessions.CheckFormToken(r, formName, form.Get("csrf")) {
 		return foreign
 	}
 	sealed, err := base64.RawURLEncoding.DecodeString(form.Get("logout"))
