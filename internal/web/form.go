@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/handset-oidc/handset/provider/oauth"
 )
@@ -98,8 +97,12 @@ func Body(w http.ResponseWriter, r *http.Request) (Values, error) {
 // parameter is refused (RFC 6749 §3.2), and so are credentials in the URL,
 // which ends in logs (RFC 9700 §4.3.2).
 func StrictBody(w http.ResponseWriter, r *http.Request) (Values, error) {
+	q, err := Query(r)
+	if err != nil {
+		return nil, err
+	}
 	for _, name := range []string{"client_secret", "client_assertion", "code", "refresh_token", "token", "code_verifier"} {
-		if strings.Contains(r.URL.RawQuery, name+"=") {
+		if _, present := q[name]; present {
 			return nil, &oauth.Error{Code: oauth.InvalidClient, Challenge: "Basic",
 				Description: "credentials do not belong in the URL; send the parameters in the body", Reason: "credentials in query"}
 		}

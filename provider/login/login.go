@@ -112,6 +112,9 @@ func (h *Handler) open(r *http.Request) (*visit, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(q.Repeated()) > 0 {
+		return nil, timedOut(nil, nil, "repeated parameter")
+	}
 	return h.visit(r, storage.TransactionID(q.Get("txn")))
 }
 

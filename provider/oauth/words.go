@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -93,7 +94,8 @@ func loopbackTail(uri string) (string, bool) {
 		}
 		if port, ok := strings.CutPrefix(rest, ":"); ok {
 			digits := len(port) - len(strings.TrimLeft(port, "0123456789"))
-			if digits == 0 || digits > 5 {
+			// No client listens on port 0, and browsers read 00080 as 80.
+			if n, err := strconv.ParseUint(port[:digits], 10, 16); err != nil || n == 0 || port[0] == '0' {
 				return "", false
 			}
 			rest = port[digits:]
@@ -145,8 +147,9 @@ func notURIChar(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsR
 // ValidChallenge reports whether an S256 code_challenge has the shape that
 // SHA-256 gives it: 43 characters of base64url (RFC 7636 §4.2).
 func ValidChallenge(challenge string) bool {
+	// The decoder skips line breaks, so the length is looked at as well.
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(challenge)
-	return err == nil && len(raw) == sha256.Size
+	return err == nil && len(raw) == sha256.Size && len(challenge) == base64.RawURLEncoding.EncodedLen(sha256.Size)
 }
 
 // VerifyPKCE reports whether verifier is well-formed (RFC 7636 §4.1) and
