@@ -83,12 +83,24 @@ func (d *Document) Serve(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
 	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(d.MaxAge.Seconds())))
 	h.Set("ETag", d.ETag)
-	if r.Header.Get("If-None-Match") == d.ETag {
+	if hasETag(r.Header.Values("If-None-Match"), d.ETag) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
 	write(w, r, http.StatusOK, d.ContentType, d.Body)
 	return nil
+}
+
+// hasETag reports whether If-None-Match names an entity tag, by the weak
+// comparison (RFC 9110 §13.1.2): a proxy that compresses makes our tags weak.
+// Our tags hold no comma.
+func hasETag(fields []string, etag string) bool {
+	for tag := range strings.SplitSeq(strings.Join(fields, ","), ",") {
+		if tag = strings.Trim(tag, " \t"); tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
+			return true
+		}
+	}
+	return false
 }
 
 // HTML renders a page to a buffer and answers with it. formAction lists
