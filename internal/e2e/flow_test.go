@@ -185,17 +185,23 @@ func (r *rig) userinfo(token string) (int, map[string]any) {
 // claims reads an ID token's claims without verifying it; relying parties verify.
 func claims(t testing.TB, idToken string) map[string]any {
 	t.Helper()
-	parts := strings.Split(idToken, ".")
-	if len(parts) != 3 {
-		t.Fatal("the ID token has not three parts")
-	}
-	text, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		t.Fatal(err)
-	}
 	var out map[string]any
-	if err := json.Unmarshal(text, &out); err != nil {
+	if err := json.Unmarshal(part(t, idToken, 1), &out); err != nil {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// part is one of a JWT's three parts, decoded.
+func part(t testing.TB, jwt string, n int) []byte {
+	t.Helper()
+	parts := strings.Split(jwt, ".")
+	if len(parts) != 3 {
+		t.Fatal("the token has not three parts")
+	}
+	text, err := base64.RawURLEncoding.DecodeString(parts[n])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
