@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
@@ -248,7 +247,7 @@ func TestKeyRotatedByAnotherProcess(t *testing.T) {
 	if res, _ := b.fetch(http.MethodGet, "/.well-known/jwks.json", "If-None-Match", first.Header.Get("ETag")); res.StatusCode != http.StatusOK {
 		t.Errorf("the old ETag still counts: %d", res.StatusCode)
 	}
-	kidOf := func(token string) string { return decodeHeader(t, token)["kid"].(string) }
+	kidOf := func(token string) string { return header(t, token)["kid"].(string) }
 	if kid := kidOf(b.refresh(webClient, v.tokens.Refresh).IDToken); kid != before.Keys[0].KeyID {
 		t.Errorf("signed with %s before anybody could have seen it", kid)
 	}
@@ -260,13 +259,4 @@ func TestKeyRotatedByAnotherProcess(t *testing.T) {
 	// A token of the old key still counts as a hint.
 	b.logout(v.browser, "id_token_hint", v.tokens.IDToken).wants(http.StatusOK)
 	b.loginRequired(v.browser)
-}
-
-func decodeHeader(t testing.TB, token string) map[string]any {
-	t.Helper()
-	var header map[string]any
-	if err := json.Unmarshal(part(t, token, 0), &header); err != nil {
-		t.Fatal(err)
-	}
-	return header
 }

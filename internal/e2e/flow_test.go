@@ -192,6 +192,16 @@ func claims(t testing.TB, idToken string) map[string]any {
 	return out
 }
 
+// header reads a token's header.
+func header(t testing.TB, jwt string) map[string]any {
+	t.Helper()
+	var out map[string]any
+	if err := json.Unmarshal(part(t, jwt, 0), &out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
 // part is one of a JWT's three parts, decoded.
 func part(t testing.TB, jwt string, n int) []byte {
 	t.Helper()

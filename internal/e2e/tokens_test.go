@@ -135,7 +135,7 @@ func TestIDTokenSaysExactlyWhatItShould(t *testing.T) {
 		t.Fatal(err)
 	}
 	kid := jws.Signatures[0].Header.KeyID
-	if diff := cmp.Diff(map[string]any{"alg": "RS256", "kid": kid, "typ": "JWT"}, decodeHeader(t, got.IDToken)); diff != "" {
+	if diff := cmp.Diff(map[string]any{"alg": "RS256", "kid": kid, "typ": "JWT"}, header(t, got.IDToken)); diff != "" {
 		t.Errorf("header (-want +got):\n%s", diff)
 	}
 	set := r.publishedKeys()
