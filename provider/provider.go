@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -168,9 +169,7 @@ func (p *Provider) outer() *web.Outer {
 	return &web.Outer{
 		Issuer: p.url, TrustedProxies: p.c.TrustedProxies, Logger: p.c.Logger, Now: p.c.Now,
 		Observe: p.metrics.request,
-		Panic: func(w http.ResponseWriter, r *http.Request) {
-			p.pages.Fail(w, r, errors.New("panic"))
-		},
+		Panic:   p.pages.Fail,
 	}
 }
 
@@ -248,7 +247,7 @@ func (p *Provider) endpoints() ([]route, error) {
 	steps := login.New(login.Config{
 		Base: p.base, Host: sms.OriginHost(p.c.Issuer), Store: p.c.Redis, Connection: p.connection.Load, People: p.c.SQL,
 		Clients: p.clients, Codes: p.engine, Dispatcher: authorizer, Browser: browser, Pages: p.pages,
-		Rules: p.c.Rules, Regions: regions(p.c.Rules), Now: p.c.Now,
+		Rules: p.c.Rules, Regions: regions(p.c.Rules), Home: home(p.c.Rules), Now: p.c.Now,
 	})
 	out := logout.New(logout.Config{
 		Base: p.base, Clients: p.clients, Hints: minter, Sessions: sessions, Pages: p.pages, Vault: p.c.Vault, Ended: p.revokedHere,
@@ -293,6 +292,14 @@ func (p *Provider) revokedHere(ctx context.Context) {
 	if err := p.revocations.Refresh(ctx); err != nil {
 		p.c.Logger.ErrorContext(ctx, "read revoked grants", slog.String("error", err.Error()))
 	}
+}
+
+// home is the country that the number page proposes: the first one listed.
+func home(rules phone.Rules) string {
+	if len(rules.Countries) == 0 || slices.Contains(rules.Countries, phone.AllRegions) {
+		return ""
+	}
+	return rules.Countries[0]
 }
 
 // regions are the choices of the number page.

@@ -78,7 +78,9 @@ type Config struct {
 	Pages      *web.Pages
 	Rules      phone.Rules
 	Regions    []views.Country // the countries that may be texted
-	Now        func() time.Time
+	// Home is the country that the number page proposes; empty: by the browser's language.
+	Home string
+	Now  func() time.Time
 }
 
 // Handler serves the login pages.
@@ -145,9 +147,6 @@ func (h *Handler) visit(r *http.Request, id storage.TransactionID) (*visit, erro
 	if err != nil {
 		return nil, fmt.Errorf("read transaction: %w", err)
 	}
-	if !h.Now().Before(tx.ExpiresAt) {
-		return nil, timedOut(nil, &tx, "transaction expired")
-	}
 	client, err := h.Clients.Get(r.Context(), tx.ClientID)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, timedOut(nil, &tx, "client removed meanwhile")
@@ -156,6 +155,9 @@ func (h *Handler) visit(r *http.Request, id storage.TransactionID) (*visit, erro
 		return nil, fmt.Errorf("find client: %w", err)
 	}
 	reqctx.Add(r.Context(), slog.String("client_id", string(client.ClientID)))
+	if !h.Now().Before(tx.ExpiresAt) {
+		return nil, timedOut(client, &tx, "transaction expired")
+	}
 	if !h.Browser.Owns(r, tx) {
 		return nil, timedOut(client, &tx, "transaction of another browser")
 	}

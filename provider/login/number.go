@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/text/language"
+
 	"github.com/handset-oidc/handset/internal/reqctx"
 	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/passcode"
@@ -70,15 +72,35 @@ func (h *Handler) ShowNumber(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *Handler) showNumber(w http.ResponseWriter, r *http.Request, status int, v *visit, text, region string, problem views.Message) error {
+	if region == "" {
+		region = h.home(r)
+	}
 	countries := make([]views.Country, len(h.Regions))
 	for i, c := range h.Regions {
-		c.Selected = c.Region == region || region == "" && i == 0
+		c.Selected = c.Region == region
 		countries[i] = c
 	}
 	return h.page(w, r, status, v, views.LoginPhone{
 		Frame: h.frame(r, v), CSRF: h.Browser.FormToken(r, v.tx.ID), Txn: string(v.tx.ID),
 		Countries: countries, Phone: text, Error: problem,
 	})
+}
+
+// home is the country that the page proposes: the first that the operator
+// listed. Where all are allowed it is the one that the browser's language
+// names (en-GB); an address never decides, since people travel.
+func (h *Handler) home(r *http.Request) string {
+	if h.Home != "" {
+		return h.Home
+	}
+	header := r.Header.Get("Accept-Language")
+	accepted, _, _ := language.ParseAcceptLanguage(header[:min(len(header), 256)])
+	for _, tag := range accepted {
+		if region, sure := tag.Region(); sure > language.Low {
+			return region.String()
+		}
+	}
+	return "US"
 }
 
 // SubmitNumber answers POST /login/phone: it has a code texted and leads to the code page.
