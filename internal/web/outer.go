@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -30,7 +31,7 @@ type Outer struct {
 	Logger         *slog.Logger
 	Now            func() time.Time
 	// Panic answers a request whose handler panicked before it wrote.
-	Panic func(w http.ResponseWriter, r *http.Request)
+	Panic func(w http.ResponseWriter, r *http.Request, err error)
 	// Observe, when set, is told of every answer, for metrics.
 	Observe func(route string, status int, took time.Duration)
 
@@ -66,11 +67,23 @@ func (o *Outer) recovered(w *recorder, r *http.Request, facts *reqctx.Request, p
 	if p == http.ErrAbortHandler {
 		panic(p)
 	}
-	facts.Fail(fmt.Errorf("panic: %v", p))
-	o.Logger.ErrorContext(r.Context(), "handler panicked", slog.String("request_id", facts.ID), slog.String("stack", string(debug.Stack())))
+	err := errors.New("panic: " + panicText(p))
+	facts.Fail(err)
+	o.Logger.ErrorContext(r.Context(), "handler panicked", slog.String("request_id", facts.ID),
+		slog.String("error", err.Error()), slog.String("stack", string(debug.Stack())))
 	if w.status == 0 {
-		o.Panic(w, r)
+		o.Panic(w, r, err)
 	}
+}
+
+// panicText is what the runtime says of a panic of its own, and the type of any
+// other value: its text may hold whatever the code had at hand, a number or a
+// code among it.
+func panicText(p any) string {
+	if e, ok := p.(runtime.Error); ok {
+		return e.Error()
+	}
+	return fmt.Sprintf("%T", p)
 }
 
 // headers sets what every answer carries (security.md §4).
