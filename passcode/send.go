@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -239,7 +240,7 @@ func (e *Engine) handOver(ctx context.Context, r SendRequest, m sms.Message) err
 		return e.routes.mimic(ctx, r.Connection.Name)
 	}
 	began := e.now()
-	err := r.Connection.Sender.Send(ctx, m)
+	err := e.guarded(ctx, func() error { return r.Connection.Sender.Send(ctx, m) })
 	e.routes.saw(r.Connection.Name, e.now().Sub(began), err)
 	return err
 }
@@ -249,10 +250,25 @@ func (e *Engine) handOver(ctx context.Context, r SendRequest, m sms.Message) err
 func (e *Engine) undo(ctx context.Context, r SendRequest, undo []byte, late bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWithin)
 	defer cancel()
-	if err := e.store.UndoSend(ctx, r.Challenge, undo, late, e.now().UTC()); err != nil {
+	err := e.guarded(ctx, func() error { return e.store.UndoSend(ctx, r.Challenge, undo, late, e.now().UTC()) })
+	if err != nil {
 		e.log.LogAttrs(ctx, slog.LevelError, "undo of a failed text failed",
 			slog.String("number_tag", e.Tag(r.Number)), slog.Any("err", err))
 	}
+}
+
+// guarded turns a panic into an error: where a text is on its way no request's
+// recovery is around, and one bad text must not end the process. The value of
+// the panic is not logged; it might hold a number or a code.
+func (e *Engine) guarded(ctx context.Context, work func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %T", p)
+			e.log.LogAttrs(ctx, slog.LevelError, "sending panicked",
+				slog.String("err", err.Error()), slog.String("stack", string(debug.Stack())))
+		}
+	}()
+	return work()
 }
 
 func (e *Engine) logOutcome(ctx context.Context, r SendRequest, err error, late bool) {
