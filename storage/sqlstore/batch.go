@@ -13,8 +13,8 @@ import (
 const (
 	// maxBatch bounds how many writes share one transaction.
 	maxBatch = 64
-	// lockWait is how long a write waits while another process holds the
-	// database's write lock.
+	// lockWait is how long a write waits for its transaction, at most: behind
+	// others, and while another process holds the database's write lock.
 	lockWait = 5 * time.Second
 )
 
@@ -126,6 +126,10 @@ func (d *sqlite) write(ctx context.Context, q quality, run func(*conn) error) er
 	if err := ctx.Err(); err != nil {
 		return unavailable(err)
 	}
+	// From here on, not from when its turn comes: else a hundred writes that
+	// stand before a locked database would wait one after the other.
+	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
 	j := &job{run: run, quality: q, done: make(chan struct{})}
 	d.queue.add(j)
 	select {
@@ -163,13 +167,11 @@ func (d *sqlite) lead(ctx context.Context, c *conn, own *job) {
 	}
 }
 
-// begin takes the write lock, which another process may hold.
+// begin takes the write lock, which another process may hold. It tries until ctx ends.
 func begin(ctx context.Context, c *conn, q quality) error {
 	if err := c.setDurable(q == durable); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, lockWait)
-	defer cancel()
 	for {
 		_, err := c.exec(beginWrite)
 		if err == nil || !isBusy(err) || ctx.Err() != nil {

@@ -31,7 +31,8 @@ func isBusy(err error) bool {
 }
 
 // classify turns the driver's errors into those of package storage. What the
-// database can't do now (locked, disk full, I/O error) is ErrUnavailable.
+// database can't do now (locked, disk full, I/O error, a disk that was
+// remounted read-only) is ErrUnavailable.
 func classify(err error) error {
 	c := code(err)
 	if c == 0 || errors.Is(err, storage.ErrUnavailable) {
@@ -41,7 +42,8 @@ func classify(err error) error {
 		return fmt.Errorf("%w: %w", storage.ErrConflict, err)
 	}
 	switch c & 0xff {
-	case codes.SQLITE_BUSY, codes.SQLITE_LOCKED, codes.SQLITE_FULL, codes.SQLITE_IOERR, codes.SQLITE_CANTOPEN:
+	case codes.SQLITE_BUSY, codes.SQLITE_LOCKED, codes.SQLITE_FULL, codes.SQLITE_IOERR, codes.SQLITE_CANTOPEN,
+		codes.SQLITE_READONLY:
 		return unavailable(err)
 	}
 	return err
