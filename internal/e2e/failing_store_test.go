@@ -1,0 +1,251 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/handset-oidc/handset/internal/server"
+	"github.com/handset-oidc/handset/internal/vault"
+	"github.com/handset-oidc/handset/passcode"
+	"github.com/handset-oidc/handset/passcode/phone"
+	"github.com/handset-oidc/handset/passcode/sms"
+	"github.com/handset-oidc/handset/provider"
+	"github.com/handset-oidc/handset/storage"
+)
+
+// faults makes the stores of a [failingRig] fail, method by method, and counts
+// how often they did: a test that armed a fault which never struck proves nothing.
+type faults struct {
+	mu     sync.Mutex
+	armed  map[string]fault
+	struck map[string]int
+}
+
+// fault is how a method fails: by an error or a panic, in place of its work or
+// behind it, when the work was done and the answer is lost.
+type fault struct {
+	err    error
+	panics any
+	behind bool
+}
+
+// arm makes a method fail until disarm.
+func (f *faults) arm(method string, how fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.armed[method] = how
+	f.struck[method] = 0
+}
+
+// disarm makes a method work again and returns how often it failed.
+func (f *faults) disarm(method string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.armed, method)
+	return f.struck[method]
+}
+
+// call runs a store's method, or its fault.
+func (f *faults) call(method string, work func() error) error {
+	f.mu.Lock()
+	how, failing := f.armed[method]
+	if failing {
+		f.struck[method]++
+	}
+	f.mu.Unlock()
+	if !failing {
+		return work()
+	}
+	if how.behind {
+		if err := work(); err != nil {
+			return err
+		}
+	}
+	if how.panics != nil {
+		panic(how.panics)
+	}
+	return how.err
+}
+
+// result is call for methods that return something.
+func result[T any](f *faults, method string, work func() (T, error)) (out T, err error) {
+	err = f.call(method, func() (err error) {
+		out, err = work()
+		return err
+	})
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return out, nil
+}
+
+// failingSQL is a store in SQL whose methods fail when told to.
+type failingSQL struct {
+	provider.Durable
+	f *faults
+}
+
+func (s failingSQL) SessionByMAC(ctx context.Context, macs [][]byte, now time.Time, idle time.Duration) (session storage.Session, user storage.User, err error) {
+	err = s.f.call("SessionByMAC", func() (err error) {
+		session, user, err = s.Durable.SessionByMAC(ctx, macs, now, idle)
+		return err
+	})
+	return session, user, err
+}
+
+func (s failingSQL) TouchSession(ctx context.Context, id storage.SessionID, now time.Time) error {
+	return s.f.call("TouchSession", func() error { return s.Durable.TouchSession(ctx, id, now) })
+}
+
+func (s failingSQL) EndSession(ctx context.Context, id storage.SessionID, now time.Time) error {
+	return s.f.call("EndSession", func() error { return s.Durable.EndSession(ctx, id, now) })
+}
+
+func (s failingSQL) OpenSession(ctx context.Context, l storage.Login, now time.Time) (storage.Opened, error) {
+	return result(s.f, "OpenSession", func() (storage.Opened, error) { return s.Durable.OpenSession(ctx, l, now) })
+}
+
+func (s failingSQL) CreateGrant(ctx context.Context, g storage.NewGrant, now time.Time) error {
+	return s.f.call("CreateGrant", func() error { return s.Durable.CreateGrant(ctx, g, now) })
+}
+
+func (s failingSQL) UserByNumber(ctx context.Context, n phone.Number) (storage.User, error) {
+	return result(s.f, "UserByNumber", func() (storage.User, error) { return s.Durable.UserByNumber(ctx, n) })
+}
+
+func (s failingSQL) User(ctx context.Context, id storage.UserID) (storage.User, error) {
+	return result(s.f, "User", func() (storage.User, error) { return s.Durable.User(ctx, id) })
+}
+
+func (s failingSQL) Client(ctx context.Context, id storage.ClientID) (storage.Client, error) {
+	return result(s.f, "Client", func() (storage.Client, error) { return s.Durable.Client(ctx, id) })
+}
+
+func (s failingSQL) GrantByCode(ctx context.Context, macs [][]byte) (grant storage.Grant, user storage.User, err error) {
+	err = s.f.call("GrantByCode", func() (err error) {
+		grant, user, err = s.Durable.GrantByCode(ctx, macs)
+		return err
+	})
+	return grant, user, err
+}
+
+func (s failingSQL) RedeemGrant(ctx context.Context, r storage.Redemption) error {
+	return s.f.call("RedeemGrant", func() error { return s.Durable.RedeemGrant(ctx, r) })
+}
+
+func (s failingSQL) RevokeGrant(ctx context.Context, id storage.GrantID, now time.Time) error {
+	return s.f.call("RevokeGrant", func() error { return s.Durable.RevokeGrant(ctx, id, now) })
+}
+
+func (s failingSQL) RefreshFamily(ctx context.Context, id string) (family storage.RefreshFamily, grant storage.Grant, user storage.User, err error) {
+	err = s.f.call("RefreshFamily", func() (err error) {
+		family, grant, user, err = s.Durable.RefreshFamily(ctx, id)
+		return err
+	})
+	return family, grant, user, err
+}
+
+func (s failingSQL) RotateRefreshToken(ctx context.Context, r storage.Rotation) (storage.Rotated, error) {
+	return result(s.f, "RotateRefreshToken", func() (storage.Rotated, error) { return s.Durable.RotateRefreshToken(ctx, r) })
+}
+
+// failingRedis is a store in Redis whose methods fail when told to.
+type failingRedis struct {
+	provider.Ephemeral
+	f *faults
+}
+
+func (s failingRedis) CreateTransaction(ctx context.Context, tx storage.Transaction, now time.Time) error {
+	return s.f.call("CreateTransaction", func() error { return s.Ephemeral.CreateTransaction(ctx, tx, now) })
+}
+
+func (s failingRedis) Login(ctx context.Context, id storage.TransactionID, challenge storage.ChallengeID) (tx storage.Transaction, c storage.Challenge, err error) {
+	err = s.f.call("Login", func() (err error) {
+		tx, c, err = s.Ephemeral.Login(ctx, id, challenge)
+		return err
+	})
+	return tx, c, err
+}
+
+func (s failingRedis) StartChallenge(ctx context.Context, c storage.StartChallenge) (storage.Started, error) {
+	return result(s.f, "StartChallenge", func() (storage.Started, error) { return s.Ephemeral.StartChallenge(ctx, c) })
+}
+
+func (s failingRedis) UndoSend(ctx context.Context, id storage.ChallengeID, undo []byte, late bool, now time.Time) error {
+	return s.f.call("UndoSend", func() error { return s.Ephemeral.UndoSend(ctx, id, undo, late, now) })
+}
+
+func (s failingRedis) CheckChallenge(ctx context.Context, c storage.CheckChallenge) (storage.Checked, error) {
+	return result(s.f, "CheckChallenge", func() (storage.Checked, error) { return s.Ephemeral.CheckChallenge(ctx, c) })
+}
+
+func (s failingRedis) PutAccessToken(ctx context.Context, mac []byte, t storage.AccessToken, now time.Time) error {
+	return s.f.call("PutAccessToken", func() error { return s.Ephemeral.PutAccessToken(ctx, mac, t, now) })
+}
+
+func (s failingRedis) AccessToken(ctx context.Context, macs [][]byte) (storage.AccessToken, error) {
+	return result(s.f, "AccessToken", func() (storage.AccessToken, error) { return s.Ephemeral.AccessToken(ctx, macs) })
+}
+
+func (s failingRedis) DeleteAccessToken(ctx context.Context, macs [][]byte) error {
+	return s.f.call("DeleteAccessToken", func() error { return s.Ephemeral.DeleteAccessToken(ctx, macs) })
+}
+
+func (s failingRedis) UseAssertion(ctx context.Context, tag string, expires, now time.Time) error {
+	return s.f.call("UseAssertion", func() error { return s.Ephemeral.UseAssertion(ctx, tag, expires, now) })
+}
+
+// startFailing is start with stores that fail when told to. The provider is
+// put together here, since a server opens its stores itself; all else is the rig's.
+// The front, when given, is what the issuer names; it leads to the address it is told.
+func startFailing(t testing.TB, opts ...option) (*rig, *faults) {
+	t.Helper()
+	key := vault.Generate()
+	inner := start(t, append(opts, withKey(key), withoutAddressLimits())...)
+	f := &faults{armed: map[string]fault{}, struck: map[string]int{}}
+	v, err := vault.Parse(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := listen(t)
+	r := inner.in(t)
+	r.base = "http://" + l.Addr().String()
+	r.issuer = r.base + "/"
+	logger := slog.New(slog.NewJSONHandler(r.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	ring, err := server.OpenKeys(t.Context(), r.config, r.server.SQL, logger, r.clock.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := r.config
+	p, err := provider.New(t.Context(), provider.Config{
+		Issuer: r.issuer, SQL: failingSQL{r.server.SQL, f}, Redis: failingRedis{r.server.Redis, f}, Vault: v, Keys: ring,
+		Clients: server.Clients(c, v), Rules: phone.Rules{Countries: c.Countries},
+		Limits: map[string]storage.Limit{"send_address": {Off: true}, "verify_address": {Off: true}},
+		Lifetimes: provider.Lifetimes{
+			Access: c.Tokens.Access, ID: c.Tokens.ID, RefreshIdle: c.Tokens.RefreshIdle, RefreshAbsolute: c.Tokens.RefreshAbsolute,
+			SessionIdle: c.Sessions.Idle, SessionAbsolute: c.Sessions.Absolute, IDTokenOnRefresh: true,
+		},
+		Connection: server.Connection(c),
+		Senders:    passcode.Deps{Client: sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: true}), AllowPrivate: true},
+		Logger:     logger, Now: r.clock.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Handler: p}
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
+	t.Cleanup(func() {
+		s.Close()
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	return r, f
+}

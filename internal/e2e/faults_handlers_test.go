@@ -1,0 +1,422 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handset-oidc/handset/storage"
+)
+
+// struck is a request that met a fault, and what must work when the fault is over.
+type struck struct {
+	// answer is the request's.
+	answer func() (status int, header http.Header, body string)
+	// after repeats it, or goes on with it, once the store works again.
+	after func()
+}
+
+// handlerFault is one method of a store that fails under one endpoint.
+type handlerFault struct {
+	name, method string
+	page         bool // the answer is a page, not JSON
+	prepare      func(t *testing.T, r *rig) struck
+}
+
+func ofPage(f func() *page) func() (int, http.Header, string) {
+	return func() (int, http.Header, string) {
+		p := f()
+		return p.status, p.header, p.body
+	}
+}
+
+func ofCall(f func() (*http.Response, []byte)) func() (int, http.Header, string) {
+	return func() (int, http.Header, string) {
+		res, body := f()
+		return res.StatusCode, res.Header, string(body)
+	}
+}
+
+// handlerFaults are all endpoints with all methods of stores that they call.
+func handlerFaults() []handlerFault {
+	return []handlerFault{
+		{"Authorize", "CreateTransaction", true, func(t *testing.T, r *rig) struck {
+			b, q := newBrowser(t), r.newRequest(webClient)
+			return struck{ofPage(func() *page { return r.authorize(b, q) }), func() { r.login(b, q, newNumber()).answer() }}
+		}},
+		{"AuthorizeUnknownClient", "Client", true, func(t *testing.T, r *rig) struck {
+			b, q := newBrowser(t), r.newRequest(webClient).with("client_id", "of-the-database-"+newNumber()[1:])
+			return struck{ofPage(func() *page { return r.authorize(b, q) }), func() { r.authorize(b, q).wants(http.StatusBadRequest, "do not know") }}
+		}},
+		{"AuthorizeWithSession", "SessionByMAC", true, func(t *testing.T, r *rig) struck {
+			b, q := newBrowser(t), r.newRequest(webClient)
+			r.login(b, r.newRequest(webClient), newNumber()).answer()
+			return struck{ofPage(func() *page { return r.authorize(b, q) }), func() { r.authorize(b, q).answer() }}
+		}},
+		{"AuthorizeTouchesSession", "TouchSession", true, func(t *testing.T, r *rig) struck {
+			b, q := newBrowser(t), r.newRequest(webClient)
+			r.login(b, r.newRequest(webClient), newNumber()).answer()
+			r.clock.Advance(r.config.Sessions.Idle / 2)
+			return struck{ofPage(func() *page { return r.authorize(b, q) }), func() { r.authorize(b, q).answer() }}
+		}},
+		{"AuthorizeAnswersBySession", "CreateGrant", true, func(t *testing.T, r *rig) struck {
+			b, q := newBrowser(t), r.newRequest(webClient)
+			r.login(b, r.newRequest(webClient), newNumber()).answer()
+			return struck{ofPage(func() *page { return r.authorize(b, q) }), func() { r.authorize(b, q).answer() }}
+		}},
+		{"ShowNumber", "Login", true, func(t *testing.T, r *rig) struck {
+			b := newBrowser(t)
+			p := r.authorize(b, r.newRequest(webClient)).wants(http.StatusOK)
+			again := func() *page { return b.get(p.url.String()) }
+			return struck{ofPage(again), func() { again().wants(http.StatusOK, "mobile") }}
+		}},
+		{"SubmitNumber", "UserByNumber", true, submitNumber},
+		{"SubmitNumberStarts", "StartChallenge", true, submitNumber},
+		{"ShowCode", "Login", true, func(t *testing.T, r *rig) struck {
+			b, number := newBrowser(t), newNumber()
+			p := r.askCode(b, r.newRequest(webClient), number)
+			again := func() *page { return b.get(p.url.String()) }
+			return struck{ofPage(again), func() {
+				again().wants(http.StatusOK, "Check your phone").submit("/login/code", "code", r.gateway.code(number)).answer()
+			}}
+		}},
+		{"SubmitCode", "CheckChallenge", true, func(t *testing.T, r *rig) struck {
+			number := newNumber()
+			p := r.askCode(newBrowser(t), r.newRequest(webClient), number)
+			right := func() *page { return p.submit("/login/code", "code", r.gateway.code(number)) }
+			return struck{ofPage(right), func() { right().answer() }}
+		}},
+		{"SubmitCodeIsNotWritten", "OpenSession", true, func(t *testing.T, r *rig) struck {
+			number := newNumber()
+			p := r.askCode(newBrowser(t), r.newRequest(webClient), number)
+			right := func() *page { return p.submit("/login/code", "code", r.gateway.code(number)) }
+			return struck{ofPage(right), func() { r.newCodeAfterLoss(p, number) }}
+		}},
+		{"Resend", "StartChallenge", true, func(t *testing.T, r *rig) struck {
+			number := newNumber()
+			p := r.askCode(newBrowser(t), r.newRequest(webClient), number)
+			r.clock.Advance(45 * time.Second)
+			return struck{ofPage(func() *page { return p.submit("/login/resend") }), func() {
+				p.submit("/login/resend").wants(http.StatusOK, "Check your phone")
+				r.gateway.wait(number, 2)
+			}}
+		}},
+		{"Continue", "CreateGrant", true, func(t *testing.T, r *rig) struck {
+			b := newBrowser(t)
+			other := r.authorize(b, r.newRequest(webClient)).wants(http.StatusOK)
+			r.login(b, r.newRequest(webClient), newNumber()).answer()
+			p := b.get(other.url.String()).wants(http.StatusOK)
+			return struck{ofPage(func() *page { return p.submit("/login/continue") }), func() { p.submit("/login/continue").answer() }}
+		}},
+		{"LogoutAsks", "SessionByMAC", true, func(t *testing.T, r *rig) struck {
+			b := newBrowser(t)
+			r.login(b, r.newRequest(webClient), newNumber()).answer()
+			ask := func() *page { return b.get(r.base + "/oidc/logout") }
+			return struck{ofPage(ask), func() { ask().wants(http.StatusOK).form("/oidc/logout") }}
+		}},
+		{"LogoutEnds", "EndSession", true, func(t *testing.T, r *rig) struck {
+			b := newBrowser(t)
+			r.login(b, r.newRequest(webClient), newNumber()).answer()
+			p := b.get(r.base + "/oidc/logout").wants(http.StatusOK)
+			approve := func() *page { return p.submit("/oidc/logout", "decision", "approve") }
+			return struck{ofPage(approve), func() {
+				r.authorize(b, r.newRequest(webClient)).answer() // still signed in
+				approve().wants(http.StatusOK)
+				r.authorize(b, r.newRequest(webClient)).form("/login/phone")
+			}}
+		}},
+		{"TokenFindsCode", "GrantByCode", false, redeem},
+		{"TokenKeepsAccessToken", "PutAccessToken", false, redeem},
+		{"TokenSpendsCode", "RedeemGrant", false, redeem},
+		{"TokenUnknownClient", "Client", false, func(t *testing.T, r *rig) struck {
+			call := func() (*http.Response, []byte) {
+				return r.call(publicClient, "/oauth/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"x"}},
+					"client_id", "of-the-database-"+newNumber()[1:])
+			}
+			return struck{ofCall(call), func() {
+				if res, _ := call(); res.StatusCode != http.StatusUnauthorized {
+					t.Errorf("unknown client: %d", res.StatusCode)
+				}
+			}}
+		}},
+		{"RefreshFindsFamily", "RefreshFamily", false, refreshing},
+		{"RefreshKeepsAccessToken", "PutAccessToken", false, refreshing},
+		{"RefreshRotates", "RotateRefreshToken", false, refreshing},
+		{"CodeReuseRevokes", "RevokeGrant", false, func(t *testing.T, r *rig) struck {
+			q := r.newRequest(webClient)
+			code := r.login(newBrowser(t), q, newNumber()).answer().Get("code")
+			got := r.exchange(webClient, q, code)
+			form := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {r.callback}, "code_verifier": {q.verifier}}
+			return struck{ofCall(func() (*http.Response, []byte) { return r.call(webClient, "/oauth/token", form) }), func() {
+				if again := r.exchange(webClient, q, code); again.Error != "invalid_grant" {
+					t.Errorf("code used twice: %d %s", again.status, again.Error)
+				}
+				if dead := r.refresh(webClient, got.Refresh); dead.Error != "invalid_grant" {
+					t.Errorf("refresh token of a code used twice: %d %s", dead.status, dead.Error)
+				}
+			}}
+		}},
+		{"Userinfo", "AccessToken", false, userinfo},
+		{"UserinfoFindsPerson", "User", false, userinfo},
+		{"IntrospectAccessToken", "AccessToken", false, func(t *testing.T, r *rig) struck {
+			return introspecting(t, r, func(got tokens) string { return got.AccessToken })
+		}},
+		{"IntrospectRefreshToken", "RefreshFamily", false, func(t *testing.T, r *rig) struck {
+			return introspecting(t, r, func(got tokens) string { return got.Refresh })
+		}},
+		{"RevokeRefreshToken", "RevokeGrant", false, func(t *testing.T, r *rig) struck {
+			got := r.signIn(newNumber())
+			call := func() (*http.Response, []byte) {
+				return r.call(webClient, "/oauth/revoke", url.Values{"token": {got.Refresh}})
+			}
+			return struck{ofCall(call), func() {
+				if res, _ := call(); res.StatusCode != http.StatusOK {
+					t.Errorf("revoke: %d", res.StatusCode)
+				}
+				if dead := r.refresh(webClient, got.Refresh); dead.Error != "invalid_grant" {
+					t.Errorf("revoked: %d %s", dead.status, dead.Error)
+				}
+			}}
+		}},
+		{"RevokeAccessToken", "DeleteAccessToken", false, func(t *testing.T, r *rig) struck {
+			got := r.signIn(newNumber())
+			call := func() (*http.Response, []byte) {
+				return r.call(webClient, "/oauth/revoke", url.Values{"token": {got.AccessToken}})
+			}
+			return struck{ofCall(call), func() {
+				if res, _ := call(); res.StatusCode != http.StatusOK {
+					t.Errorf("revoke: %d", res.StatusCode)
+				}
+				if status, _ := r.userinfo(got.AccessToken); status != http.StatusUnauthorized {
+					t.Errorf("revoked access token: userinfo %d", status)
+				}
+			}}
+		}},
+	}
+}
+
+func submitNumber(t *testing.T, r *rig) struck {
+	number := newNumber()
+	p := r.authorize(newBrowser(t), r.newRequest(webClient)).wants(http.StatusOK)
+	send := func() *page { return p.submit("/login/phone", "phone", number) }
+	return struck{ofPage(send), func() {
+		if n := len(r.gateway.to(number)); n != 0 {
+			t.Errorf("%d texts although the store failed", n)
+		}
+		send().wants(http.StatusOK, "Check your phone").submit("/login/code", "code", r.gateway.code(number)).answer()
+	}}
+}
+
+// newCodeAfterLoss asks for a new code in place of one that was used up in
+// Redis while SQL knew nothing of it, and finishes.
+func (r *rig) newCodeAfterLoss(p *page, number string) {
+	r.t.Helper()
+	lost := r.gateway.code(number)
+	p.submit("/login/code", "code", lost).wants(http.StatusUnprocessableEntity, "Send a new code")
+	r.clock.Advance(45 * time.Second)
+	again := p.submit("/login/resend").wants(http.StatusOK, "Check your phone")
+	r.gateway.wait(number, 2)
+	if r.gateway.code(number) == lost {
+		r.t.Error("the used code was sent again")
+	}
+	again.submit("/login/code", "code", r.gateway.code(number)).answer()
+}
+
+// signIn logs a person in and returns the web client's tokens.
+func (r *rig) signIn(number string) tokens {
+	r.t.Helper()
+	q := r.newRequest(webClient)
+	got := r.exchange(webClient, q, r.login(newBrowser(r.t), q, number).answer().Get("code"))
+	if got.status != http.StatusOK {
+		r.t.Fatalf("token endpoint: %d %s %s", got.status, got.Error, got.Description)
+	}
+	return got
+}
+
+func redeem(t *testing.T, r *rig) struck {
+	q := r.newRequest(webClient)
+	code := r.login(newBrowser(t), q, newNumber()).answer().Get("code")
+	form := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {r.callback}, "code_verifier": {q.verifier}}
+	return struck{ofCall(func() (*http.Response, []byte) { return r.call(webClient, "/oauth/token", form) }), func() {
+		got := r.exchange(webClient, q, code)
+		if got.status != http.StatusOK {
+			t.Errorf("the code, once the store works: %d %s %s", got.status, got.Error, got.Description)
+		}
+	}}
+}
+
+func refreshing(t *testing.T, r *rig) struck {
+	first := r.signIn(newNumber())
+	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {first.Refresh}}
+	return struck{ofCall(func() (*http.Response, []byte) { return r.call(webClient, "/oauth/token", form) }), func() {
+		// Long after any grace: were it rotated, this would be reuse.
+		r.clock.Advance(10 * time.Minute)
+		got := r.refresh(webClient, first.Refresh)
+		if got.status != http.StatusOK || got.Refresh == first.Refresh {
+			t.Errorf("the refresh token, once the store works: %d %s %s", got.status, got.Error, got.Description)
+		}
+	}}
+}
+
+func userinfo(t *testing.T, r *rig) struck {
+	got := r.signIn(newNumber())
+	call := func() (*http.Response, []byte) {
+		return r.fetch(http.MethodGet, "/userinfo", "Authorization", "Bearer "+got.AccessToken)
+	}
+	return struck{ofCall(call), func() {
+		if status, _ := r.userinfo(got.AccessToken); status != http.StatusOK {
+			t.Errorf("userinfo, once the store works: %d", status)
+		}
+	}}
+}
+
+func introspecting(t *testing.T, r *rig, token func(tokens) string) struck {
+	got := r.signIn(newNumber())
+	call := func() (*http.Response, []byte) {
+		return r.call(webClient, "/oauth/introspect", url.Values{"token": {token(got)}})
+	}
+	return struck{ofCall(call), func() {
+		if _, body := call(); !strings.Contains(string(body), `"active":true`) {
+			t.Errorf("introspection, once the store works: %s", body)
+		}
+	}}
+}
+
+var shownReference = regexp.MustCompile(`\b[A-Z2-7]{12}\b`)
+
+// TestEveryHandlerSurvivesEveryStore fails each method of the stores under each
+// endpoint that calls it, in three ways, and goes on afterwards as if nothing
+// had been: a store that is down is 503, one that fails otherwise 500, and a
+// panic is a page with a reference in a process that lives.
+func TestEveryHandlerSurvivesEveryStore(t *testing.T) {
+	t.Parallel()
+	r, f := startFailing(t)
+	const detail = "the-cause-that-no-stranger-may-read"
+	kinds := []struct {
+		name   string
+		fault  fault
+		status int
+	}{
+		{"unavailable", fault{err: fmt.Errorf("%s: %w", detail, storage.ErrUnavailable)}, http.StatusServiceUnavailable},
+		{"internal", fault{err: errors.New(detail)}, http.StatusInternalServerError},
+		{"panic", fault{panics: detail}, http.StatusInternalServerError},
+	}
+	for _, h := range handlerFaults() {
+		for _, kind := range kinds {
+			t.Run(h.name+"/"+h.method+"/"+kind.name, func(t *testing.T) {
+				s := h.prepare(t, r.in(t))
+				f.arm(h.method, kind.fault)
+				status, header, body := s.answer()
+				if f.disarm(h.method) == 0 {
+					t.Fatal("the store was not asked")
+				}
+				if status != kind.status {
+					t.Errorf("status %d, want %d: %s", status, kind.status, body)
+				}
+				if strings.Contains(body, detail) {
+					t.Errorf("the answer tells the cause: %s", body)
+				}
+				if header.Get("Cache-Control") != "no-store" {
+					t.Errorf("Cache-Control %q", header.Get("Cache-Control"))
+				}
+				if after := header.Get("Retry-After"); (after != "") != (status == http.StatusServiceUnavailable) {
+					t.Errorf("Retry-After %q with status %d", after, status)
+				}
+				html := h.page || kind.name == "panic"
+				if html && kind.status == http.StatusInternalServerError && shownReference.FindString(body) != header.Get("X-Request-Id") {
+					t.Errorf("the page does not show the reference %s", header.Get("X-Request-Id"))
+				}
+				if want := map[bool]string{true: "text/html", false: "application/json"}[html]; !strings.HasPrefix(header.Get("Content-Type"), want) {
+					t.Errorf("Content-Type %q, want %s", header.Get("Content-Type"), want)
+				}
+				s.after()
+			})
+		}
+	}
+}
+
+// TestLostAnswerOfTheRightCode loses Redis's answer to the right code: it was
+// used up, and nobody knows. The person gets a new one and finishes.
+func TestLostAnswerOfTheRightCode(t *testing.T) {
+	t.Parallel()
+	r, f := startFailing(t)
+	number := newNumber()
+	p := r.askCode(newBrowser(t), r.newRequest(webClient), number)
+	f.arm("CheckChallenge", fault{err: storage.ErrUnavailable, behind: true})
+	p.submit("/login/code", "code", r.gateway.code(number)).wants(http.StatusServiceUnavailable)
+	if f.disarm("CheckChallenge") != 1 {
+		t.Fatal("the store was not asked")
+	}
+	r.newCodeAfterLoss(p, number)
+}
+
+// TestLostAnswerOfOpenedSession loses SQL's answer to a login that was written:
+// there is one session, and never a second answer for the transaction.
+func TestLostAnswerOfOpenedSession(t *testing.T) {
+	t.Parallel()
+	r, f := startFailing(t)
+	number := newNumber()
+	b := newBrowser(t)
+	p := r.askCode(b, r.newRequest(webClient), number)
+	f.arm("OpenSession", fault{err: storage.ErrUnavailable, behind: true})
+	p.submit("/login/code", "code", r.gateway.code(number)).wants(http.StatusServiceUnavailable)
+	if f.disarm("OpenSession") != 1 {
+		t.Fatal("the store was not asked")
+	}
+	p.submit("/login/code", "code", r.gateway.code(number)).wants(http.StatusUnprocessableEntity)
+	// The cookie was not given: whoever holds none is nobody. A new start works.
+	r.login(b, r.newRequest(webClient), newNumber()).answer()
+}
+
+// TestLostAnswerOfRotation loses SQL's answer to a rotation that was written:
+// the client that tries again gets the successor, once more.
+func TestLostAnswerOfRotation(t *testing.T) {
+	t.Parallel()
+	r, f := startFailing(t)
+	first := r.signIn(newNumber())
+	f.arm("RotateRefreshToken", fault{err: storage.ErrUnavailable, behind: true})
+	if got := r.refresh(webClient, first.Refresh); got.status != http.StatusServiceUnavailable {
+		t.Fatalf("status %d", got.status)
+	}
+	if f.disarm("RotateRefreshToken") != 1 {
+		t.Fatal("the store was not asked")
+	}
+	second := r.refresh(webClient, first.Refresh)
+	if second.status != http.StatusOK {
+		t.Fatalf("the retry: %d %s", second.status, second.Description)
+	}
+	if third := r.refresh(webClient, second.Refresh); third.status != http.StatusOK {
+		t.Fatalf("the successor: %d %s", third.status, third.Description)
+	}
+}
+
+// TestUndoThatFails: the text did not leave and could not be taken back. The
+// person still reads what happened, and the record says that they paid for nothing.
+func TestUndoThatFails(t *testing.T) {
+	t.Parallel()
+	r, f := startFailing(t)
+	r.gateway.answers(status(http.StatusInternalServerError))
+	f.arm("UndoSend", fault{err: storage.ErrUnavailable})
+	p := r.authorize(newBrowser(t), r.newRequest(webClient)).wants(http.StatusOK)
+	p.submit("/login/phone", "phone", newNumber()).wants(http.StatusServiceUnavailable, "cannot send texts")
+	if f.disarm("UndoSend") != 1 {
+		t.Fatal("the store was not asked")
+	}
+	if !strings.Contains(r.logs.String(), "undo of a failed text failed") {
+		t.Error("no record of the undo that failed")
+	}
+	// Where a text is on its way, no request's recovery is around.
+	f.arm("UndoSend", fault{panics: "a panic"})
+	p = r.authorize(newBrowser(t), r.newRequest(webClient)).wants(http.StatusOK)
+	p.submit("/login/phone", "phone", newNumber()).wants(http.StatusServiceUnavailable, "cannot send texts")
+	if f.disarm("UndoSend") != 1 {
+		t.Fatal("the store was not asked")
+	}
+	r.gateway.answers(nil)
+	r.login(newBrowser(t), r.newRequest(webClient), newNumber()).answer()
+}
