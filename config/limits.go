@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/handset-oidc/handset/passcode/limit"
 )
 
 // Limit is one limit: Burst at once, one more Every.
@@ -21,14 +23,14 @@ type Limit struct {
 // Limits are limits by name. A configuration that was loaded has all names.
 type Limits map[string]Limit
 
-// DefaultLimits returns every limit there is, with its default.
+// DefaultLimits returns every limit that can be configured, with its default.
 func DefaultLimits() Limits {
-	return Limits{
-		"send_number":    {Burst: 5, Every: 3 * time.Hour},
-		"send_address":   {Burst: 10, Every: time.Minute},
-		"guess_number":   {Burst: 10, Every: 144 * time.Minute},
-		"verify_address": {Burst: 60, Every: 10 * time.Second},
+	limits := Limits{}
+	for _, name := range limit.Names() {
+		l, _ := limit.Default(name)
+		limits[name] = Limit{Burst: l.Burst, Every: l.Every}
 	}
+	return limits
 }
 
 func (l Limits) names() []string { return slices.Sorted(maps.Keys(l)) }
@@ -43,7 +45,7 @@ func (l *Limits) decode(d *decoder, path string, in any) {
 	known := DefaultLimits()
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		at := join(path, name)
-		limit, ok := known[name]
+		one, ok := known[name]
 		if !ok {
 			d.problem(at, "unknown limit; the limits are "+list(known.names()))
 			continue
@@ -54,30 +56,34 @@ func (l *Limits) decode(d *decoder, path string, in any) {
 				d.problem(at, `want {burst: 5, every: 3h} or off`)
 				continue
 			}
-			limit = Limit{Off: true}
+			one = Limit{Off: true}
 		default:
-			d.decode(at, v, &limit)
+			d.decode(at, v, &one)
 		}
-		(*l)[name] = limit
+		(*l)[name] = one
 	}
 }
 
 func (l Limits) check(r *report) {
 	for _, name := range l.names() {
-		limit := l[name]
 		path := join("limits", name)
-		switch {
-		case limit.Off:
+		switch one := l[name]; {
+		case one.Off:
 			r.warn(path, "off; nothing holds back who would use it up")
-		case limit.Burst < 1 || limit.Burst > maxBurst:
+		case one.Burst < 1 || one.Burst > maxBurst:
 			r.problem(join(path, "burst"), fmt.Sprintf("want 1 to %d, or off in place of the limit", maxBurst))
-		case limit.Every < time.Second:
+		case one.Every < time.Second:
 			r.problem(join(path, "every"), "want at least 1s")
+		case one.Every > maxRefill/time.Duration(one.Burst):
+			r.problem(join(path, "every"), "want less: burst times every is at most "+FormatDuration(maxRefill))
 		}
 	}
 }
 
-// maxBurst keeps the arithmetic of a limit far from overflow.
-const maxBurst = 1_000_000
+// These keep the arithmetic of a limit far from overflow.
+const (
+	maxBurst  = 1_000_000
+	maxRefill = 365 * 24 * time.Hour // until an empty limit is full again
+)
 
 var errNotDuration = errors.New(`want a duration such as 10m, 3h or 168h`)

@@ -79,10 +79,10 @@ func (r *report) warn(path, message string) {
 	r.warnings = append(r.warnings, Warning{path, message})
 }
 
-// join appends a key to a path.
+// join appends a key to a path; either may be empty.
 func join(path, key string) string {
-	if path == "" {
-		return key
+	if path == "" || key == "" {
+		return path + key
 	}
 	return path + "." + key
 }

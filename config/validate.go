@@ -234,13 +234,18 @@ func (c *Config) checkConnections(r *report) {
 	}
 }
 
+func oneOf(r *report, path, value string, allowed []string) {
+	if !slices.Contains(allowed, value) {
+		r.problem(path, "want "+choice(allowed))
+	}
+}
+
 func (c *Config) checkClients(r *report) {
 	seen := map[string]int{}
 	for i := range c.Clients {
 		client := &c.Clients[i]
 		path := at("clients", i)
 		client.check(r, path)
-		client.checkSecret(r, path)
 		if first, ok := seen[client.ClientID]; ok && client.ClientID != "" {
 			r.problem(path+".client_id", "is the same as that of "+at("clients", first))
 			continue

@@ -118,7 +118,7 @@ func New(c Config) (*Engine, error) {
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
-	for _, name := range limit.Names() {
+	for _, name := range append(limit.Names(), limit.RefundNumber) {
 		e.limits[name], _ = limit.Default(name)
 	}
 	for name, l := range c.Limits {

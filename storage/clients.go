@@ -2,6 +2,8 @@ package storage
 
 import (
 	"encoding/json"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -42,6 +44,14 @@ type Client struct {
 
 // Public reports whether the client has no credentials (RFC 6749 §2.1).
 func (c *Client) Public() bool { return c.TokenEndpointAuthMethod == "none" }
+
+// NeedsSecret reports whether the client authenticates with a secret.
+func (c *Client) NeedsSecret() bool {
+	return strings.HasPrefix(c.TokenEndpointAuthMethod, "client_secret_")
+}
+
+// MayUse reports whether the registration lists a grant type.
+func (c *Client) MayUse(grant string) bool { return slices.Contains(c.GrantTypes, grant) }
 
 // Connection is a way to prove a number. Options are Auth0's, as JSON, sealed at rest.
 type Connection struct {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 	"github.com/handset-oidc/handset/internal/server"
 	"github.com/handset-oidc/handset/internal/vault"
 	registered "github.com/handset-oidc/handset/provider/client"
+	"github.com/handset-oidc/handset/provider/registration"
 	"github.com/handset-oidc/handset/storage"
 	"github.com/handset-oidc/handset/storage/sqlstore"
 )
@@ -57,14 +57,14 @@ once and kept as a MAC: it can be replaced, not read.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if id == "" {
-				id = rand.Text()
+				id = string(registered.NewID())
 			}
 			client := config.Client{ClientID: id, IsFirstParty: true, RequirePKCE: true}
 			if err := f.apply(cmd, &client); err != nil {
 				return err
 			}
 			client.SetDefaults()
-			return env.addClient(cmd.Context(), &client, asJSON)
+			return env.addClient(cmd.Context(), client.Record(), asJSON)
 		},
 	}
 	cmd.Flags().StringVar(&id, "id", "", "the client `ID`; random when not given")
@@ -73,23 +73,18 @@ once and kept as a MAC: it can be replaced, not read.`,
 	return cmd
 }
 
-func (env *environment) addClient(ctx context.Context, client *config.Client, asJSON bool) error {
-	if err := env.checkClient(client); err != nil {
-		return err
-	}
+func (env *environment) addClient(ctx context.Context, client storage.Client, asJSON bool) error {
 	return env.withSQL(ctx, func(c *config.Config, v *vault.Vault, store *sqlstore.Store) error {
 		if err := refuseFromFile(env, c, client.ClientID, "add"); err != nil {
 			return err
 		}
-		record := client.Record()
-		record.CreatedAt = env.now()
-		record.UpdatedAt = record.CreatedAt
-		secret := ""
-		if client.NeedsSecret() {
-			secret = rand.Text()
-			record.SecretMACs = [][]byte{registered.SecretMAC(v, record.ClientID, secret)}
+		client.CreatedAt = env.now()
+		client.UpdatedAt = client.CreatedAt
+		secret := fitSecrets(&client, v)
+		if err := env.checkClient(client); err != nil {
+			return err
 		}
-		err := store.CreateClient(ctx, record)
+		err := store.CreateClient(ctx, client)
 		if errors.Is(err, storage.ErrConflict) {
 			return withHint(fmt.Errorf("there is a client %s already", client.ClientID),
 				"handset client update %s, or choose another --id", client.ClientID)
@@ -97,9 +92,22 @@ func (env *environment) addClient(ctx context.Context, client *config.Client, as
 		if err != nil {
 			return err
 		}
-		env.say("added client %s (%s, %s)", record.ClientID, record.AppType, record.TokenEndpointAuthMethod)
-		return env.printCredentials(record.ClientID, secret, asJSON)
+		env.say("added client %s (%s, %s)", client.ClientID, client.AppType, client.TokenEndpointAuthMethod)
+		return env.printCredentials(client.ClientID, secret, asJSON)
 	})
+}
+
+// fitSecrets makes the first secret of a client that needs one, which it
+// returns, and drops those of a client that has no use for them.
+func fitSecrets(c *storage.Client, v *vault.Vault) (secret string) {
+	switch {
+	case !c.NeedsSecret():
+		c.SecretMACs = nil
+	case len(c.SecretMACs) == 0:
+		secret = registered.NewSecret()
+		c.SecretMACs = [][]byte{registered.SecretMAC(v, c.ClientID, secret)}
+	}
+	return secret
 }
 
 // printCredentials writes what a script needs: see the help of client add.
@@ -119,19 +127,19 @@ func (env *environment) printCredentials(id storage.ClientID, secret string, asJ
 	return err
 }
 
-// checkClient holds a client to the rules of the configuration file, in terms
-// of flags.
-func (env *environment) checkClient(client *config.Client) error {
-	problems, warnings := client.Validate()
-	for _, w := range warnings {
-		env.warn("%s", w)
+// checkClient holds a client to the rules of every registration, in terms of
+// flags.
+func (env *environment) checkClient(client storage.Client) error {
+	for _, d := range registration.Doubts(client) {
+		env.warn("%s", inFlags(d))
 	}
+	problems := registration.Validate(client)
 	if len(problems) == 0 {
 		return nil
 	}
 	lines := make([]string, len(problems))
 	for i, p := range problems {
-		lines[i] = "  - " + flagOf(p.Path) + ": " + p.Message
+		lines[i] = "  - " + inFlags(p)
 	}
 	return fmt.Errorf("the client can't be registered\n%s", strings.Join(lines, "\n"))
 }
@@ -144,13 +152,22 @@ var flagNames = map[string]string{
 	"require_pkce": "--require-pkce", "initiate_login_uri": "--initiate-login-uri",
 }
 
-// flagOf turns callbacks[1] into --callback, where there is such a flag.
-func flagOf(path string) string {
-	key, _, _ := strings.Cut(path, "[")
-	if name, ok := flagNames[key]; ok {
-		return name
+// inFlags says --callback in place of callbacks[1], where there is such a flag.
+func inFlags(p registration.Problem) string {
+	key := p.Field
+	if i := strings.IndexAny(key, "[."); i >= 0 {
+		key = key[:i]
 	}
-	return path
+	switch name, ok := flagNames[key]; {
+	case p.Field == "":
+		return p.Message
+	case !ok:
+		return p.String()
+	case strings.HasPrefix(p.Field, "jwks."):
+		return name + ": " + strings.TrimPrefix(p.Field, "jwks.") + " " + p.Message
+	default:
+		return name + ": " + p.Message
+	}
 }
 
 // clientFlags are the settings of a client on the command line.
@@ -221,9 +238,9 @@ func filled(values []string) []string {
 }
 
 // refuseFromFile refuses to change a client that the file declares.
-func refuseFromFile(env *environment, c *config.Config, id, verb string) error {
+func refuseFromFile(env *environment, c *config.Config, id storage.ClientID, verb string) error {
 	for i := range c.Clients {
-		if c.Clients[i].ClientID == id {
+		if c.Clients[i].ClientID == string(id) {
 			return withHint(fmt.Errorf("can't %s client %s: %s declares it (clients[%d])", verb, id, env.configPath, i),
 				"change it there and restart the server")
 		}
@@ -391,7 +408,7 @@ is made and written to standard output, alone.`,
 				return usage(cmd, "nothing to change")
 			}
 			return env.withSQL(cmd.Context(), func(c *config.Config, v *vault.Vault, store *sqlstore.Store) error {
-				if err := refuseFromFile(env, c, args[0], "change"); err != nil {
+				if err := refuseFromFile(env, c, storage.ClientID(args[0]), "change"); err != nil {
 					return err
 				}
 				return env.updateClient(cmd, f, v, store, storage.ClientID(args[0]))
@@ -409,17 +426,11 @@ func (env *environment) updateClient(cmd *cobra.Command, f *clientFlags, v *vaul
 		if err := f.apply(cmd, &client); err != nil {
 			return err
 		}
-		if err := env.checkClient(&client); err != nil {
-			return err
-		}
 		changed := client.Record()
 		changed.CreatedAt, changed.UpdatedAt, changed.SecretMACs = record.CreatedAt, env.now(), record.SecretMACs
-		switch {
-		case !client.NeedsSecret():
-			changed.SecretMACs = nil
-		case len(changed.SecretMACs) == 0:
-			secret = rand.Text()
-			changed.SecretMACs = [][]byte{registered.SecretMAC(v, id, secret)}
+		secret = fitSecrets(&changed, v)
+		if err := env.checkClient(changed); err != nil {
+			return err
 		}
 		*record = changed
 		return nil
@@ -457,7 +468,7 @@ ones end at once: for a secret that has leaked.`,
 				}
 			}
 			return env.withSQL(cmd.Context(), func(c *config.Config, v *vault.Vault, store *sqlstore.Store) error {
-				if err := refuseFromFile(env, c, args[0], "change"); err != nil {
+				if err := refuseFromFile(env, c, storage.ClientID(args[0]), "change"); err != nil {
 					return err
 				}
 				id := storage.ClientID(args[0])
@@ -481,10 +492,10 @@ type secretRotation struct {
 }
 
 func (env *environment) rotateSecret(ctx context.Context, v *vault.Vault, store *sqlstore.Store, id storage.ClientID, r secretRotation) error {
-	secret := rand.Text()
+	secret := registered.NewSecret()
 	old := 0
 	err := store.UpdateClient(ctx, id, func(c *storage.Client) error {
-		if declared := config.FromRecord(*c); !declared.NeedsSecret() {
+		if !c.NeedsSecret() {
 			return withHint(fmt.Errorf("client %s has no secret: it authenticates by %s", id, c.TokenEndpointAuthMethod),
 				"handset client update %s --auth-method client_secret_post", id)
 		}
@@ -535,7 +546,7 @@ it: its tokens stop working within a second.`,
 				return err
 			}
 			return env.withSQL(cmd.Context(), func(c *config.Config, _ *vault.Vault, store *sqlstore.Store) error {
-				if err := refuseFromFile(env, c, args[0], "remove"); err != nil {
+				if err := refuseFromFile(env, c, storage.ClientID(args[0]), "remove"); err != nil {
 					return err
 				}
 				if err := store.RemoveClient(cmd.Context(), storage.ClientID(args[0]), env.now()); err != nil {

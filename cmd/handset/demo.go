@@ -20,8 +20,8 @@ import (
 	"github.com/handset-oidc/handset/internal/demo"
 	"github.com/handset-oidc/handset/internal/server"
 	"github.com/handset-oidc/handset/internal/vault"
-	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/passcode/sms"
+	"github.com/handset-oidc/handset/provider/client"
 )
 
 // demoFlags are the demo's own settings.
@@ -86,7 +86,7 @@ func withPort(address string, l net.Listener) string {
 }
 
 func (env *environment) runDemo(ctx context.Context, f demoFlags, public, app net.Listener) error {
-	secret := web.NewSecret()
+	secret := client.NewSecret()
 	c, v, err := demoConfig(f, secret)
 	if err != nil {
 		return err

@@ -45,7 +45,9 @@ var house = []room{
 	{"internal/oidclib", nil, "it wraps one library and knows nothing of ours"},
 	{"internal/archtest", nil, "it looks at source text, not at packages"},
 	{"views", nil, "pages get view models that are ready to print; they call no domain code"},
-	{"config", []string{"passcode/phone", "provider/oauth", "storage"}, "configuration knows leaves only, so that every command can read it"},
+	{"config", []string{"passcode/limit", "passcode/phone", "provider/oauth", "provider/registration", "storage"}, "configuration knows leaves only, so that every command can read it"},
+
+	{"provider/registration", []string{"provider/oauth", "storage"}, "the rules of a registration hold wherever one comes from: file, command or API"},
 
 	{"storage/sqlstore", []string{"internal/vault", "passcode/phone", "storage"}, whyStore},
 	{"storage/redisstore", []string{"internal/vault", "passcode/limit", "passcode/phone", "storage"}, whyStore},
@@ -61,7 +63,7 @@ var house = []room{
 	{"provider/revocation", []string{"storage"}, "a set in memory, filled from the store by its own interface"},
 	{"provider/session", []string{"internal/vault", "internal/web", "storage"}, "engines know leaves, never endpoints"},
 	{"provider/mint", []string{"internal/oidclib", "internal/vault", "keys", "provider/oauth", "storage"}, "engines know leaves and keys, never endpoints"},
-	{"provider/client", []string{"internal/oidclib", "internal/vault", "internal/web", "provider/oauth", "storage"}, "engines know leaves, never endpoints"},
+	{"provider/client", []string{"internal/oidclib", "internal/vault", "internal/web", "provider/oauth", "provider/registration", "storage"}, "engines know leaves, never endpoints"},
 
 	{"provider/authorize", engines, whyEndpoint},
 	{"provider/login", engines, whyEndpoint},

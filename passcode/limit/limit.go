@@ -21,21 +21,22 @@ const (
 	SendAddress   = "send_address"   // texts asked for by one network address
 	GuessNumber   = "guess_number"   // wrong codes for one number; never refuses, makes codes longer
 	VerifyAddress = "verify_address" // codes tried by one network address
-	// RefundNumber bounds how many verified texts give their token of SendNumber back.
+	// RefundNumber bounds how many verified texts give their token of SendNumber
+	// back. It is not configured: it is what keeps SendNumber true.
 	RefundNumber = "refund_number"
 	// Cooldown is the name in [storage.Limited] when the wait between two texts
 	// of one challenge refused. It is no bucket.
 	Cooldown = "cooldown"
 )
 
-// Names returns the names of all limits that configuration may override, in
+// Names returns the names of the limits that configuration may override, in
 // the order a reader expects.
 func Names() []string {
-	return []string{SendNumber, SendAddress, GuessNumber, VerifyAddress, RefundNumber}
+	return []string{SendNumber, SendAddress, GuessNumber, VerifyAddress}
 }
 
-// Default returns the built-in limit of that name, without a Key. It reports
-// false for a name it does not know.
+// Default returns the built-in limit of that name, without a Key: one of
+// [Names], or [RefundNumber]. It reports false for another name.
 func Default(name string) (storage.Limit, bool) {
 	l := storage.Limit{Name: name}
 	switch name {

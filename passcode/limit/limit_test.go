@@ -12,7 +12,7 @@ var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func TestEveryNameHasADefault(t *testing.T) {
 	t.Parallel()
-	for _, name := range limit.Names() {
+	for _, name := range append(limit.Names(), limit.RefundNumber) {
 		l, ok := limit.Default(name)
 		if !ok || l.Name != name || l.Burst < 1 || l.Every <= 0 {
 			t.Errorf("Default(%q) = %+v, %v", name, l, ok)

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"github.com/handset-oidc/handset/internal/oidclib"
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/provider/oauth"
+	"github.com/handset-oidc/handset/provider/registration"
 	"github.com/handset-oidc/handset/storage"
 )
 
@@ -110,7 +110,7 @@ func (r *Registry) foreign(audience string) bool {
 func keyFor(keys []jose.JSONWebKey, kid string, alg jose.SignatureAlgorithm) any {
 	var fitting []jose.JSONWebKey
 	for _, k := range keys {
-		if slices.Contains(algorithmsOf(k), alg) && (kid == "" || k.KeyID == kid) {
+		if slices.Contains(registration.Algorithms(k), alg) && (kid == "" || k.KeyID == kid) {
 			fitting = append(fitting, k)
 		}
 	}
@@ -118,16 +118,4 @@ func keyFor(keys []jose.JSONWebKey, kid string, alg jose.SignatureAlgorithm) any
 		return nil
 	}
 	return fitting[0].Key
-}
-
-// usableKeys returns the keys of a registered set that can verify an
-// assertion. [Validate] tells about the others.
-func usableKeys(raw json.RawMessage) []jose.JSONWebKey {
-	var keys []jose.JSONWebKey
-	for _, text := range splitSet(raw) {
-		if key, problem := parseJWK(text); problem == "" {
-			keys = append(keys, key)
-		}
-	}
-	return keys
 }

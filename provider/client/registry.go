@@ -1,6 +1,6 @@
 // Package client knows the registered applications: it finds them,
-// authenticates them (RFC 6749 §2.3, OIDC Core §9, RFC 7523 §3), and says what
-// a registration may hold and allows.
+// authenticates them (RFC 6749 §2.3, OIDC Core §9, RFC 7523 §3), and says which
+// pages may speak for them.
 //
 // Clients of the configuration live in memory; those of the database are
 // cached until a change row names them. No request makes a password hash, and
@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/handset-oidc/handset/internal/vault"
+	"github.com/handset-oidc/handset/provider/registration"
 	"github.com/handset-oidc/handset/storage"
 )
 
@@ -83,15 +84,11 @@ type entry struct {
 }
 
 func newEntry(c storage.Client) *entry {
-	e := &entry{client: &c, keys: usableKeys(c.JWKS), origins: map[string]bool{}}
-	for _, o := range Origins(&c) {
-		e.origins[o] = true
-	}
-	return e
+	return &entry{client: &c, keys: registration.Keys(c.JWKS), origins: originsOf(&c)}
 }
 
 // New returns a Registry. Two clients of the configuration with one ID are an
-// error; what else may be wrong with them, [Validate] tells.
+// error; what else may be wrong with them, [registration.Validate] tells.
 func New(c Config) (*Registry, error) {
 	if c.Store == nil || c.Assertions == nil || c.Vault == nil || c.Issuer == "" || c.TokenEndpoint == "" {
 		return nil, errors.New("client registry: Store, Assertions, Vault, Issuer and TokenEndpoint are required")

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -318,20 +317,5 @@ func TestAllowsOrigin(t *testing.T) {
 	r.store.err = storage.ErrUnavailable
 	if _, err := r.AllowsOrigin(t.Context(), "other", "https://app.example.com"); !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("a failing store: %v", err)
-	}
-}
-
-func TestPolicy(t *testing.T) {
-	t.Parallel()
-	c := &storage.Client{AppType: "native", TokenEndpointAuthMethod: "none", GrantTypes: []string{"authorization_code"}}
-	if !client.Native(c) || !client.NeedsPKCE(c) || !client.MayUse(c, "authorization_code") || client.MayUse(c, "refresh_token") {
-		t.Errorf("policy of %+v", c)
-	}
-	web := &storage.Client{AppType: "regular_web", TokenEndpointAuthMethod: "client_secret_post"}
-	if client.Native(web) || client.NeedsPKCE(web) || client.MayUse(web, "authorization_code") {
-		t.Errorf("policy of %+v", web)
-	}
-	if got := client.Origins(c); !slices.Equal(got, nil) {
-		t.Errorf("origins %v", got)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -107,42 +106,6 @@ func loopbackTail(uri string) (string, bool) {
 	}
 	return "", false
 }
-
-// CheckRedirectURI says why a redirect URI can't be registered, or returns "":
-// absolute, no fragment (RFC 6749 §3.1.2), https, http for a loopback host
-// only, or a native client's own scheme with a dot (RFC 8252 §7.1).
-func CheckRedirectURI(uri string, native bool) string {
-	u, err := url.Parse(uri)
-	switch {
-	case err != nil || u.Scheme == "" || strings.ContainsFunc(uri, notURIChar):
-		return "must be an absolute URI"
-	case strings.Contains(uri, "#"):
-		return "must not have a fragment (RFC 6749 §3.1.2)"
-	case u.User != nil:
-		return "must not have a user name"
-	}
-	switch u.Scheme {
-	case "https":
-		if u.Host == "" {
-			return "must name a host"
-		}
-	case "http":
-		if h := u.Hostname(); h != "localhost" && h != "127.0.0.1" && h != "::1" {
-			return "must use https: http is for localhost, 127.0.0.1 and [::1] only"
-		}
-	default:
-		if !native {
-			return "must use https"
-		}
-		if !strings.Contains(u.Scheme, ".") {
-			return "an app's own scheme must be a reversed domain name, like com.example.app:/callback (RFC 8252 §7.1)"
-		}
-	}
-	return ""
-}
-
-// notURIChar is true for what RFC 3986 has no place for.
-func notURIChar(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"<>\^`+"`{|}", r) }
 
 // ValidChallenge reports whether an S256 code_challenge has the shape that
 // SHA-256 gives it: 43 characters of base64url (RFC 7636 §4.2).

@@ -12,7 +12,6 @@ import (
 
 	"github.com/handset-oidc/handset/internal/reqctx"
 	"github.com/handset-oidc/handset/internal/web"
-	"github.com/handset-oidc/handset/provider/client"
 	"github.com/handset-oidc/handset/provider/mint"
 	"github.com/handset-oidc/handset/provider/oauth"
 	"github.com/handset-oidc/handset/storage"
@@ -131,7 +130,7 @@ func (h *Handler) redeem(ctx context.Context, caller *storage.Client, grant *sto
 // newFamily begins a line of refresh tokens, or returns nil when the person or
 // the client's registration did not allow it (OIDC Core §11).
 func (h *Handler) newFamily(caller *storage.Client, grant *storage.Grant, now time.Time) *storage.RefreshFamily {
-	if !slices.Contains(grant.Scopes, oauth.ScopeOfflineAccess) || !client.MayUse(caller, oauth.GrantRefreshToken) {
+	if !slices.Contains(grant.Scopes, oauth.ScopeOfflineAccess) || !caller.MayUse(oauth.GrantRefreshToken) {
 		return nil
 	}
 	end := now.Add(h.c.RefreshAbsolute)

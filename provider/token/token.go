@@ -147,7 +147,7 @@ func (h *Handler) grant(caller *storage.Client, form web.Values) (grantFunc, err
 	if !ok {
 		return nil, oauth.Errorf(oauth.UnsupportedGrantType, "use authorization_code or refresh_token")
 	}
-	if !client.MayUse(caller, name) {
+	if !caller.MayUse(name) {
 		return nil, oauth.Errorf(oauth.UnauthorizedClient, "the client's grant_types do not contain %s", name)
 	}
 	return grant, nil

@@ -1,0 +1,152 @@
+// Package registration says what the registration of a client may hold
+// (RFC 7591 §2, in Auth0's field names), and reads the keys and origins in it.
+//
+// It holds the rules once, for the configuration file, for the command and for
+// the provider. It looks at nothing but the record: it is a leaf, keeps nothing
+// and authenticates nobody.
+package registration
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/handset-oidc/handset/provider/oauth"
+	"github.com/handset-oidc/handset/storage"
+)
+
+// Problem is one thing that is wrong with a registration.
+type Problem struct {
+	Field   string // as configuration and API spell it: callbacks[1]
+	Message string // what is wrong and what to do
+}
+
+// String returns field and message on one line.
+func (p Problem) String() string { return p.Field + ": " + p.Message }
+
+// Validate says all that is wrong with a complete registration, the presence
+// of secrets included; nil when nothing is.
+func Validate(c storage.Client) []Problem {
+	var f findings
+	f.identity(c)
+	f.authentication(c)
+	f.keySet(c)
+	f.grants(c)
+	f.addresses(c)
+	return f
+}
+
+// Doubts says what of a sound registration works and is probably not meant.
+// A Field that is empty means the registration as a whole.
+func Doubts(c storage.Client) []Problem {
+	var f findings
+	for i, grant := range c.GrantTypes {
+		if slices.Contains(otherGrants, grant) {
+			f.add(member("grant_types", i), "%s is not supported by this version and has no effect", grant)
+		}
+	}
+	if c.MayUse(oauth.GrantAuthorizationCode) && !c.RequirePKCE && !c.RequireState && !c.RequireNonce {
+		f.add("", "%s requires neither PKCE, state nor nonce; set require_pkce, require_state and require_nonce when the application sends them", c.ClientID)
+	}
+	return f
+}
+
+// GrantTypes returns the grant types that a client may use.
+func GrantTypes() []string {
+	return []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken}
+}
+
+// otherGrants are the grant types of Auth0 that a registration may list and
+// that have no effect here.
+var otherGrants = []string{
+	"client_credentials", "implicit", "password",
+	"urn:ietf:params:oauth:grant-type:device_code",
+	"urn:ietf:params:oauth:grant-type:token-exchange",
+	"http://auth0.com/oauth/grant-type/passwordless/otp",
+	"http://auth0.com/oauth/grant-type/password-realm",
+	"http://auth0.com/oauth/grant-type/mfa-oob",
+	"http://auth0.com/oauth/grant-type/mfa-otp",
+	"http://auth0.com/oauth/grant-type/mfa-recovery-code",
+}
+
+// clientIDs are what fits everywhere: in a form, in an HTTP Basic header
+// without escaping (RFC 6749 §2.3.1), on a command line.
+var clientIDs = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$`)
+
+// longestName is what fits on a page.
+const longestName = 200
+
+// findings collects problems.
+type findings []Problem
+
+func (f *findings) add(field, format string, args ...any) {
+	*f = append(*f, Problem{field, fmt.Sprintf(format, args...)})
+}
+
+func (f *findings) oneOf(field, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		f.add(field, "want one of %s", strings.Join(allowed, ", "))
+	}
+}
+
+func member(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) }
+
+func (f *findings) identity(c storage.Client) {
+	switch {
+	case c.ClientID == "":
+		f.add("client_id", "missing")
+	case !clientIDs.MatchString(string(c.ClientID)):
+		f.add("client_id", "want letters, digits and . _ ~ - only, at most 128")
+	}
+	if len(c.Name) > longestName || strings.ContainsFunc(c.Name, isControl) {
+		f.add("name", "want one line of at most %d characters", longestName)
+	}
+	f.oneOf("app_type", c.AppType, oauth.AppRegularWeb, oauth.AppSPA, oauth.AppNative, oauth.AppNonInteractive)
+	if !c.IsFirstParty {
+		// Taken at its word it would promise people a page that asks them.
+		f.add("is_first_party", "false is not supported by this version, which asks nobody for consent; set it to true for an application of your own")
+	}
+	switch c.SubjectType {
+	case "public":
+	case "pairwise":
+		f.add("subject_type", "pairwise is not supported by this version; use public")
+	default:
+		f.add("subject_type", "want public")
+	}
+}
+
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }
+
+func (f *findings) authentication(c storage.Client) {
+	const method = "token_endpoint_auth_method"
+	f.oneOf(method, c.TokenEndpointAuthMethod,
+		oauth.AuthSecretPost, oauth.AuthSecretBasic, oauth.AuthPrivateKeyJWT, oauth.AuthNone)
+	switch {
+	case c.NeedsSecret() && len(c.SecretMACs) == 0:
+		f.add("client_secret", "missing: %s needs one; for a client that can't keep a secret set %s: none", c.TokenEndpointAuthMethod, method)
+	case !c.NeedsSecret() && len(c.SecretMACs) > 0:
+		f.add("client_secret", "not allowed with %s %s; remove it", method, c.TokenEndpointAuthMethod)
+	}
+	if !c.Public() {
+		return
+	}
+	if c.AppType == oauth.AppNonInteractive {
+		f.add(method, "a non_interactive client must authenticate; want another method than none")
+	}
+	if !c.RequirePKCE {
+		// RFC 9700 §2.1.1: public clients must use PKCE.
+		f.add("require_pkce", "a client that does not authenticate must use PKCE; leave require_pkce at true")
+	}
+}
+
+func (f *findings) grants(c storage.Client) {
+	for i, grant := range c.GrantTypes {
+		if !slices.Contains(GrantTypes(), grant) && !slices.Contains(otherGrants, grant) {
+			f.add(member("grant_types", i), "unknown grant type; want %s", strings.Join(GrantTypes(), " or "))
+		}
+	}
+	if c.MayUse(oauth.GrantAuthorizationCode) && len(c.Callbacks) == 0 {
+		f.add("callbacks", "missing: the address that a login returns to")
+	}
+}
