@@ -134,8 +134,12 @@ func Origin(uri string) string {
 // the redirect URI at hand, and the client's other registered ones, since
 // browsers apply form-action to every further redirect too.
 func Origins(c *storage.Client, redirectURI string) []string {
+	uris := []string{redirectURI}
+	if c != nil {
+		uris = slices.Concat(uris, c.Callbacks, c.WebOrigins, c.AllowedOrigins, c.AllowedLogoutURLs)
+	}
 	var out []string
-	for _, uri := range slices.Concat([]string{redirectURI}, c.Callbacks, c.WebOrigins, c.AllowedOrigins, c.AllowedLogoutURLs) {
+	for _, uri := range uris {
 		if o := Origin(uri); o != "" && !slices.Contains(out, o) {
 			out = append(out, o)
 		}

@@ -27,9 +27,11 @@ const maxState = 2048
 // Only validTarget makes one, so an error can't be redirected to an address
 // that was not checked (RFC 6749 §4.1.2.1).
 type redirectTarget struct {
-	uri   string
-	mode  string
-	state string
+	client  storage.ClientID
+	uri     string
+	mode    string
+	state   string
+	locales []string // of the page that a form_post answer is
 }
 
 // displayed is an error that is shown to the person and never redirected.
@@ -61,7 +63,7 @@ func (h *Handler) validTarget(ctx context.Context, v web.Values) (*storage.Clien
 	if !oauth.MatchRedirectURI(client.Callbacks, uri, client.AppType == oauth.AppNative) {
 		return nil, none, displayed(views.ProblemRedirect, "redirect_uri is not registered for this application; it must match exactly")
 	}
-	t := redirectTarget{uri: uri, mode: oauth.ModeQuery}
+	t := redirectTarget{client: client.ClientID, uri: uri, mode: oauth.ModeQuery, locales: strings.Fields(v.Get("ui_locales"))}
 	if m := v.Get("response_mode"); knownMode(m) && len(v["response_mode"]) == 1 {
 		t.mode = m
 	}

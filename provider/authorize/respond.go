@@ -1,12 +1,15 @@
 package authorize
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/provider/oauth"
+	"github.com/handset-oidc/handset/storage"
 	"github.com/handset-oidc/handset/views"
 )
 
@@ -22,7 +25,7 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request, t redirectTarg
 	fields = append(fields, field{"iss", h.Issuer})
 	switch t.mode {
 	case oauth.ModeFormPost:
-		return h.formPost(w, r, t.uri, fields)
+		return h.formPost(w, r, t, fields)
 	case oauth.ModeFragment:
 		return web.SeeOther(w, r, t.uri+"#"+encode(fields))
 	default:
@@ -65,10 +68,14 @@ func encode(fields []field) string {
 }
 
 // formPost answers with a page that posts the response (OAuth 2.0 Form Post Response Mode §2).
-func (h *Handler) formPost(w http.ResponseWriter, r *http.Request, uri string, fields []field) error {
-	page := views.FormPost{Frame: h.Pages.Frame(r, nil, nil), Action: uri}
+func (h *Handler) formPost(w http.ResponseWriter, r *http.Request, t redirectTarget, fields []field) error {
+	client, err := h.Clients.Get(r.Context(), t.client)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return fmt.Errorf("find client: %w", err)
+	}
+	page := views.FormPost{Frame: h.Pages.Frame(r, t.locales, client), Action: t.uri}
 	for _, f := range fields {
 		page.Fields = append(page.Fields, views.Field{Name: f.name, Value: f.value})
 	}
-	return web.HTML(w, r, http.StatusOK, page.Page(), web.Origin(uri))
+	return web.HTML(w, r, http.StatusOK, page.Page(), web.Origins(client, t.uri)...)
 }

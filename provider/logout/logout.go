@@ -160,14 +160,7 @@ func (h *Handler) showQuestion(w http.ResponseWriter, r *http.Request, req reque
 		Frame: h.Pages.Frame(r, req.Locales, client), CSRF: h.Sessions.FormToken(r, formName),
 		Logout: base64.RawURLEncoding.EncodeToString(h.Vault.Seal(vault.FormToken, formName, plain)),
 	}
-	return web.HTML(w, r, http.StatusOK, page.Page(), origins(req)...)
-}
-
-func origins(req request) []string {
-	if o := web.Origin(req.URI); o != "" {
-		return []string{o}
-	}
-	return nil
+	return web.HTML(w, r, http.StatusOK, page.Page(), web.Origins(client, req.URI)...)
 }
 
 // approved takes the person's own answer from our page.
