@@ -273,7 +273,7 @@ func (h *Handler) Satisfied(r *http.Request, tx storage.Transaction) (bool, erro
 
 // targetOf rebuilds the target of a transaction, which only freeze made.
 func targetOf(tx storage.Transaction) redirectTarget {
-	return redirectTarget{uri: tx.RedirectURI, mode: tx.ResponseMode, state: tx.State}
+	return redirectTarget{client: tx.ClientID, uri: tx.RedirectURI, mode: tx.ResponseMode, state: tx.State, locales: tx.UILocales}
 }
 
 // Browser binds transactions to the browser that started them.
@@ -295,7 +295,9 @@ func (b *Browser) Bind(w http.ResponseWriter, r *http.Request) []byte {
 	if secret == "" {
 		secret = web.NewSecret()
 	}
-	b.cookie.Set(w, secret, b.life)
+	// As long again after the transaction's end the browser can prove that it was
+	// its own, and is told which application to go back to.
+	b.cookie.Set(w, secret, 2*b.life)
 	return b.vault.MAC(vault.BrowserCookie, secret)
 }
 

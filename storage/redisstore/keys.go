@@ -12,7 +12,7 @@ import (
 //	handset:{codes}:challenge:<challenge>   hash     until its code's end or cooldown, then Keep longer
 //	handset:{codes}:undone:<send>           string   undoLife
 //	handset:{codes}:limit:<name>:<key>      string   until the bucket is full again
-//	handset:{<transaction>}:txn             string   until the transaction's end
+//	handset:{<transaction>}:txn             string   until transactionKeep after the transaction's end
 //	handset:at:<MAC>                        string   until the token's end
 //	handset:assertion:<tag>                 string   until the assertion's end and assertionLeeway
 //
@@ -23,6 +23,9 @@ const (
 	// undoLife is how long a send can be undone. Its marker lives as long, so
 	// that no undo works twice.
 	undoLife = 30 * time.Minute
+	// transactionKeep is how long a transaction can be read after its end, so that
+	// the page which says that it has timed out leads back to the application.
+	transactionKeep = 30 * time.Minute
 	// assertionLeeway covers the clock difference that a verifier of client
 	// assertions may allow.
 	assertionLeeway = 2 * time.Minute

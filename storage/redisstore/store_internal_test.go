@@ -253,13 +253,13 @@ func TestEmbeddedForgetsWhileItRuns(t *testing.T) {
 		if err := s.CreateTransaction(t.Context(), tr, now); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(30*time.Minute - 2*time.Second)
+		time.Sleep(30*time.Minute + transactionKeep - 2*time.Second)
 		if _, _, err := s.Login(t.Context(), "T", ""); err != nil {
-			t.Errorf("2 s before its end: %v", err)
+			t.Errorf("2 s before it is forgotten: %v", err)
 		}
-		time.Sleep(3 * time.Second)
+		time.Sleep(3*time.Second + transactionKeep)
 		if _, _, err := s.Login(t.Context(), "T", ""); !errors.Is(err, storage.ErrNotFound) {
-			t.Errorf("after its end: %v, want not found", err)
+			t.Errorf("after that: %v, want not found", err)
 		}
 		cancel()
 		if err := <-done; err != nil {

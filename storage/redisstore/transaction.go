@@ -13,7 +13,7 @@ import (
 	"github.com/handset-oidc/handset/storage"
 )
 
-// CreateTransaction keeps t, sealed, until it expires.
+// CreateTransaction keeps t, sealed, until it has expired and for a while after.
 func (s *Store) CreateTransaction(ctx context.Context, t storage.Transaction, now time.Time) error {
 	const operation = "create transaction"
 	ttl, ok := until(t.ExpiresAt, now)
@@ -25,7 +25,7 @@ func (s *Store) CreateTransaction(ctx context.Context, t storage.Transaction, no
 		return fmt.Errorf("%s: %w", operation, err)
 	}
 	sealed := s.vault.Seal(vault.Transaction, string(t.ID), plain)
-	return failed(operation, s.client.Set(ctx, transactionKey(t.ID), sealed, ttl).Err())
+	return failed(operation, s.client.Set(ctx, transactionKey(t.ID), sealed, ttl+transactionKeep).Err())
 }
 
 // Login returns a login transaction and the challenge in it, which is
