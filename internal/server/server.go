@@ -200,11 +200,13 @@ func (s *Server) Serve(ctx context.Context, public, admin net.Listener) error {
 	work.Go(func() error { return s.Redis.Run(background) })
 	work.Go(func() error { return s.Provider.Run(background) })
 
-	servers := []*http.Server{s.httpServer(s.handler)}
-	g.Go(func() error { return serve(servers[0], public) })
+	people := s.httpServer(s.handler)
+	servers := []*http.Server{people}
+	g.Go(func() error { return serve(people, public) })
 	if admin != nil {
-		servers = append(servers, s.httpServer(s.Provider.Admin()))
-		g.Go(func() error { return serve(servers[1], admin) })
+		operators := s.httpServer(s.Provider.Admin())
+		servers = append(servers, operators)
+		g.Go(func() error { return serve(operators, admin) })
 	}
 	g.Go(func() error {
 		<-failed.Done()
