@@ -27,6 +27,25 @@ func newBrowser(t testing.TB) *browser {
 	return &browser{t: t, jar: jar, header: http.Header{}, client: &http.Client{Jar: jar}}
 }
 
+// watch shows every answer that the browser gets from now on to see.
+func (b *browser) watch(see func(*http.Response)) {
+	next := b.client.Transport
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	b.client.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
+		res, err := next.RoundTrip(req)
+		if err == nil {
+			see(res)
+		}
+		return res, err
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
 // page is what the browser shows.
 type page struct {
 	b      *browser

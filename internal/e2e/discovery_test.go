@@ -212,7 +212,7 @@ func (r *rig) wholeLogin(host, path string) {
 	t := r.t
 	t.Helper()
 	b, number := newBrowser(t), newNumber()
-	b.client.Transport = spy(func(res *http.Response) {
+	b.watch(func(res *http.Response) {
 		for _, c := range res.Cookies() {
 			if c.Path != "/" { // as the prefix __Host- demands over https
 				t.Errorf("cookie %s has the path %s", c.Name, c.Path)

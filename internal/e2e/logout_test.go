@@ -263,7 +263,7 @@ func TestCookieIsTakenAwayAtLogout(t *testing.T) {
 	r := start(t)
 	v := r.visitor()
 	var gone bool
-	v.client.Transport = spy(func(res *http.Response) {
+	v.watch(func(res *http.Response) {
 		for _, c := range res.Cookies() {
 			gone = gone || c.Name == "handset_sid" && c.Value == "" && c.MaxAge < 0
 		}

@@ -85,13 +85,7 @@ func withDatabase(file string) option { return func(o *options) { o.database = "
 func withKey(line string) option      { return func(o *options) { o.key = line } }
 
 // withoutAddressLimits is for tests that log in more often than one address may.
-func withoutAddressLimits() option {
-	return withConfig(func(c *config.Config) {
-		for _, name := range []string{"send_address", "verify_address"} {
-			c.Limits[name] = config.Limit{Off: true}
-		}
-	})
-}
+func withoutAddressLimits() option { return withoutLimits("send_address", "verify_address") }
 
 // withClient registers one more client, which change completes.
 func withClient(id string, change func(*config.Client)) option {

@@ -282,38 +282,40 @@ func TestSessionEndsForGoodHoweverMuchItIsUsed(t *testing.T) {
 
 func TestCookiesOfALogin(t *testing.T) {
 	t.Parallel()
-	r := start(t)
+	t.Run("over https", func(t *testing.T) {
+		t.Parallel()
+		startTLS(t).checkCookies(trusting(t), "__Host-", true)
+	})
+	// As only an issuer at a loopback host may be.
+	t.Run("over http", func(t *testing.T) {
+		t.Parallel()
+		start(t).checkCookies(newBrowser(t), "", false)
+	})
+}
+
+func (r *rig) checkCookies(b *browser, prefix string, secure bool) {
+	t := r.t
 	seen := map[string]*http.Cookie{}
-	b, number := newBrowser(t), newNumber()
-	b.client.Transport = spy(func(res *http.Response) {
+	b.watch(func(res *http.Response) {
 		for _, c := range res.Cookies() {
 			seen[c.Name] = c
 		}
+		if res.Request.URL.Host == r.url().Host && (res.Header.Get("Strict-Transport-Security") == "max-age=31536000") != secure {
+			t.Errorf("%s: Strict-Transport-Security = %q", res.Request.URL.Path, res.Header.Get("Strict-Transport-Security"))
+		}
 	})
-	r.login(b, r.newRequest(webClient), number)
-	for name, life := range map[string]int{"handset_txn": 1800, "handset_sid": 604800} {
+	r.login(b, r.newRequest(webClient), newNumber())
+	for name, life := range map[string]int{prefix + "handset_txn": 3600, prefix + "handset_sid": 604800} {
 		c := seen[name]
 		if c == nil {
 			t.Errorf("no cookie %s; got %v", name, seen)
 			continue
 		}
-		// Over http, as on this loopback issuer, the prefix and Secure drop.
-		if !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" || c.Secure || c.MaxAge != life || len(c.Value) < 26 {
+		if !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" || c.Secure != secure || c.MaxAge != life || len(c.Value) < 26 {
 			t.Errorf("%s: %s", name, c)
 		}
 	}
 	if len(seen) != 2 {
 		t.Errorf("cookies: %v", seen)
 	}
-}
-
-// spy sees every answer that a browser gets.
-type spy func(*http.Response)
-
-func (s spy) RoundTrip(req *http.Request) (*http.Response, error) {
-	res, err := http.DefaultTransport.RoundTrip(req)
-	if err == nil {
-		s(res)
-	}
-	return res, err
 }
