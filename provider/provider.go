@@ -12,30 +12,22 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/text/language"
 
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/keys"
 	"github.com/handset-oidc/handset/passcode"
 	"github.com/handset-oidc/handset/passcode/phone"
-	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/provider/authorize"
 	"github.com/handset-oidc/handset/provider/client"
 	"github.com/handset-oidc/handset/provider/discovery"
 	"github.com/handset-oidc/handset/provider/introspect"
 	"github.com/handset-oidc/handset/provider/login"
-	"github.com/handset-oidc/handset/provider/logout"
-	"github.com/handset-oidc/handset/provider/mint"
 	"github.com/handset-oidc/handset/provider/oauth"
 	"github.com/handset-oidc/handset/provider/revocation"
-	"github.com/handset-oidc/handset/provider/revoke"
 	"github.com/handset-oidc/handset/provider/session"
 	"github.com/handset-oidc/handset/provider/token"
 	"github.com/handset-oidc/handset/provider/userinfo"
@@ -84,13 +76,6 @@ type Lifetimes struct {
 	SessionIdle, SessionAbsolute time.Duration
 	IDTokenOnRefresh             bool
 }
-
-// Times that no configuration changes (security.md §2).
-const (
-	transactionLife = 30 * time.Minute
-	codeLife        = time.Minute
-	refreshGrace    = 30 * time.Second
-)
 
 // Config is what a Provider needs.
 type Config struct {
@@ -151,11 +136,11 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 	if err := p.engines(ctx); err != nil {
 		return nil, err
 	}
-	routes, err := p.endpoints()
+	h, err := p.endpoints()
 	if err != nil {
 		return nil, err
 	}
-	p.handler = p.outer().Wrap(p.mux(routes))
+	p.handler = p.outer().Wrap(p.mux(p.routes(h)))
 	return p, nil
 }
 
@@ -226,90 +211,4 @@ func (p *Provider) loadConnection(ctx context.Context) error {
 	}
 	p.connection.Store(conn)
 	return nil
-}
-
-// endpoints builds every endpoint and returns the route table.
-func (p *Provider) endpoints() ([]route, error) {
-	https := p.url.Scheme == "https"
-	minter, err := mint.New(mint.Config{Issuer: p.c.Issuer, Keys: p.c.Keys, Vault: p.c.Vault, IDTokenLife: p.c.Lifetimes.ID, Now: p.c.Now})
-	if err != nil {
-		return nil, err
-	}
-	sessions := session.New(session.Config{
-		Store: p.c.SQL, Vault: p.c.Vault, HTTPS: https, Absolute: p.c.Lifetimes.SessionAbsolute, Idle: p.c.Lifetimes.SessionIdle, Now: p.c.Now,
-	})
-	browser := authorize.NewBrowser(p.c.Vault, https, transactionLife)
-	authorizer := authorize.New(authorize.Config{
-		Issuer: p.c.Issuer, Base: p.base, Clients: p.clients, Transactions: p.c.Redis, Grants: p.c.SQL, Hints: minter,
-		Mint: minter, Sessions: sessions, Browser: browser, Pages: p.pages, Now: p.c.Now,
-		TransactionLife: transactionLife, CodeLife: codeLife,
-	})
-	steps := login.New(login.Config{
-		Base: p.base, Host: sms.OriginHost(p.c.Issuer), Store: p.c.Redis, Connection: p.connection.Load, People: p.c.SQL,
-		Clients: p.clients, Codes: p.engine, Dispatcher: authorizer, Browser: browser, Pages: p.pages,
-		Rules: p.c.Rules, Regions: regions(p.c.Rules), Home: home(p.c.Rules), Now: p.c.Now,
-	})
-	out := logout.New(logout.Config{
-		Base: p.base, Clients: p.clients, Hints: minter, Sessions: sessions, Pages: p.pages, Vault: p.c.Vault, Ended: p.revokedHere,
-	})
-	tokens, err := token.New(token.Config{
-		Clients: p.clients, Grants: p.c.SQL, AccessTokens: p.c.Redis, Minter: minter, Revocations: p.revocations,
-		AccessLife: p.c.Lifetimes.Access, RefreshIdle: p.c.Lifetimes.RefreshIdle, RefreshAbsolute: p.c.Lifetimes.RefreshAbsolute,
-		RefreshGrace: refreshGrace, IDTokenOnRefresh: p.c.Lifetimes.IDTokenOnRefresh, Now: p.c.Now,
-	})
-	if err != nil {
-		return nil, err
-	}
-	info, err := userinfo.New(userinfo.Config{Minter: minter, AccessTokens: p.c.Redis, People: p.c.SQL, Revocations: p.revocations, Now: p.c.Now})
-	if err != nil {
-		return nil, err
-	}
-	introspection, err := introspect.New(introspect.Config{
-		Issuer: p.c.Issuer, Clients: p.clients, Minter: minter, Records: p.c.SQL, AccessTokens: p.c.Redis,
-		Revocations: p.revocations, Now: p.c.Now,
-	})
-	if err != nil {
-		return nil, err
-	}
-	revocation, err := revoke.New(revoke.Config{
-		Clients: p.clients, Minter: minter, Grants: p.c.SQL, AccessTokens: p.c.Redis, Revocations: p.revocations, Now: p.c.Now,
-	})
-	if err != nil {
-		return nil, err
-	}
-	metadata, err := discovery.New(discovery.Config{
-		Issuer: p.c.Issuer, AssertionAlgorithms: client.SigningAlgorithms(), UILocales: []language.Tag{language.English},
-	})
-	if err != nil {
-		return nil, err
-	}
-	return p.routes(handlers{authorizer, steps, out, tokens, info, introspection, revocation, metadata}), nil
-}
-
-// revokedHere lets this server know at once what it has just revoked in SQL;
-// the others learn it from the changes.
-func (p *Provider) revokedHere(ctx context.Context) {
-	if err := p.revocations.Refresh(ctx); err != nil {
-		p.c.Logger.ErrorContext(ctx, "read revoked grants", slog.String("error", err.Error()))
-	}
-}
-
-// home is the country that the number page proposes: the first one listed.
-func home(rules phone.Rules) string {
-	if len(rules.Countries) == 0 || slices.Contains(rules.Countries, phone.AllRegions) {
-		return ""
-	}
-	return rules.Countries[0]
-}
-
-// regions are the choices of the number page.
-func regions(rules phone.Rules) []views.Country {
-	var out []views.Country
-	for _, region := range rules.Regions() {
-		out = append(out, views.Country{
-			Region: region, Calling: strconv.Itoa(phone.CallingCode(region)),
-			National: phone.Example(region), International: phone.InternationalExample(region),
-		})
-	}
-	return out
 }

@@ -9,49 +9,9 @@ import (
 
 	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/keys"
-	"github.com/handset-oidc/handset/provider/authorize"
 	"github.com/handset-oidc/handset/provider/discovery"
-	"github.com/handset-oidc/handset/provider/introspect"
-	"github.com/handset-oidc/handset/provider/login"
-	"github.com/handset-oidc/handset/provider/logout"
 	"github.com/handset-oidc/handset/provider/oauth"
-	"github.com/handset-oidc/handset/provider/revoke"
-	"github.com/handset-oidc/handset/provider/token"
-	"github.com/handset-oidc/handset/provider/userinfo"
 	"github.com/handset-oidc/handset/views"
-)
-
-// handlers are the endpoints.
-type handlers struct {
-	authorize  *authorize.Handler
-	login      *login.Handler
-	logout     *logout.Handler
-	token      *token.Handler
-	userinfo   *userinfo.Handler
-	introspect *introspect.Handler
-	revoke     *revoke.Handler
-	discovery  *discovery.Handler
-}
-
-// origins says which pages of other sites may read a route's answer.
-type origins int
-
-const (
-	// noOrigin: none. The authorization endpoint and the pages stay closed (RFC 9700 §2.1).
-	noOrigin origins = iota
-	// anyOrigin: all, without credentials. What protects these routes is in the
-	// request itself, never in a cookie.
-	anyOrigin
-)
-
-// forms says which sites may post to a route.
-type forms int
-
-const (
-	// anySite: applications post here across sites; the route protects itself.
-	anySite forms = iota
-	// ownSite: only our own pages do (login CSRF).
-	ownSite
 )
 
 // route is one row of the table: which method and path below the issuer, what
@@ -60,9 +20,15 @@ const (
 type route struct {
 	method, path string
 	handler      http.Handler
-	cors         origins
-	forms        forms
-	root         bool // at the host's root, followed by the issuer's path (RFC 8414 §3.1)
+	// cors lets pages of every origin read the answer, without credentials: what
+	// protects these routes is in the request itself, never in a cookie. The
+	// authorization endpoint and the pages stay closed (RFC 9700 §2.1).
+	cors bool
+	// ownSite refuses forms that other sites post (login CSRF). Applications post
+	// to the other routes across sites, and those protect themselves.
+	ownSite bool
+	// root is at the host's root, followed by the issuer's path (RFC 8414 §3.1).
+	root bool
 }
 
 // routes is the only route table.
@@ -72,22 +38,22 @@ func (p *Provider) routes(h handlers) []route {
 	return []route{
 		{method: get, path: discovery.PathAuthorize, handler: page(h.authorize.Authorize)},
 		{method: post, path: discovery.PathAuthorize, handler: page(h.authorize.Authorize)},
-		{method: post, path: discovery.PathToken, handler: oauthJSON(h.token.Serve), cors: anyOrigin},
-		{method: get, path: discovery.PathUserinfo, handler: oauthJSON(h.userinfo.Serve), cors: anyOrigin},
-		{method: post, path: discovery.PathUserinfo, handler: oauthJSON(h.userinfo.Serve), cors: anyOrigin},
+		{method: post, path: discovery.PathToken, handler: oauthJSON(h.token.Serve), cors: true},
+		{method: get, path: discovery.PathUserinfo, handler: oauthJSON(h.userinfo.Serve), cors: true},
+		{method: post, path: discovery.PathUserinfo, handler: oauthJSON(h.userinfo.Serve), cors: true},
 		{method: post, path: discovery.PathIntrospect, handler: oauthJSON(h.introspect.Serve)},
-		{method: post, path: discovery.PathRevoke, handler: oauthJSON(h.revoke.Serve), cors: anyOrigin},
+		{method: post, path: discovery.PathRevoke, handler: oauthJSON(h.revoke.Serve), cors: true},
 		{method: get, path: discovery.PathLogout, handler: page(h.logout.Logout)},
 		{method: post, path: discovery.PathLogout, handler: page(h.logout.Logout)},
-		{method: get, path: "/.well-known/openid-configuration", handler: oauthJSON(h.discovery.Serve), cors: anyOrigin},
-		{method: get, path: "/.well-known/oauth-authorization-server", handler: oauthJSON(h.discovery.Serve), cors: anyOrigin, root: true},
-		{method: get, path: discovery.PathKeys, handler: oauthJSON(p.serveKeys), cors: anyOrigin},
+		{method: get, path: "/.well-known/openid-configuration", handler: oauthJSON(h.discovery.Serve), cors: true},
+		{method: get, path: "/.well-known/oauth-authorization-server", handler: oauthJSON(h.discovery.Serve), cors: true, root: true},
+		{method: get, path: discovery.PathKeys, handler: oauthJSON(p.serveKeys), cors: true},
 		{method: get, path: "/login/phone", handler: page(h.login.ShowNumber)},
-		{method: post, path: "/login/phone", handler: page(h.login.SubmitNumber), forms: ownSite},
+		{method: post, path: "/login/phone", handler: page(h.login.SubmitNumber), ownSite: true},
 		{method: get, path: "/login/code", handler: page(h.login.ShowCode)},
-		{method: post, path: "/login/code", handler: page(h.login.SubmitCode), forms: ownSite},
-		{method: post, path: "/login/resend", handler: page(h.login.Resend), forms: ownSite},
-		{method: post, path: "/login/continue", handler: page(h.login.Continue), forms: ownSite},
+		{method: post, path: "/login/code", handler: page(h.login.SubmitCode), ownSite: true},
+		{method: post, path: "/login/resend", handler: page(h.login.Resend), ownSite: true},
+		{method: post, path: "/login/continue", handler: page(h.login.Continue), ownSite: true},
 		{method: get, path: "/assets/{hash}/{name}", handler: views.Assets()},
 	}
 }
@@ -115,10 +81,10 @@ func (p *Provider) mux(routes []route) http.Handler {
 			address = decoded
 		}
 		h := r.handler
-		if r.forms == ownSite {
+		if r.ownSite {
 			h = web.OwnSite(h, p.pages)
 		}
-		if r.cors == anyOrigin {
+		if r.cors {
 			h = web.AnyOrigin(h)
 			preflight[address] = true
 		}

@@ -1,0 +1,145 @@
+package provider
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strconv"
+	"time"
+
+	"golang.org/x/text/language"
+
+	"github.com/handset-oidc/handset/passcode/phone"
+	"github.com/handset-oidc/handset/passcode/sms"
+	"github.com/handset-oidc/handset/provider/authorize"
+	"github.com/handset-oidc/handset/provider/client"
+	"github.com/handset-oidc/handset/provider/discovery"
+	"github.com/handset-oidc/handset/provider/introspect"
+	"github.com/handset-oidc/handset/provider/login"
+	"github.com/handset-oidc/handset/provider/logout"
+	"github.com/handset-oidc/handset/provider/mint"
+	"github.com/handset-oidc/handset/provider/revoke"
+	"github.com/handset-oidc/handset/provider/session"
+	"github.com/handset-oidc/handset/provider/token"
+	"github.com/handset-oidc/handset/provider/userinfo"
+	"github.com/handset-oidc/handset/views"
+)
+
+// Times that no configuration changes (security.md §2).
+const (
+	transactionLife = 30 * time.Minute
+	codeLife        = time.Minute
+	refreshGrace    = 30 * time.Second
+)
+
+// handlers are the endpoints, for the route table.
+type handlers struct {
+	authorize  *authorize.Handler
+	login      *login.Handler
+	logout     *logout.Handler
+	token      *token.Handler
+	userinfo   *userinfo.Handler
+	introspect *introspect.Handler
+	revoke     *revoke.Handler
+	discovery  *discovery.Handler
+}
+
+// endpoints builds every endpoint: those of people's browsers, those of
+// clients, and the documents.
+func (p *Provider) endpoints() (h handlers, err error) {
+	minter, err := mint.New(mint.Config{
+		Issuer: p.c.Issuer, Keys: p.c.Keys, Vault: p.c.Vault, IDTokenLife: p.c.Lifetimes.ID, Now: p.c.Now,
+	})
+	if err != nil {
+		return h, err
+	}
+	p.browserEndpoints(&h, minter)
+	if err := p.clientEndpoints(&h, minter); err != nil {
+		return h, err
+	}
+	h.discovery, err = discovery.New(discovery.Config{
+		Issuer: p.c.Issuer, AssertionAlgorithms: client.SigningAlgorithms(), UILocales: []language.Tag{language.English},
+	})
+	return h, err
+}
+
+// browserEndpoints builds those that share cookies: the dispatcher, the steps
+// of a login, and its end.
+func (p *Provider) browserEndpoints(h *handlers, minter *mint.Minter) {
+	https := p.url.Scheme == "https"
+	browser := authorize.NewBrowser(p.c.Vault, https, transactionLife)
+	sessions := session.New(session.Config{
+		Store: p.c.SQL, Vault: p.c.Vault, HTTPS: https,
+		Absolute: p.c.Lifetimes.SessionAbsolute, Idle: p.c.Lifetimes.SessionIdle, Now: p.c.Now,
+	})
+	h.authorize = authorize.New(authorize.Config{
+		Issuer: p.c.Issuer, Base: p.base, Clients: p.clients, Transactions: p.c.Redis, Grants: p.c.SQL, Hints: minter,
+		Mint: minter, Sessions: sessions, Browser: browser, Pages: p.pages, Now: p.c.Now,
+		TransactionLife: transactionLife, CodeLife: codeLife,
+	})
+	h.login = login.New(login.Config{
+		Base: p.base, Host: sms.OriginHost(p.c.Issuer), Store: p.c.Redis, Connection: p.connection.Load, People: p.c.SQL,
+		Clients: p.clients, Codes: p.engine, Dispatcher: h.authorize, Browser: browser, Pages: p.pages,
+		Rules: p.c.Rules, Regions: regions(p.c.Rules), Home: home(p.c.Rules), Now: p.c.Now,
+	})
+	h.logout = logout.New(logout.Config{
+		Base: p.base, Clients: p.clients, Hints: minter, Sessions: sessions, Pages: p.pages, Vault: p.c.Vault, Ended: p.revokedHere,
+	})
+}
+
+// clientEndpoints builds those that applications call with tokens.
+func (p *Provider) clientEndpoints(h *handlers, minter *mint.Minter) (err error) {
+	h.token, err = token.New(token.Config{
+		Clients: p.clients, Grants: p.c.SQL, AccessTokens: p.c.Redis, Minter: minter, Revocations: p.revocations,
+		AccessLife: p.c.Lifetimes.Access, RefreshIdle: p.c.Lifetimes.RefreshIdle, RefreshAbsolute: p.c.Lifetimes.RefreshAbsolute,
+		RefreshGrace: refreshGrace, IDTokenOnRefresh: p.c.Lifetimes.IDTokenOnRefresh, Now: p.c.Now,
+	})
+	if err != nil {
+		return err
+	}
+	h.userinfo, err = userinfo.New(userinfo.Config{
+		Minter: minter, AccessTokens: p.c.Redis, People: p.c.SQL, Revocations: p.revocations, Now: p.c.Now,
+	})
+	if err != nil {
+		return err
+	}
+	h.introspect, err = introspect.New(introspect.Config{
+		Issuer: p.c.Issuer, Clients: p.clients, Minter: minter, Records: p.c.SQL, AccessTokens: p.c.Redis,
+		Revocations: p.revocations, Now: p.c.Now,
+	})
+	if err != nil {
+		return err
+	}
+	h.revoke, err = revoke.New(revoke.Config{
+		Clients: p.clients, Minter: minter, Grants: p.c.SQL, AccessTokens: p.c.Redis, Revocations: p.revocations, Now: p.c.Now,
+	})
+	return err
+}
+
+// revokedHere lets this server know at once what it has just revoked in SQL;
+// the others learn it from the changes.
+func (p *Provider) revokedHere(ctx context.Context) {
+	if err := p.revocations.Refresh(ctx); err != nil {
+		p.c.Logger.ErrorContext(ctx, "read revoked grants", slog.String("error", err.Error()))
+	}
+}
+
+// home is the country that the number page proposes: the first one listed.
+func home(rules phone.Rules) string {
+	if len(rules.Countries) == 0 || slices.Contains(rules.Countries, phone.AllRegions) {
+		return ""
+	}
+	return rules.Countries[0]
+}
+
+// regions are the choices of the number page.
+func regions(rules phone.Rules) []views.Country {
+	var out []views.Country
+	for _, region := range rules.Regions() {
+		out = append(out, views.Country{
+			Region: region, Calling: strconv.Itoa(phone.CallingCode(region)),
+			National: phone.Example(region), International: phone.InternationalExample(region),
+		})
+	}
+	return out
+}
