@@ -202,33 +202,53 @@ func (r *Registry) cached(id storage.ClientID) (e *entry, absent bool) {
 // load asks the store once for all who want the client at the moment. The
 // query does not end with the request that happened to come first.
 func (r *Registry) load(ctx context.Context, id storage.ClientID) (*entry, error) {
-	result := r.flight.DoChan(string(id), func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTime)
-		defer cancel()
-		r.mu.RLock()
-		generation := r.generation
-		r.mu.RUnlock()
-		c, err := r.config.Store.Client(ctx, id)
-		if err != nil && !errors.Is(err, storage.ErrNotFound) {
-			return nil, fmt.Errorf("look up client: %w", err)
-		}
-		if err != nil {
-			r.keep(id, nil, generation)
-			return nil, notFound()
-		}
-		e := newEntry(c)
-		r.keep(id, e, generation)
-		return e, nil
+	result := r.flight.DoChan(string(id), func() (_ any, err error) {
+		// A panic in this goroutine would end the process; the requests that wait
+		// for it can bear it.
+		defer func() {
+			if p := recover(); p != nil {
+				err = &panicked{p}
+			}
+		}()
+		return r.read(ctx, id)
 	})
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case got := <-result:
+		if p, ok := errors.AsType[*panicked](got.Err); ok {
+			panic(p.value)
+		}
 		if got.Err != nil {
 			return nil, got.Err
 		}
 		return got.Val.(*entry), nil
 	}
+}
+
+// panicked carries a panic to the goroutines that wait.
+type panicked struct{ value any }
+
+func (*panicked) Error() string { return "panic while a client was looked up" }
+
+// read asks the store and caches what it says.
+func (r *Registry) read(ctx context.Context, id storage.ClientID) (*entry, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTime)
+	defer cancel()
+	r.mu.RLock()
+	generation := r.generation
+	r.mu.RUnlock()
+	c, err := r.config.Store.Client(ctx, id)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return nil, fmt.Errorf("look up client: %w", err)
+	}
+	if err != nil {
+		r.keep(id, nil, generation)
+		return nil, notFound()
+	}
+	e := newEntry(c)
+	r.keep(id, e, generation)
+	return e, nil
 }
 
 // keep caches a reading, unless something was invalidated since it began.
