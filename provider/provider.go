@@ -109,6 +109,7 @@ type Provider struct {
 	engine      *passcode.Engine
 	connection  atomic.Pointer[passcode.Connection]
 	lastChange  int64
+	unfollowed  map[storage.Change]bool // changes read, without their numbers, that are still to be applied
 	metrics     *metrics
 	patterns    []string
 	handler     http.Handler
@@ -131,7 +132,10 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Provider{c: c, url: u, base: strings.TrimRight(u.EscapedPath(), "/"), metrics: newMetrics()}
+	p := &Provider{
+		c: c, url: u, base: strings.TrimRight(u.EscapedPath(), "/"), metrics: newMetrics(),
+		unfollowed: map[storage.Change]bool{},
+	}
 	p.pages = &web.Pages{Base: p.base, Catalog: catalog}
 	if err := p.engines(ctx); err != nil {
 		return nil, err

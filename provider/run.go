@@ -56,8 +56,9 @@ func (p *Provider) report(ctx context.Context, what string, err error) {
 	}
 }
 
-// follow reads the changes since the last look and drops what they outdate. A
-// change that can't be followed is tried again at the next look.
+// follow reads the changes since the last look and drops what they outdate.
+// One that can't be followed is tried again at every look, and holds up no
+// other: a broken file in the keys folder must not keep revoked tokens alive.
 func (p *Provider) follow(ctx context.Context) {
 	changes, err := p.c.SQL.Changes(ctx, p.lastChange)
 	if errors.Is(err, storage.ErrNotFound) {
@@ -66,19 +67,17 @@ func (p *Provider) follow(ctx context.Context) {
 	}
 	if err != nil {
 		p.report(ctx, "read changes", err)
-		return
 	}
-	done := map[storage.Change]bool{}
 	for _, c := range changes {
-		kind := storage.Change{Kind: c.Kind, Ref: c.Ref}
-		if !done[kind] {
-			if err := p.apply(ctx, c); err != nil {
-				p.report(ctx, "follow change of "+string(c.Kind), err)
-				return
-			}
-			done[kind] = true
-		}
+		p.unfollowed[storage.Change{Kind: c.Kind, Ref: c.Ref}] = true
 		p.lastChange = c.ID
+	}
+	for c := range p.unfollowed {
+		if err := p.apply(ctx, c); err != nil {
+			p.report(ctx, "follow change of "+string(c.Kind), err)
+			continue
+		}
+		delete(p.unfollowed, c)
 	}
 }
 

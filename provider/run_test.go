@@ -1,0 +1,77 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/handset-oidc/handset/passcode"
+	"github.com/handset-oidc/handset/provider/revocation"
+	"github.com/handset-oidc/handset/storage"
+)
+
+// durable is the part of SQL that following changes reads.
+type durable struct {
+	Durable
+	changes        []storage.Change
+	revoked        []storage.RevokedGrant
+	connections    []storage.Connection
+	connectionsErr error
+}
+
+func (d *durable) Changes(_ context.Context, after int64) ([]storage.Change, error) {
+	for i, c := range d.changes {
+		if c.ID > after {
+			return d.changes[i:], nil
+		}
+	}
+	return nil, nil
+}
+
+func (d *durable) RevokedGrants(context.Context, time.Time) ([]storage.RevokedGrant, error) {
+	return d.revoked, nil
+}
+
+func (d *durable) Connections(context.Context) ([]storage.Connection, error) {
+	return d.connections, d.connectionsErr
+}
+
+// A change that can't be followed must not keep a server from what comes behind
+// it: tokens of grants that another server revoked would live on.
+func TestAChangeThatFailsHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	sql := &durable{
+		connectionsErr: errors.New("broken"),
+		changes: []storage.Change{
+			{ID: 1, Kind: storage.ChangeConnection, Ref: "sms"},
+			{ID: 2, Kind: storage.ChangeGrant},
+		},
+		revoked: []storage.RevokedGrant{{ID: "stolen", RevokedAt: time.Now()}},
+	}
+	set, err := revocation.New(revocation.Config{Source: sql, Life: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Provider{
+		c:           Config{SQL: sql, Logger: slog.New(slog.DiscardHandler), Senders: passcode.Deps{Console: io.Discard}},
+		revocations: set, unfollowed: map[storage.Change]bool{},
+	}
+	p.follow(t.Context())
+	if !set.Revoked("stolen") {
+		t.Error("the revocation behind the change that failed was not followed")
+	}
+
+	// It is tried again, although nothing new is in the table.
+	sql.connectionsErr = nil
+	sql.connections = []storage.Connection{{Name: "sms", Strategy: "sms", Options: []byte(`{"provider":"console"}`)}}
+	p.follow(t.Context())
+	if p.connection.Load() == nil {
+		t.Error("the change that failed was not tried again")
+	}
+	if len(p.unfollowed) > 0 {
+		t.Errorf("%d changes are left", len(p.unfollowed))
+	}
+}
