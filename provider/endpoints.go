@@ -98,13 +98,13 @@ func (p *Provider) clientEndpoints(h *handlers, minter *mint.Minter) (err error)
 		return err
 	}
 	h.userinfo, err = userinfo.New(userinfo.Config{
-		Minter: minter, AccessTokens: p.c.Redis, People: p.c.SQL, Revocations: p.revocations, Now: p.c.Now,
+		Minter: minter, AccessTokens: p.tokensInForce(), People: p.c.SQL, Revocations: p.revocations, Now: p.c.Now,
 	})
 	if err != nil {
 		return err
 	}
 	h.introspect, err = introspect.New(introspect.Config{
-		Issuer: p.c.Issuer, Clients: p.clients, Minter: minter, Records: p.c.SQL, AccessTokens: p.c.Redis,
+		Issuer: p.c.Issuer, Clients: p.clients, Minter: minter, Records: p.c.SQL, AccessTokens: p.tokensInForce(),
 		Revocations: p.revocations, Now: p.c.Now,
 	})
 	if err != nil {
