@@ -5,8 +5,11 @@ package demo
 
 import (
 	"context"
+	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/handset-oidc/handset/internal/web"
@@ -25,9 +28,35 @@ func Mount(provider http.Handler, inbox *sms.Inbox) http.Handler {
 	h.pages = &web.Pages{Catalog: catalog}
 	mux := http.NewServeMux()
 	mux.Handle("/", provider)
-	mux.Handle("GET /inbox", h.pages.Page(h.show))
-	mux.Handle("GET /inbox/messages", web.OAuth(h.messages))
+	mux.Handle("GET /inbox", local(h.pages.Page(h.show)))
+	mux.Handle("GET /inbox/messages", local(web.OAuth(h.messages)))
 	return mux
+}
+
+// local answers only browsers that have asked for this machine by a name of its
+// own. A page of another site whose name was made to resolve to 127.0.0.1 (DNS
+// rebinding) could read every code otherwise; the provider beside us checks the
+// same.
+func local(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !loopback(r.Host) {
+			web.Plain(w, r, http.StatusMisdirectedRequest, "this server answers for another host name")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func loopback(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.ToLower(strings.Trim(host, "[]"))
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
 }
 
 type handler struct {
