@@ -223,10 +223,16 @@ func (h *Handler) end(w http.ResponseWriter, r *http.Request, current *session.C
 
 // leave sends the browser to the registered address, or shows that it is done.
 func (h *Handler) leave(w http.ResponseWriter, r *http.Request, req request, client *storage.Client) error {
-	if req.URI == "" || client == nil || !slices.Contains(client.AllowedLogoutURLs, req.URI) {
+	if !registered(client, req.URI) {
 		return h.loggedOut(w, r, req, client)
 	}
 	return web.SeeOther(w, r, back(req))
+}
+
+// registered is asked again whenever the address is used: between the question
+// and its answer it may have been taken out of the registration.
+func registered(client *storage.Client, uri string) bool {
+	return uri != "" && client != nil && slices.Contains(client.AllowedLogoutURLs, uri)
 }
 
 // back is the registered address with the state (RP-Initiated Logout §2).
@@ -243,7 +249,7 @@ func back(req request) string {
 
 func (h *Handler) loggedOut(w http.ResponseWriter, r *http.Request, req request, client *storage.Client) error {
 	page := views.LoggedOut{Frame: h.Pages.Frame(r, req.Locales, client), AppURL: web.WayBack(client)}
-	if req.URI != "" && client != nil {
+	if registered(client, req.URI) {
 		page.AppURL = back(req)
 	}
 	return web.HTML(w, r, http.StatusOK, page.Page())
