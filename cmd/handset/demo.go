@@ -107,6 +107,7 @@ func (env *environment) runDemo(ctx context.Context, f demoFlags, public, app ne
 	defer s.Close()
 	application, err := webapp.New(ctx, webapp.Config{
 		Issuer: c.Issuer, ClientID: demoClientID, ClientSecret: secret, BaseURL: "http://" + f.appListen,
+		InboxURL: c.Issuer + "inbox",
 	})
 	if err != nil {
 		return err
