@@ -1,6 +1,7 @@
 package docscheck
 
 import (
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net/url"
@@ -9,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
 
 	"github.com/handset-oidc/handset/config"
 	"github.com/handset-oidc/handset/internal/server"
