@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -203,7 +205,6 @@ func (s failingRedis) UseAssertion(ctx context.Context, tag string, expires, now
 
 // startFailing is start with stores that fail when told to. The provider is
 // put together here, since a server opens its stores itself; all else is the rig's.
-// The front, when given, is what the issuer names; it leads to the address it is told.
 func startFailing(t testing.TB, opts ...option) (*rig, *faults) {
 	t.Helper()
 	key := vault.Generate()
@@ -213,19 +214,27 @@ func startFailing(t testing.TB, opts ...option) (*rig, *faults) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	o := options{issuer: func(address string) string { return "http://" + address + "/" }}
+	for _, opt := range opts {
+		opt(&o)
+	}
 	l := listen(t)
 	r := inner.in(t)
-	r.base = "http://" + l.Addr().String()
-	r.issuer = r.base + "/"
+	r.issuer = o.issuer(l.Addr().String())
+	r.base = strings.TrimRight(r.issuer, "/")
 	logger := slog.New(slog.NewJSONHandler(r.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	ring, err := server.OpenKeys(t.Context(), r.config, r.server.SQL, logger, r.clock.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := r.config
+	rules := phone.Rules{Countries: c.Countries}
+	for _, n := range c.TestNumbers {
+		rules.TestNumbers = append(rules.TestNumbers, phone.TestNumber{Number: n.Number, Prefix: n.Prefix, Code: n.Code.Reveal()})
+	}
 	p, err := provider.New(t.Context(), provider.Config{
 		Issuer: r.issuer, SQL: failingSQL{r.server.SQL, f}, Redis: failingRedis{r.server.Redis, f}, Vault: v, Keys: ring,
-		Clients: server.Clients(c, v), Rules: phone.Rules{Countries: c.Countries},
+		Clients: server.Clients(c, v), Rules: rules,
 		Limits: map[string]storage.Limit{"send_address": {Off: true}, "verify_address": {Off: true}},
 		Lifetimes: provider.Lifetimes{
 			Access: c.Tokens.Access, ID: c.Tokens.ID, RefreshIdle: c.Tokens.RefreshIdle, RefreshAbsolute: c.Tokens.RefreshAbsolute,
@@ -238,6 +247,9 @@ func startFailing(t testing.TB, opts ...option) (*rig, *faults) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	admin := httptest.NewServer(p.Admin())
+	t.Cleanup(admin.Close)
+	r.admin = admin.URL
 	s := &http.Server{Handler: p}
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()

@@ -1,0 +1,321 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/handset-oidc/handset/config"
+	"github.com/handset-oidc/handset/internal/vault"
+	"github.com/handset-oidc/handset/storage/storagetest"
+)
+
+// process is `handset serve` as people run it: the built command, a file of
+// configuration, a database on disk and a real Redis. What is written to its
+// standard output and error is kept, at debug level, over all its lives.
+type process struct {
+	*rig
+	tap     *tap
+	binary  string
+	dir     string
+	key     string
+	cmd     *exec.Cmd
+	output  *safeBuffer
+	address string
+}
+
+// build makes the command.
+func build(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "handset")
+	cmd := exec.Command("go", "build", "-o", binary, "../../cmd/handset")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return binary
+}
+
+func newProcess(t *testing.T, binary string) *process {
+	t.Helper()
+	p := &process{tap: newTap(t), binary: binary, dir: t.TempDir(), key: vault.Generate(), output: &safeBuffer{}}
+	rp := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		fmt.Fprintf(w, "callback %s ", req.Method)
+	}))
+	t.Cleanup(rp.Close)
+	p.rig = &rig{t: t, issuer: p.tap.url + "/", base: p.tap.url, clock: newClock(), gateway: newGateway(t), http: http.DefaultClient, callback: rp.URL + "/cb"}
+	text := fmt.Sprintf(`
+issuer: %s
+listen: 127.0.0.1:0
+admin_listen: ""
+database: sqlite:%s
+redis: %s
+countries: [GB]
+allow_private_gateways: true
+connections:
+  - name: sms
+    strategy: sms
+    options: {provider: sms_gateway, gateway_url: "%s"}
+clients:
+  - client_id: %s
+    name: The web app
+    client_secret: %s
+    token_endpoint_auth_method: client_secret_post
+    is_first_party: true
+    callbacks: ["%s"]
+log: {level: debug}
+`, p.issuer, filepath.Join(p.dir, "handset.db"), storagetest.StartRedis(t).URL, p.gateway.url, webClient, secret, p.callback)
+	if err := os.WriteFile(filepath.Join(p.dir, "handset.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.kill)
+	p.serve()
+	return p
+}
+
+var listensOn = regexp.MustCompile(`handset: http\S+ on (127\.0\.0\.1:\d+)`)
+
+// serve starts the command and waits until it listens.
+func (p *process) serve() {
+	p.t.Helper()
+	lives := len(listensOn.FindAllString(p.output.String(), -1))
+	p.cmd = exec.Command(p.binary, "serve", "--config", filepath.Join(p.dir, "handset.yaml"))
+	p.cmd.Env = append(os.Environ(), "HANDSET_SECRET_KEY="+p.key)
+	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	awaits(p.t, "the command listens; it says: "+p.output.String(), func() bool {
+		all := listensOn.FindAllStringSubmatch(p.output.String(), -1)
+		if len(all) > lives {
+			p.address = all[lives][1]
+		}
+		return len(all) > lives
+	})
+	p.tap.leadOnlyTo(p.address)
+}
+
+// kill ends the command at once (SIGKILL). It may be called again.
+func (p *process) kill() {
+	if p.cmd == nil {
+		return
+	}
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait() // "signal: killed"
+	p.cmd = nil
+}
+
+// TestProcess runs the built command.
+func TestProcess(t *testing.T) {
+	t.Parallel()
+	binary := build(t)
+	for _, c := range []struct {
+		name string
+		run  func(*process)
+	}{
+		{"KilledAfterTheText", killedAfterTheText},
+		{"KilledAfterTheRotation", killedAfterTheRotation},
+		{"StopsWhenAllIsDone", stopsWhenAllIsDone},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p := newProcess(t, binary)
+			c.run(p)
+			p.keepsSecrets()
+		})
+	}
+}
+
+// killedAfterTheText: the code that was texted works in the next life, with the
+// same form.
+func killedAfterTheText(p *process) {
+	number := newNumber()
+	q := p.newRequest(webClient)
+	page := p.askCode(newBrowser(p.t), q, number)
+	p.kill()
+	p.serve()
+	code := page.submit("/login/code", "code", p.gateway.code(number)).answer().Get("code")
+	p.kill()
+	p.serve()
+	got := p.exchange(webClient, q, code)
+	if got.status != http.StatusOK {
+		p.t.Fatalf("the code of the life before: %d %s", got.status, got.Description)
+	}
+	p.kill()
+	p.serve()
+	if status, info := p.userinfo(got.AccessToken); status != http.StatusOK || info["phone_number"] != number {
+		p.t.Errorf("userinfo: %d %v", status, info)
+	}
+	if again := p.exchange(webClient, q, code); again.Error != "invalid_grant" {
+		p.t.Errorf("the code a second time: %d %s", again.status, again.Error)
+	}
+	page.submit("/login/code", "code", p.gateway.code(number)).wants(http.StatusOK, "already signed in")
+}
+
+// killedAfterTheRotation: what was answered is never undone. Ten lives, each
+// ended at once after a rotation was acknowledged.
+func killedAfterTheRotation(p *process) {
+	line := []tokens{p.signIn(newNumber())}
+	for range 10 {
+		next := p.refresh(webClient, line[len(line)-1].Refresh)
+		p.kill()
+		if next.status != http.StatusOK {
+			p.t.Fatalf("refresh: %d %s", next.status, next.Description)
+		}
+		line = append(line, next)
+		p.serve()
+	}
+	if old := p.refresh(webClient, line[len(line)-3].Refresh); old.Error != "invalid_grant" {
+		p.t.Errorf("a token of two rotations ago: %d %s", old.status, old.Error)
+	}
+	if last := p.refresh(webClient, line[len(line)-1].Refresh); last.Error != "invalid_grant" {
+		p.t.Errorf("the last token after a reuse: %d %s", last.status, last.Error)
+	}
+}
+
+// stopsWhenAllIsDone: SIGTERM lets a request and a text finish that are under
+// way, and takes no more.
+func stopsWhenAllIsDone(p *process) {
+	release := make(chan struct{})
+	held := make(chan struct{}, 2)
+	hold := func(http.ResponseWriter, *http.Request) bool {
+		held <- struct{}{}
+		<-release
+		return true
+	}
+	late, early := newNumber(), newNumber()
+	first := p.authorize(newBrowser(p.t), p.newRequest(webClient)).wants(http.StatusOK)
+	second := p.authorize(newBrowser(p.t), p.newRequest(webClient)).wants(http.StatusOK)
+	second.b.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	p.gateway.answers(hold)
+	// This one goes on to its code page after three seconds, its text under way.
+	first.submit("/login/phone", "phone", late).wants(http.StatusOK, "Check your phone")
+	<-held
+	answered := make(chan *page, 1)
+	go func() { answered <- second.submit("/login/phone", "phone", early) }()
+	<-held
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Fatal(err)
+	}
+	awaits(p.t, "no new connections are taken", func() bool {
+		conn, err := net.Dial("tcp", p.address)
+		if err == nil {
+			conn.Close()
+		}
+		return errors.Is(err, syscall.ECONNREFUSED)
+	})
+	exited := make(chan error, 1)
+	go func() { exited <- p.cmd.Wait() }()
+	select {
+	case err := <-exited:
+		p.t.Fatalf("it ended with work under way: %v", err)
+	case <-time.After(200 * time.Millisecond): // it was told to stop, and still waits
+	}
+	close(release)
+	if got := <-answered; got.status != http.StatusSeeOther {
+		p.t.Errorf("the request under way: %d %s", got.status, got.words())
+	}
+	select {
+	case err := <-exited:
+		if err != nil {
+			p.t.Errorf("exit: %v", err)
+		}
+	case <-time.After(30 * time.Second):
+		p.t.Fatal("it does not end")
+	}
+	p.cmd = nil
+	for _, number := range []string{late, early} {
+		if n := len(p.gateway.to(number)); n != 1 {
+			p.t.Errorf("%d texts, want one", n)
+		}
+	}
+	p.gateway.answers(nil)
+	p.serve()
+	first.b.get(p.base+"/login/code?"+url.Values{"txn": {first.url.Query().Get("txn")}}.Encode()).wants(http.StatusOK, "Check your phone").
+		submit("/login/code", "code", p.gateway.code(late)).answer()
+}
+
+// keepsSecrets looks for secrets in all that the command has printed.
+func (p *process) keepsSecrets() {
+	exchanges, secrets := p.tap.seen()
+	secrets[p.key] = "secret key"
+	for _, m := range p.gateway.texts {
+		secrets[m.Recipient] = "number"
+		secrets[codePattern.FindString(m.Body)] = "code"
+	}
+	f := newFinder(secrets)
+	all, log := records(p.t, p.output.String())
+	for _, l := range f.find(log) {
+		p.t.Errorf("output: %s", l)
+	}
+	if len(f.find(log+"{\"planted\":\""+p.key+"\"}")) == 0 {
+		p.t.Error("a planted secret was not found")
+	}
+	oneRecordEach(p.t, exchanges, all)
+}
+
+// TestTwoServersShareEveryLogin lets two servers on one database and one Redis
+// take turns at every request, begun by either.
+func TestTwoServersShareEveryLogin(t *testing.T) {
+	t.Parallel()
+	front := newTap(t)
+	redis := storagetest.StartRedis(t)
+	file := filepath.Join(t.TempDir(), "handset.db")
+	key := vault.Generate()
+	a := start(t, front.in(), withRedis(redis.URL), withDatabase(file), withKey(key), withoutAddressLimits())
+	b := start(t, front.beside(), withRedis(redis.URL), withDatabase(file), withKey(key), withoutAddressLimits(), withConfig(func(c *config.Config) {
+		c.Clients, c.Connections = a.config.Clients, a.config.Connections
+	}))
+	a.login(newBrowser(t), a.newRequest(webClient), newNumber()).answer() // connections are open
+	for first := range 2 {
+		for range first {
+			front.skip()
+		}
+		number := newNumber()
+		q := a.newRequest(webClient)
+		browser := newBrowser(t)
+		p := a.askCode(browser, q, number)
+		p.submit("/login/code", "code", otherCode(a.gateway.code(number), 1)).wants(http.StatusUnprocessableEntity)
+		got := a.exchange(webClient, q, p.submit("/login/code", "code", a.gateway.code(number)).answer().Get("code"))
+		if got.status != http.StatusOK {
+			t.Fatalf("token endpoint: %d %s", got.status, got.Description)
+		}
+		a.authorize(browser, a.newRequest(webClient).with("prompt", "none")).answer()
+		for range 3 {
+			if status, _ := a.userinfo(got.AccessToken); status != http.StatusOK {
+				t.Errorf("userinfo: %d", status)
+			}
+			next := a.refresh(webClient, got.Refresh)
+			if next.status != http.StatusOK {
+				t.Fatalf("refresh: %d %s", next.status, next.Description)
+			}
+			got = next
+		}
+		a.call(webClient, "/oauth/revoke", url.Values{"token": {got.Refresh}})
+		awaits(t, "both servers know of the revocation", func() bool {
+			one, _ := a.userinfo(got.AccessToken)
+			other, _ := a.userinfo(got.AccessToken)
+			return one == http.StatusUnauthorized && other == http.StatusUnauthorized
+		})
+		if again := a.refresh(webClient, got.Refresh); again.Error != "invalid_grant" {
+			t.Errorf("refresh token after revocation: %d %s", again.status, again.Error)
+		}
+	}
+	for name, r := range map[string]*rig{"first": a, "second": b} {
+		for _, route := range []string{"GET /authorize", "POST /login/phone", "POST /login/code", "POST /oauth/token", "GET /userinfo"} {
+			if !strings.Contains(r.logs.String(), `"route":"`+route+`"`) {
+				t.Errorf("the %s server took no %s", name, route)
+			}
+		}
+	}
+}
