@@ -288,3 +288,37 @@ func TestAttackPoseAsAnotherClient(t *testing.T) {
 		t.Errorf("the client itself: %d %s", got.status, got.Error)
 	}
 }
+
+// One login has one answer, ever: "continue" by a session of another tab, fifty
+// times at once, and the right code in the same moment.
+func TestAttackAnswerOneLoginTwice(t *testing.T) {
+	t.Parallel()
+	bothRedis(t, func(t *testing.T, engine option) {
+		r := start(t, engine)
+		b, number := newBrowser(t), newNumber()
+		pending := r.askCode(b, r.newRequest(webClient), number)
+		typed := r.stolen(pending, "/login/code", "code", r.gateway.code(number))
+		r.login(b, r.newRequest(webClient), newNumber()) // in another tab
+		form := r.stolen(b.get(pending.url.String()).wants(http.StatusOK, "already signed in"), "/login/continue")
+		typed.cookie = form.cookie
+		answers := make([]reply, 50)
+		atOnce(len(answers), func(i int) {
+			if i%10 == 0 {
+				answers[i] = typed.send(t)
+				return
+			}
+			answers[i] = form.send(t)
+		})
+		codes := 0
+		for _, a := range answers {
+			if a.location(t).Query().Has("code") {
+				codes++
+			} else if a.status != http.StatusOK && a.status != http.StatusUnprocessableEntity && a.location(t).Path != "/login/phone" {
+				t.Errorf("%d to %q", a.status, a.header.Get("Location"))
+			}
+		}
+		if codes != 1 {
+			t.Errorf("%d answers to one login", codes)
+		}
+	})
+}

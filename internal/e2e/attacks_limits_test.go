@@ -340,13 +340,13 @@ func TestAttackBlockedPersonComesBack(t *testing.T) {
 	}
 }
 
-// Row 27 by the clock: known and unknown numbers in turn, two hundred of each.
+// Row 27 by the clock: known and unknown numbers in turn, 150 of each.
 // Compared are the means of the middle half, so that the machine's other work
 // on either side does not decide.
 func TestAttackEnumerateByTime(t *testing.T) {
 	t.Parallel()
 	r := start(t, withoutLimits("send_address", "verify_address", "send_number"), withoutSignup())
-	const rounds = 200
+	const rounds = 150
 	var took [2][]time.Duration
 	for i := range rounds {
 		numbers := [2]string{newNumber(), newNumber()}
