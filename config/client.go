@@ -30,7 +30,8 @@ type Client struct {
 	Callbacks []string `yaml:"callbacks" example:"[\"http://localhost:4000/oidc/callback\"]"`
 	// The addresses that a logout may return to, under the same rules.
 	AllowedLogoutURLs []string `yaml:"allowed_logout_urls" example:"[\"http://localhost:4000/\"]"`
-	// Origins of pages that may call the token endpoint and userinfo (CORS).
+	// Further origins of the application, which a login may lead on to. Its pages
+	// can call the token endpoint and userinfo from any origin (CORS).
 	WebOrigins []string `yaml:"web_origins"`
 	// More of the same.
 	AllowedOrigins []string `yaml:"allowed_origins"`

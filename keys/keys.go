@@ -23,8 +23,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
-
 	"github.com/handset-oidc/handset/storage"
 )
 
@@ -39,13 +37,8 @@ type Store interface {
 	UpdateSigningKeys(ctx context.Context, change func([]storage.SigningKey) ([]storage.SigningKey, error)) error
 }
 
-// Errors of the operator's commands; compare with [errors.Is].
-var (
-	// ErrFileSigns says that a PEM file signs, so keys are not rotated.
-	ErrFileSigns = errors.New("a PEM file of the keys folder signs; put a newer file there instead")
-	// ErrUnknownKey says that a signature names a key that is not published.
-	ErrUnknownKey = errors.New("unknown key")
-)
+// ErrFileSigns says that a PEM file signs, so keys are not rotated.
+var ErrFileSigns = errors.New("a PEM file of the keys folder signs; put a newer file there instead")
 
 // Config is what a Ring needs.
 type Config struct {
@@ -271,10 +264,6 @@ func (r *Ring) JWKS() (body []byte, etag string) {
 	return s.body, s.etag
 }
 
-// PublicKeys returns all keys that signatures in force may be of, retired ones
-// included, in the order of the JWKS. The slice is shared: don't change it.
-func (r *Ring) PublicKeys() []jose.JSONWebKey { return r.current.Load().public }
-
 // PublicKey returns the published key of that ID, or nil. There is no guessing
 // for a signature that names no key.
 func (r *Ring) PublicKey(id storage.KeyID) any {
@@ -282,18 +271,4 @@ func (r *Ring) PublicKey(id storage.KeyID) any {
 		return k
 	}
 	return nil
-}
-
-// VerifySignature returns the payload of a signature by a published key that
-// it names, or [ErrUnknownKey] or go-jose's error. It makes a Ring the KeySet
-// that zitadel/oidc's verifiers take.
-func (r *Ring) VerifySignature(_ context.Context, jws *jose.JSONWebSignature) ([]byte, error) {
-	if len(jws.Signatures) != 1 {
-		return nil, errors.New("not exactly one signature")
-	}
-	key := r.PublicKey(storage.KeyID(jws.Signatures[0].Protected.KeyID))
-	if key == nil {
-		return nil, ErrUnknownKey
-	}
-	return jws.Verify(key)
 }

@@ -13,8 +13,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
-
 	"github.com/handset-oidc/handset/storage"
 )
 
@@ -45,12 +43,11 @@ type Info struct {
 
 // snapshot is all that requests use, built once and never changed.
 type snapshot struct {
-	turns  []turn // the latest first
-	public []jose.JSONWebKey
-	byID   map[storage.KeyID]*rsa.PublicKey
-	infos  []Info
-	body   []byte
-	etag   string
+	turns []turn // the latest first
+	byID  map[storage.KeyID]*rsa.PublicKey
+	infos []Info
+	body  []byte
+	etag  string
 }
 
 // turn is a signer and when its time begins.
@@ -168,14 +165,13 @@ type jwk struct {
 	E         string        `json:"e"`
 }
 
-// publish makes what JWKS and PublicKeys return, in the order of infos.
+// publish makes what JWKS returns, in the order of infos.
 func (s *snapshot) publish() error {
 	set := struct {
 		Keys []jwk `json:"keys"`
 	}{}
 	for _, i := range s.infos {
 		key := s.byID[i.ID]
-		s.public = append(s.public, jose.JSONWebKey{Key: key, KeyID: string(i.ID), Algorithm: i.Algorithm, Use: "sig"})
 		set.Keys = append(set.Keys, jwk{"RSA", "sig", i.ID, i.Algorithm,
 			base64.RawURLEncoding.EncodeToString(key.N.Bytes()),
 			base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.E)).Bytes())})

@@ -17,7 +17,7 @@ type Client struct {
 	// Callbacks are the redirect URIs, matched exactly.
 	Callbacks         []string `json:"callbacks" yaml:"callbacks"`
 	AllowedLogoutURLs []string `json:"allowed_logout_urls" yaml:"allowed_logout_urls"`
-	// WebOrigins and AllowedOrigins may call the token endpoint and userinfo from a page (CORS).
+	// WebOrigins and AllowedOrigins are further origins that a login may lead on to.
 	WebOrigins     []string `json:"web_origins" yaml:"web_origins"`
 	AllowedOrigins []string `json:"allowed_origins" yaml:"allowed_origins"`
 	GrantTypes     []string `json:"grant_types" yaml:"grant_types"`

@@ -184,7 +184,7 @@ func (f *clientFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.appType, "type", "regular_web", "the `type`: spa, native, regular_web or non_interactive")
 	flags.StringArrayVar(&f.callbacks, "callback", nil, "an `address` that a login may return to; repeat for more")
 	flags.StringArrayVar(&f.logoutURLs, "logout-url", nil, "an `address` that a logout may return to; repeat for more")
-	flags.StringArrayVar(&f.webOrigins, "web-origin", nil, "an `origin` of pages that may call the token endpoint; repeat for more")
+	flags.StringArrayVar(&f.webOrigins, "web-origin", nil, "a further `origin` of the application, which a login may lead on to; repeat for more")
 	flags.StringArrayVar(&f.allowedOrigins, "allowed-origin", nil, "an `origin` more, Auth0's other list; repeat for more")
 	flags.StringVar(&f.authMethod, "auth-method", "", "the `method`: none, client_secret_post, client_secret_basic or private_key_jwt; by default what fits the type")
 	flags.StringArrayVar(&f.grants, "grant", nil, "a grant `type`; by default authorization_code and refresh_token; repeat for more")

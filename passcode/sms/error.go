@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strconv"
 	"syscall"
 )
 
@@ -37,8 +36,8 @@ type Error struct {
 	Kind Kind
 	// Status is the gateway's HTTP status, 0 when there was none.
 	Status int
-	// Code names the fault as Node.js names it ("ECONNREFUSED"), because that is
-	// what Auth0's answers carry; empty when Status says it.
+	// Code names the fault as Node.js names it ("ECONNREFUSED"), which is what
+	// operators who come from Auth0 know; empty when Status says it.
 	Code string
 }
 
@@ -54,20 +53,6 @@ func (e *Error) Error() string {
 		return "sms gateway is out of reach (" + e.Code + ")"
 	}
 	return "sms could not be made"
-}
-
-// ProviderText is the error_description with which Auth0's /passwordless/start
-// tells this failure.
-func (e *Error) ProviderText() string {
-	switch e.Kind {
-	case KindUnauthorized:
-		return "Authentication failed while calling the SMS gateway: 401"
-	case KindTimeout:
-		return "Timeout while calling the SMS gateway: " + e.Code
-	case KindStatus:
-		return "Unexpected response while calling the SMS gateway: " + strconv.Itoa(e.Status)
-	}
-	return "Unexpected response while calling the SMS gateway: " + e.Code
 }
 
 // AsError returns the [*Error] in err. An error of any other type becomes one of

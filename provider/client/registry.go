@@ -1,6 +1,6 @@
-// Package client knows the registered applications: it finds them,
-// authenticates them (RFC 6749 §2.3, OIDC Core §9, RFC 7523 §3), and says which
-// pages may speak for them.
+// Package client knows the registered applications: it finds
+// and authenticates them (RFC 6749 §2.3, OIDC Core §9, RFC 7523 §3). What a
+// registration may hold is the business of package registration.
 //
 // Clients of the configuration live in memory; those of the database are
 // cached until a change row names them. No request makes a password hash, and
@@ -77,14 +77,13 @@ type Registry struct {
 
 // entry is a client with what its registration amounts to, worked out once.
 type entry struct {
-	client  *storage.Client
-	keys    []jose.JSONWebKey
-	origins map[string]bool
-	until   time.Time
+	client *storage.Client
+	keys   []jose.JSONWebKey
+	until  time.Time
 }
 
 func newEntry(c storage.Client) *entry {
-	return &entry{client: &c, keys: registration.Keys(c.JWKS), origins: originsOf(&c)}
+	return &entry{client: &c, keys: registration.Keys(c.JWKS)}
 }
 
 // New returns a Registry. Two clients of the configuration with one ID are an
@@ -121,19 +120,6 @@ func (r *Registry) Get(ctx context.Context, id storage.ClientID) (*storage.Clien
 		return nil, err
 	}
 	return e.client, nil
-}
-
-// AllowsOrigin reports whether pages of an origin may call this client's
-// endpoints (CORS). An unknown client allows none.
-func (r *Registry) AllowsOrigin(ctx context.Context, id storage.ClientID, origin string) (bool, error) {
-	e, err := r.find(ctx, id)
-	if errors.Is(err, storage.ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	return e.origins[origin], nil
 }
 
 // Invalidate forgets what is cached of a client. Call it for every change row

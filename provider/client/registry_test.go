@@ -294,28 +294,3 @@ func TestManyAtOnceAskOnceAndNoneWaitsForAnothersPatience(t *testing.T) {
 		}
 	})
 }
-
-func TestAllowsOrigin(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, storage.Client{ClientID: "spa",
-		Callbacks:      []string{"https://App.example.com:443/cb", "http://localhost:4000/cb", "com.example.app:/cb"},
-		WebOrigins:     []string{"https://web.example.com"},
-		AllowedOrigins: []string{"https://api.example.com:8443"}})
-	for origin, want := range map[string]bool{
-		"https://app.example.com": true, "http://localhost:4000": true, "https://web.example.com": true,
-		"https://api.example.com:8443": true, "https://api.example.com": false, "null": false, "": false,
-		"http://app.example.com": false, "https://app.example.com.evil.example": false, "https://app.example.com/": false,
-		"com.example.app://": false,
-	} {
-		if got, err := r.AllowsOrigin(t.Context(), "spa", origin); err != nil || got != want {
-			t.Errorf("%q: %v, %v; want %v", origin, got, err, want)
-		}
-	}
-	if got, err := r.AllowsOrigin(t.Context(), "unknown", "https://app.example.com"); err != nil || got {
-		t.Errorf("an unknown client: %v, %v", got, err)
-	}
-	r.store.err = storage.ErrUnavailable
-	if _, err := r.AllowsOrigin(t.Context(), "other", "https://app.example.com"); !errors.Is(err, storage.ErrUnavailable) {
-		t.Errorf("a failing store: %v", err)
-	}
-}

@@ -22,12 +22,7 @@ const (
 	ServerError             Code = "server_error"
 	TemporarilyUnavailable  Code = "temporarily_unavailable"
 
-	InteractionRequired      Code = "interaction_required"
 	LoginRequired            Code = "login_required"
-	AccountSelectionRequired Code = "account_selection_required"
-	ConsentRequired          Code = "consent_required"
-	InvalidRequestURI        Code = "invalid_request_uri"
-	InvalidRequestObject     Code = "invalid_request_object"
 	RequestNotSupported      Code = "request_not_supported"
 	RequestURINotSupported   Code = "request_uri_not_supported"
 	RegistrationNotSupported Code = "registration_not_supported"
@@ -35,7 +30,6 @@ const (
 	InvalidClient        Code = "invalid_client"
 	InvalidGrant         Code = "invalid_grant"
 	UnsupportedGrantType Code = "unsupported_grant_type"
-	UnsupportedTokenType Code = "unsupported_token_type"
 
 	InvalidToken      Code = "invalid_token"
 	InsufficientScope Code = "insufficient_scope"

@@ -89,15 +89,15 @@ func loopback(host string) bool { return host == "localhost" || host == "127.0.0
 // originProblem says why a text is no origin as browsers send it, or returns
 // "": spelled otherwise it would never match.
 func originProblem(origin string) string {
-	if origin == "" || Origin(origin) != origin || strings.ContainsFunc(origin, notURIChar) || strings.ContainsAny(origin, "*%") {
+	if origin == "" || originOf(origin) != origin || strings.ContainsFunc(origin, notURIChar) || strings.ContainsAny(origin, "*%") {
 		return "want an origin: scheme, host and port without a path, such as https://app.example.com"
 	}
 	return ""
 }
 
-// Origin returns the origin of an address as browsers send it (RFC 6454 §6.2):
+// originOf returns the origin of an address as browsers send it (RFC 6454 §6.2):
 // in lower case and without a default port; "" for what has none.
-func Origin(address string) string {
+func originOf(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http" {
 		return ""

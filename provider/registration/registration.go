@@ -1,5 +1,5 @@
 // Package registration says what the registration of a client may hold
-// (RFC 7591 §2, in Auth0's field names), and reads the keys and origins in it.
+// (RFC 7591 §2, in Auth0's field names), and reads the keys in it.
 //
 // It holds the rules once, for the configuration file, for the command and for
 // the provider. It looks at nothing but the record: it is a leaf, keeps nothing
@@ -60,7 +60,7 @@ func GrantTypes() []string {
 // otherGrants are the grant types of Auth0 that a registration may list and
 // that have no effect here.
 var otherGrants = []string{
-	"client_credentials", "implicit", "password",
+	"client_credentials", "password",
 	"urn:ietf:params:oauth:grant-type:device_code",
 	"urn:ietf:params:oauth:grant-type:token-exchange",
 	"http://auth0.com/oauth/grant-type/passwordless/otp",
