@@ -15,8 +15,10 @@ type Transaction struct {
 	CreatedAt  time.Time `json:"t"`
 	ExpiresAt  time.Time `json:"x"`
 
-	ClientID      ClientID `json:"c"`
-	RedirectURI   string   `json:"r"`
+	ClientID    ClientID `json:"c"`
+	RedirectURI string   `json:"r"`
+	// ResponseType is code when empty, else id_token.
+	ResponseType  string   `json:"rt,omitempty"`
 	ResponseMode  string   `json:"m,omitempty"` // query, fragment, form_post
 	State         string   `json:"s,omitempty"`
 	HasState      bool     `json:"hs,omitempty"`

@@ -207,8 +207,12 @@ func (h *Handler) startLogin(w http.ResponseWriter, r *http.Request, tx storage.
 // grant is the answer to a transaction: an authorization code and what it stands for.
 func (h *Handler) grant(tx storage.Transaction) (storage.NewGrant, string) {
 	code, mac := h.Mint.AuthCode()
+	life := h.CodeLife
+	if tx.ResponseType == oauth.ResponseIDToken {
+		life = 0 // the code is never given to anyone
+	}
 	return storage.NewGrant{
-		ID: mint.GrantID(), Transaction: tx.ID, CodeMAC: mac, CodeExpires: h.Now().Add(h.CodeLife),
+		ID: mint.GrantID(), Transaction: tx.ID, CodeMAC: mac, CodeExpires: h.Now().Add(life),
 		ClientID: tx.ClientID, RedirectURI: tx.RedirectURI, Scopes: tx.Scopes, Nonce: tx.Nonce,
 		CodeChallenge: tx.CodeChallenge, ACR: tx.ACR,
 	}, code
@@ -222,7 +226,21 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, tx storage.Tran
 		return fmt.Errorf("answer transaction: %w", err)
 	}
 	reqctx.Add(r.Context(), slog.String("sub", string(current.UserID)), slog.String("step", "answered by session"))
-	return h.respond(w, r, targetOf(tx), field{"code", code})
+	return h.reply(w, r, tx, g, code)
+}
+
+// reply sends what the client asked for: the code, or an ID token.
+func (h *Handler) reply(w http.ResponseWriter, r *http.Request, tx storage.Transaction, g storage.NewGrant, code string) error {
+	if tx.ResponseType != oauth.ResponseIDToken {
+		return h.respond(w, r, targetOf(tx), field{"code", code})
+	}
+	token, err := h.Mint.IDToken(mint.IDTokenClaims{
+		Subject: g.UserID, Client: g.ClientID, Session: g.SessionID, AuthTime: g.AuthTime, Nonce: g.Nonce, ACR: g.ACR,
+	})
+	if err != nil {
+		return fmt.Errorf("mint ID token: %w", err)
+	}
+	return h.respond(w, r, targetOf(tx), field{"id_token", token})
 }
 
 // SignedIn takes over from the login step when number was proved by challenge
@@ -247,7 +265,8 @@ func (h *Handler) SignedIn(w http.ResponseWriter, r *http.Request, tx storage.Tr
 	}
 	h.Sessions.Give(w, secret)
 	reqctx.Add(r.Context(), slog.String("sub", string(opened.User.ID)), slog.Bool("new_user", opened.NewUser), slog.String("step", "logged in"))
-	return h.respond(w, r, targetOf(tx), field{"code", code})
+	g.UserID, g.SessionID, g.AuthTime = opened.User.ID, opened.Session.ID, opened.Session.AuthTime
+	return h.reply(w, r, tx, g, code)
 }
 
 // Continue answers a transaction whose person turned out to be signed in

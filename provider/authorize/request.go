@@ -127,17 +127,41 @@ func checkShape(_ *storage.Client, v web.Values, _ *storage.Transaction) error {
 	return nil
 }
 
-func checkResponse(c *storage.Client, v web.Values, _ *storage.Transaction) error {
-	switch rt := v.Get("response_type"); {
-	case rt == "":
-		return oauth.Errorf(oauth.InvalidRequest, "response_type is missing; send response_type=code")
-	case rt != "code":
-		return oauth.Errorf(oauth.UnsupportedResponseType, "only response_type=code is supported")
-	case !slices.Contains(c.GrantTypes, oauth.GrantAuthorizationCode):
-		return oauth.Errorf(oauth.UnauthorizedClient, "the application is not registered for the grant type authorization_code")
-	}
+// checkResponse takes the code flow, and the response type id_token of clients
+// that are registered for it.
+func checkResponse(c *storage.Client, v web.Values, tx *storage.Transaction) error {
 	if m := v.Get("response_mode"); m != "" && !knownMode(m) {
 		return oauth.Errorf(oauth.InvalidRequest, "response_mode must be query, fragment or form_post")
+	}
+	switch v.Get("response_type") {
+	case "":
+		return oauth.Errorf(oauth.InvalidRequest, "response_type is missing; send response_type=code")
+	case oauth.ResponseCode:
+		if !slices.Contains(c.GrantTypes, oauth.GrantAuthorizationCode) {
+			return oauth.Errorf(oauth.UnauthorizedClient, "the application is not registered for the grant type authorization_code")
+		}
+		return nil
+	case oauth.ResponseIDToken:
+		tx.ResponseType = oauth.ResponseIDToken
+		return checkIDTokenResponse(c, v)
+	default:
+		return oauth.Errorf(oauth.UnsupportedResponseType, "only response_type=code is supported")
+	}
+}
+
+// checkIDTokenResponse guards the one response without a code: a registered
+// client, a form post, so that no token is ever in a URL, and a nonce (OIDC
+// Core §3.2.2.1).
+func checkIDTokenResponse(c *storage.Client, v web.Values) error {
+	switch {
+	case !slices.Contains(c.GrantTypes, oauth.GrantImplicit):
+		return oauth.Errorf(oauth.UnsupportedResponseType, "only response_type=code is supported")
+	case v.Get("response_mode") != oauth.ModeFormPost:
+		return oauth.Errorf(oauth.InvalidRequest, "response_type=id_token needs response_mode=form_post")
+	case !v.Has("nonce"):
+		return oauth.Errorf(oauth.InvalidRequest, "nonce is missing; response_type=id_token needs one")
+	case !slices.Contains(strings.Fields(v.Get("scope")), oauth.ScopeOpenID):
+		return oauth.Errorf(oauth.InvalidScope, "response_type=id_token needs scope=openid")
 	}
 	return nil
 }
@@ -184,6 +208,8 @@ func checkPKCE(c *storage.Client, v web.Values, tx *storage.Transaction) error {
 	switch {
 	case challenge == "" && method != "":
 		return oauth.Errorf(oauth.InvalidRequest, "code_challenge_method is sent without code_challenge")
+	case tx.ResponseType == oauth.ResponseIDToken:
+		return nil // there is no code to protect
 	case challenge == "" && c.Public():
 		return oauth.Errorf(oauth.InvalidRequest, "code_challenge is missing; a public client must use PKCE with S256")
 	case challenge == "" && c.RequirePKCE:

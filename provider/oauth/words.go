@@ -39,8 +39,16 @@ const (
 	ModeFormPost = "form_post"
 )
 
+// Response types. ResponseIDToken is for clients that move here from Auth0
+// with its implicit switch; it is not advertised.
+const (
+	ResponseCode    = "code"
+	ResponseIDToken = "id_token"
+)
+
 // Grant types.
 const (
+	GrantImplicit          = "implicit"
 	GrantAuthorizationCode = "authorization_code"
 	GrantRefreshToken      = "refresh_token"
 )
