@@ -273,3 +273,14 @@ func TestCookieIsTakenAwayAtLogout(t *testing.T) {
 		t.Error("the session cookie stays")
 	}
 }
+
+func TestLogoutAfterASecondLoginEndsTheTokensOfBoth(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	v := r.visitor()
+	q := r.newRequest(basicClient).with("prompt", "login")
+	second := r.exchange(basicClient, q, r.login(v.browser, q, v.number).answer().Get("code"))
+	r.wantsAlive(webClient, v.tokens.AccessToken)
+	r.logout(v.browser, "id_token_hint", second.IDToken).wants(http.StatusOK, "You are signed out")
+	r.loggedOut(v)
+}

@@ -12,7 +12,9 @@ import (
 
 // OpenSession writes what a proved number brings, in one durable transaction: the
 // person (made when new), the session, and the grant that answers the client. The
-// session that the browser held before ends; its grants stay.
+// session that the browser held before ends. Its grants go over to the new one
+// when the same person logged in again, so that a logout ends them all; another
+// person's stay with the ended session.
 //
 // [storage.ErrRefused]: the person is blocked, or unknown while sign-up is off.
 // [storage.ErrConsumed]: the challenge opened a session before, or the transaction
@@ -54,6 +56,11 @@ func (s *Store) openSession(c *conn, l storage.Login, now time.Time) (storage.Op
 	}
 	if n == 0 {
 		return storage.Opened{}, fmt.Errorf("challenge: %w", storage.ErrConsumed)
+	}
+	for _, mac := range l.ReplacesMACs {
+		if _, err := c.exec(moveGrants, string(session.ID), string(user.ID), mac); err != nil {
+			return storage.Opened{}, err
+		}
 	}
 	grant := l.Grant
 	grant.UserID, grant.SessionID, grant.AuthTime = user.ID, session.ID, now

@@ -52,6 +52,7 @@ const (
 	revokeGrant
 	grantExists
 	revokeGrantsOfSession
+	moveGrants
 	revokeGrantsOfUser
 	grantsOfClient
 	revokedGrants
@@ -127,6 +128,7 @@ var statementNames = [statementCount]string{
 	revokeGrant:           "revoke_grant",
 	grantExists:           "grant_exists",
 	revokeGrantsOfSession: "revoke_grants_of_session",
+	moveGrants:            "move_grants_between_sessions",
 	revokeGrantsOfUser:    "revoke_grants_of_user",
 	grantsOfClient:        "grants_of_client",
 	revokedGrants:         "revoked_grants",

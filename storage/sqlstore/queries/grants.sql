@@ -36,6 +36,12 @@ SELECT 1 FROM grants WHERE id = $1;
 -- By the index (user_id, session_id).
 UPDATE grants SET revoked_at = $1 WHERE user_id = $2 AND session_id = $3 AND revoked_at IS NULL;
 
+-- name: move_grants_between_sessions
+-- A person's grants follow them from a session that a new login replaced. By the
+-- index (user_id, session_id) and that of session_mac.
+UPDATE grants SET session_id = $1 WHERE user_id = $2 AND revoked_at IS NULL
+    AND session_id = (SELECT id FROM sessions WHERE session_mac = $3);
+
 -- name: revoke_grants_of_user
 UPDATE grants SET revoked_at = $1 WHERE user_id = $2 AND revoked_at IS NULL;
 
