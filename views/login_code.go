@@ -38,16 +38,19 @@ type LoginCode struct {
 	Contact string
 }
 
-// sent says where the code went; after a text that failed only whom it is for.
+// sent says where the code went; after a text that failed, whom it is for.
 func (p LoginCode) sent() Message {
-	key, number := "code.sent", p.Number
 	if p.Error.Key == keyGateway {
-		key = "code.unsent"
+		if p.Number == "" {
+			return Message{"code.unsent_ending", Args{"number": Digits(p.Ending)}}
+		}
+		return Message{"code.unsent", Args{"number": Digits(p.Number)}}
 	}
+	key, number := "code.sent", p.Number
 	if number == "" {
-		key, number = key+"_ending", p.Ending
+		key, number = "code.sent_ending", p.Ending
 	}
-	if p.Digits == 8 && p.Error.Key != keyGateway { // "an 8-digit code": the article differs in some languages
+	if p.Digits == 8 { // "an 8-digit code": the article differs in some languages
 		key += "_8"
 	}
 	return Message{key, Args{"n": p.Digits, "number": Digits(number)}}
