@@ -22,6 +22,7 @@ import (
 	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/passcode"
 	"github.com/handset-oidc/handset/passcode/phone"
+	"github.com/handset-oidc/handset/provider/oauth"
 	"github.com/handset-oidc/handset/storage"
 	"github.com/handset-oidc/handset/views"
 )
@@ -160,6 +161,11 @@ func (h *Handler) visit(r *http.Request, id storage.TransactionID) (*visit, erro
 	}
 	if !h.Browser.Owns(r, tx) {
 		return nil, timedOut(client, &tx, "transaction of another browser")
+	}
+	// The request was frozen up to half an hour ago. Who took an address out of
+	// the registration since then wants no more codes there.
+	if !oauth.MatchRedirectURI(client.Callbacks, tx.RedirectURI, client.AppType == oauth.AppNative) {
+		return nil, timedOut(client, &tx, "redirect_uri not registered any more")
 	}
 	v := &visit{tx: tx, challenge: challenge, client: client}
 	if v.typed, err = readTyped(challenge.Context); err != nil {
