@@ -130,7 +130,7 @@ func demoConfig(f demoFlags, secret string) (*config.Config, *vault.Vault, error
 	c.Database = config.NewAddress("sqlite::memory:")
 	c.Countries = []string{"all"}
 	c.Clients = []config.Client{{
-		ClientID: demoClientID, Name: "Demo application", ClientSecret: config.NewSecret(secret),
+		ClientID: demoClientID, Name: "Tiny", ClientSecret: config.NewSecret(secret),
 		Callbacks: []string{"http://" + f.appListen + "/oidc/callback"}, AllowedLogoutURLs: []string{"http://" + f.appListen + "/"},
 		InitiateLoginURI: "http://" + f.appListen + "/login", IsFirstParty: true,
 		RequirePKCE: true, RequireState: true, RequireNonce: true,

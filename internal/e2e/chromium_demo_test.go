@@ -137,7 +137,7 @@ func demoLogin(t *testing.T, program string, l look) {
 	const typed, number = "+44 7400 123456", "+447400123456"
 
 	person.open(d.app).says("Log in with your phone").is("document.querySelector('main p a[target]').href", d.inbox)
-	person.click("#login").wants(200, "Sign in to Demo application")
+	person.click("#login").wants(200, "Sign in to Tiny")
 	inbox := person.beside()
 	inbox.open(d.inbox).says("No messages yet")
 	person.fill("#phone", typed).click(submitButton).wants(200, "We sent a 6-digit code to "+typed)
@@ -153,7 +153,7 @@ func demoLogin(t *testing.T, program string, l look) {
 	sub := person.text("document.querySelector('[data-claim=sub] .value').textContent")
 
 	person.click("#logout").says("Log in with your phone").is("location.origin", d.app).photographed("app")
-	person.click("#login").wants(200, "Sign in to Demo application")
+	person.click("#login").wants(200, "Sign in to Tiny")
 	person.fill("#phone", typed).click(submitButton).wants(200, "Check your phone")
 	inbox.until("document.querySelectorAll('li strong').length === 2")
 	person.fill("#code", inbox.text("document.querySelector('li strong').textContent")).click(submitButton)
