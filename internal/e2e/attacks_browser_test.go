@@ -316,7 +316,7 @@ func TestAttackSkipSteps(t *testing.T) {
 
 	// After the number, before the code.
 	number := newNumber()
-	p = p.submit("/login/phone", "phone", number).wants(http.StatusOK)
+	p.submit("/login/phone", "phone", number).wants(http.StatusOK, "Check your phone")
 	r.gateway.wait(number, 1)
 	form.action = r.base + "/login/continue"
 	for range 2 {
