@@ -63,7 +63,7 @@ var house = []room{
 	{"provider/revocation", []string{"storage"}, "a set in memory, filled from the store by its own interface"},
 	{"provider/session", []string{"internal/vault", "internal/web", "storage"}, "engines know leaves, never endpoints"},
 	{"provider/mint", []string{"internal/oidclib", "internal/vault", "keys", "provider/oauth", "storage"}, "engines know leaves and keys, never endpoints"},
-	{"provider/client", []string{"internal/oidclib", "internal/vault", "internal/web", "provider/oauth", "provider/registration", "storage"}, "engines know leaves, never endpoints"},
+	{"provider/client", []string{"internal/oidclib", "internal/reqctx", "internal/vault", "internal/web", "provider/oauth", "provider/registration", "storage"}, "engines know leaves, never endpoints"},
 
 	{"provider/authorize", engines, whyEndpoint},
 	{"provider/login", engines, whyEndpoint},

@@ -5,11 +5,39 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
 
+	"github.com/handset-oidc/handset/internal/reqctx"
 	"github.com/handset-oidc/handset/internal/vault"
+	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/provider/oauth"
 	"github.com/handset-oidc/handset/storage"
 )
+
+// Authenticator finds out whether credentials are a client's. A [Registry] does.
+type Authenticator interface {
+	// Authenticate must return an invalid_client [oauth.Error] when the
+	// credentials are not those of a registered client.
+	Authenticate(ctx context.Context, c Credentials) (*storage.Client, error)
+}
+
+// Caller returns the client that a request with these values in its body is
+// from, and names it in the log. It returns the errors of [FromRequest] and of
+// the authenticator.
+func Caller(a Authenticator, r *http.Request, values web.Values) (*storage.Client, error) {
+	credentials, err := FromRequest(r, values)
+	if err != nil {
+		return nil, err
+	}
+	caller, err := a.Authenticate(r.Context(), credentials)
+	if err != nil {
+		return nil, fmt.Errorf("authenticate client: %w", err)
+	}
+	reqctx.Add(r.Context(), slog.String("client_id", string(caller.ClientID)))
+	return caller, nil
+}
 
 // Authenticate returns the client that the credentials are of, or an
 // invalid_client [oauth.Error], the same for an unknown client, a wrong

@@ -24,13 +24,6 @@ import (
 	"github.com/handset-oidc/handset/storage"
 )
 
-// Clients authenticates the caller.
-type Clients interface {
-	// Authenticate must return an *oauth.Error (invalid_client) when the
-	// credentials are not those of a registered client.
-	Authenticate(ctx context.Context, c client.Credentials) (*storage.Client, error)
-}
-
 // Minter tells what a token is and what to look it up by.
 type Minter interface {
 	// ParseRefreshToken must report false for whatever Handset did not make.
@@ -59,7 +52,7 @@ type Revocations interface {
 // Config is what a [Handler] needs.
 type Config struct {
 	Issuer       string
-	Clients      Clients
+	Clients      client.Authenticator
 	Minter       Minter
 	Records      Records
 	AccessTokens AccessTokens
@@ -108,15 +101,10 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
 // authenticate refuses public clients: anyone can be one, and would learn by
 // trying which tokens exist (RFC 7662 §2.1).
 func (h *Handler) authenticate(r *http.Request, form web.Values) (*storage.Client, error) {
-	credentials, err := client.FromRequest(r, form)
+	caller, err := client.Caller(h.c.Clients, r, form)
 	if err != nil {
 		return nil, err
 	}
-	caller, err := h.c.Clients.Authenticate(r.Context(), credentials)
-	if err != nil {
-		return nil, fmt.Errorf("authenticate client: %w", err)
-	}
-	reqctx.Add(r.Context(), slog.String("client_id", string(caller.ClientID)))
 	if caller.Public() {
 		return nil, &oauth.Error{Code: oauth.InvalidClient, Challenge: "Basic", Reason: "public client",
 			Description: "introspection is for clients with credentials"}

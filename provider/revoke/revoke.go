@@ -18,13 +18,6 @@ import (
 	"github.com/handset-oidc/handset/storage"
 )
 
-// Clients authenticates the caller.
-type Clients interface {
-	// Authenticate must return an *oauth.Error (invalid_client) when the
-	// credentials are not those of a registered client.
-	Authenticate(ctx context.Context, c client.Credentials) (*storage.Client, error)
-}
-
 // Minter tells what a token is and what to look it up by.
 type Minter interface {
 	// ParseRefreshToken must report false for whatever Handset did not make.
@@ -53,7 +46,7 @@ type Revocations interface {
 
 // Config is what a [Handler] needs.
 type Config struct {
-	Clients      Clients
+	Clients      client.Authenticator
 	Minter       Minter
 	Grants       Grants
 	AccessTokens AccessTokens
@@ -83,15 +76,10 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	credentials, err := client.FromRequest(r, form)
+	caller, err := client.Caller(h.c.Clients, r, form)
 	if err != nil {
 		return err
 	}
-	caller, err := h.c.Clients.Authenticate(r.Context(), credentials)
-	if err != nil {
-		return fmt.Errorf("authenticate client: %w", err)
-	}
-	reqctx.Add(r.Context(), slog.String("client_id", string(caller.ClientID)))
 	if !form.Has("token") {
 		return oauth.Errorf(oauth.InvalidRequest, "the parameter token is missing")
 	}

@@ -14,25 +14,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 
-	"github.com/handset-oidc/handset/internal/reqctx"
 	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/provider/client"
 	"github.com/handset-oidc/handset/provider/oauth"
 	"github.com/handset-oidc/handset/storage"
 )
-
-// Clients authenticates the caller.
-type Clients interface {
-	// Authenticate must return an *oauth.Error (invalid_client) when the
-	// credentials are not those of a registered client.
-	Authenticate(ctx context.Context, c client.Credentials) (*storage.Client, error)
-}
 
 // Grants reads, spends and revokes what people allowed.
 type Grants interface {
@@ -67,7 +58,7 @@ type Revocations interface {
 
 // Config is what a [Handler] needs.
 type Config struct {
-	Clients      Clients
+	Clients      client.Authenticator
 	Grants       Grants
 	AccessTokens AccessTokens
 	Minter       Minter
@@ -111,15 +102,10 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	credentials, err := client.FromRequest(r, form)
+	caller, err := client.Caller(h.c.Clients, r, form)
 	if err != nil {
 		return err
 	}
-	caller, err := h.c.Clients.Authenticate(r.Context(), credentials)
-	if err != nil {
-		return fmt.Errorf("authenticate client: %w", err)
-	}
-	reqctx.Add(r.Context(), slog.String("client_id", string(caller.ClientID)))
 	grant, err := h.grant(caller, form)
 	if err != nil {
 		return err
