@@ -17,7 +17,6 @@ type NewGrant struct {
 	CodeChallenge string
 	// ACR is the authentication context asked for and met, usually empty.
 	ACR string
-	// MaxAgeAsked says that auth_time must be in the ID token in any case.
 	UserID    UserID
 	SessionID SessionID
 	AuthTime  time.Time

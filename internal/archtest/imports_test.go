@@ -83,6 +83,7 @@ var house = []room{
 
 	{"internal/demo", []string{"internal/web", "passcode/phone", "passcode/sms", "views"}, "the inbox shows texts and can't reach the provider"},
 	{"internal/server", []string{anything}, whyWiring},
+	{"internal/docscheck", nil, "its tests hold the documents; it has no code"},
 	{"internal/e2e", []string{anything}, "it tests the whole"},
 	{"cmd/handset", []string{anything}, whyWiring},
 	{"bench", nil, "it measures the built server from outside"},
