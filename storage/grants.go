@@ -16,7 +16,7 @@ type NewGrant struct {
 	// CodeChallenge is the S256 PKCE challenge, empty when none was sent.
 	CodeChallenge string
 	// ACR is the authentication context asked for and met, usually empty.
-	ACR string
+	ACR       string
 	UserID    UserID
 	SessionID SessionID
 	AuthTime  time.Time
