@@ -10,12 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/handset-oidc/handset/config"
 	"github.com/handset-oidc/handset/internal/server"
-	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/keys"
 	"github.com/handset-oidc/handset/storage"
-	"github.com/handset-oidc/handset/storage/sqlstore"
 )
 
 func newKeysCommand(env *environment) *cobra.Command {
@@ -56,8 +53,8 @@ file (of the keys folder).`,
 
 // withKeys opens the keys of the configuration.
 func (env *environment) withKeys(ctx context.Context, work func(*keys.Ring) error) error {
-	return env.withSQL(ctx, func(c *config.Config, _ *vault.Vault, store *sqlstore.Store) error {
-		ring, err := server.OpenKeys(ctx, c, store, env.logger(), env.now)
+	return env.withSQL(ctx, func(db *database) error {
+		ring, err := server.OpenKeys(ctx, db.config, db, env.logger(), env.now)
 		if err != nil {
 			return err
 		}

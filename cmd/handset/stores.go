@@ -51,9 +51,16 @@ func openSQL(ctx context.Context, c *config.Config, v *vault.Vault) (*sqlstore.S
 	return store, err
 }
 
-// withSQL runs work on the database of the configuration, which a server may
-// be using meanwhile.
-func (env *environment) withSQL(ctx context.Context, work func(*config.Config, *vault.Vault, *sqlstore.Store) error) error {
+// database is the database of a configuration, which a server may be using
+// meanwhile.
+type database struct {
+	*sqlstore.Store
+	config *config.Config
+	vault  *vault.Vault
+}
+
+// withSQL runs work on the database of the configuration.
+func (env *environment) withSQL(ctx context.Context, work func(*database) error) error {
 	c, err := env.loadConfig()
 	if err != nil {
 		return err
@@ -66,5 +73,5 @@ func (env *environment) withSQL(ctx context.Context, work func(*config.Config, *
 	if err != nil {
 		return err
 	}
-	return errors.Join(work(c, v, store), store.Close())
+	return errors.Join(work(&database{store, c, v}), store.Close())
 }

@@ -11,11 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/handset-oidc/handset/config"
-	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/passcode/phone"
 	"github.com/handset-oidc/handset/storage"
-	"github.com/handset-oidc/handset/storage/sqlstore"
 )
 
 func newUserCommand(env *environment) *cobra.Command {
@@ -44,11 +41,11 @@ func newUserListCommand(env *environment) *cobra.Command {
   handset user list --json`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return env.withSQL(cmd.Context(), func(_ *config.Config, _ *vault.Vault, store *sqlstore.Store) error {
+			return env.withSQL(cmd.Context(), func(db *database) error {
 				if asJSON {
-					return writeUsersJSON(cmd.Context(), env.stdout, store)
+					return writeUsersJSON(cmd.Context(), env.stdout, db)
 				}
-				return env.printUsers(cmd.Context(), store)
+				return env.printUsers(cmd.Context(), db)
 			})
 		},
 	}
@@ -57,9 +54,9 @@ func newUserListCommand(env *environment) *cobra.Command {
 }
 
 // eachUser reads everyone, page by page.
-func eachUser(ctx context.Context, store *sqlstore.Store, visit func(storage.User) error) error {
+func eachUser(ctx context.Context, db *database, visit func(storage.User) error) error {
 	for after := storage.UserID(""); ; {
-		page, err := store.Users(ctx, after, userPage)
+		page, err := db.Users(ctx, after, userPage)
 		if err != nil || len(page) == 0 {
 			return err
 		}
@@ -72,9 +69,9 @@ func eachUser(ctx context.Context, store *sqlstore.Store, visit func(storage.Use
 	}
 }
 
-func (env *environment) printUsers(ctx context.Context, store *sqlstore.Store) error {
+func (env *environment) printUsers(ctx context.Context, db *database) error {
 	t := env.table("USER_ID", "NUMBER", "CREATED", "LAST LOGIN", "STATE")
-	err := eachUser(ctx, store, func(u storage.User) error {
+	err := eachUser(ctx, db, func(u storage.User) error {
 		t.row(string(u.ID), u.Number.String(), timeText(u.CreatedAt), timeText(u.LastLoginAt), userState(u))
 		return nil
 	})
@@ -82,9 +79,9 @@ func (env *environment) printUsers(ctx context.Context, store *sqlstore.Store) e
 }
 
 // writeUsersJSON writes one array without holding everyone in memory.
-func writeUsersJSON(ctx context.Context, w io.Writer, store *sqlstore.Store) error {
+func writeUsersJSON(ctx context.Context, w io.Writer, db *database) error {
 	separator := "[\n  "
-	err := eachUser(ctx, store, func(u storage.User) error {
+	err := eachUser(ctx, db, func(u storage.User) error {
 		text, err := json.Marshal(userAsJSON(u))
 		if err != nil {
 			return err
@@ -141,7 +138,7 @@ last four digits, enough to talk about it with its owner.`,
   handset user show 'sms|0123456789abcdef01234567' --json`,
 		Args: oneArgument("number or user ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return env.withUser(cmd.Context(), args[0], func(_ *sqlstore.Store, u storage.User) error {
+			return env.withUser(cmd.Context(), args[0], func(_ *database, u storage.User) error {
 				out := userAsJSON(u)
 				if reveal {
 					out.PhoneNumber = lastFour(u.Number)
@@ -181,9 +178,9 @@ func orDash(s string) string {
 }
 
 // withUser finds a person and works on them.
-func (env *environment) withUser(ctx context.Context, who string, work func(*sqlstore.Store, storage.User) error) error {
-	return env.withSQL(ctx, func(_ *config.Config, _ *vault.Vault, store *sqlstore.Store) error {
-		u, err := findUser(ctx, store, who)
+func (env *environment) withUser(ctx context.Context, who string, work func(*database, storage.User) error) error {
+	return env.withSQL(ctx, func(db *database) error {
+		u, err := findUser(ctx, db, who)
 		if errors.Is(err, storage.ErrNotFound) {
 			// The number stays out of the error: terminals are recorded.
 			return withHint(errors.New("there is no such person"), "name the number in international form (+81...), or the user ID; handset user list")
@@ -191,19 +188,19 @@ func (env *environment) withUser(ctx context.Context, who string, work func(*sql
 		if err != nil {
 			return err
 		}
-		return work(store, u)
+		return work(db, u)
 	})
 }
 
-func findUser(ctx context.Context, store *sqlstore.Store, who string) (storage.User, error) {
+func findUser(ctx context.Context, db *database, who string) (storage.User, error) {
 	if !strings.HasPrefix(who, "+") {
-		return store.User(ctx, storage.UserID(who))
+		return db.User(ctx, storage.UserID(who))
 	}
 	number, err := phone.FromStored(strings.NewReplacer(" ", "", "-", "", "(", "", ")", "").Replace(who))
 	if err != nil {
 		return storage.User{}, storage.ErrNotFound
 	}
-	return store.UserByNumber(ctx, number)
+	return db.UserByNumber(ctx, number)
 }
 
 func newUserBlockCommand(env *environment) *cobra.Command {
@@ -215,8 +212,8 @@ revoked, and no code is accepted until they are unblocked.`,
 		Example: `  handset user block +819012345678`,
 		Args:    oneArgument("number or user ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return env.withUser(cmd.Context(), args[0], func(store *sqlstore.Store, u storage.User) error {
-				if err := store.BlockUser(cmd.Context(), u.ID, env.now()); err != nil {
+			return env.withUser(cmd.Context(), args[0], func(db *database, u storage.User) error {
+				if err := db.BlockUser(cmd.Context(), u.ID, env.now()); err != nil {
 					return err
 				}
 				env.say("blocked %s", u.ID)
@@ -234,8 +231,8 @@ func newUserUnblockCommand(env *environment) *cobra.Command {
 		Example: `  handset user unblock +819012345678`,
 		Args:    oneArgument("number or user ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return env.withUser(cmd.Context(), args[0], func(store *sqlstore.Store, u storage.User) error {
-				if err := store.UnblockUser(cmd.Context(), u.ID, env.now()); err != nil {
+			return env.withUser(cmd.Context(), args[0], func(db *database, u storage.User) error {
+				if err := db.UnblockUser(cmd.Context(), u.ID, env.now()); err != nil {
 					return err
 				}
 				env.say("unblocked %s", u.ID)
@@ -259,8 +256,8 @@ number that logs in later is a new person.`,
 			if err := confirmed(yes, "this erases a person and can't be undone"); err != nil {
 				return err
 			}
-			return env.withUser(cmd.Context(), args[0], func(store *sqlstore.Store, u storage.User) error {
-				if err := store.RemoveUser(cmd.Context(), u.ID, env.now()); err != nil {
+			return env.withUser(cmd.Context(), args[0], func(db *database, u storage.User) error {
+				if err := db.RemoveUser(cmd.Context(), u.ID, env.now()); err != nil {
 					return err
 				}
 				env.say("removed %s", u.ID)
