@@ -25,9 +25,8 @@ func flowTests(t *testing.T) []pageTest {
 			first := b.asks(r, one)
 			second := other.asks(r, two)
 			other.finishes(r, second, two)
-			// The tab that comes second is told, and goes on as who is signed in now.
-			b.fill("#code", r.gateway.code(one)).click(submitButton)
-			b.accepted(r, first)
+			// The first tab's page still works: its code proves another number.
+			b.finishes(r, first, one)
 		}},
 		{"TwoTabsOneFinished", nil, func(r *rig, b *tab) {
 			number := newNumber()
@@ -142,8 +141,7 @@ func backButton(r *rig, b *tab) {
 	b.fill("#phone", number).click(submitButton).wants(200, "Check your phone", "We have not sent another text yet")
 	b.texted(r, number, 1)
 	b.finishes(r, q, number)
-	b.back().until("document.title === 'You are already signed in here – The web app' || document.title === 'You are already signed in here'")
-	b.says("You can close this page.")
+	b.back().says("You are already signed in here", "You can close this page.")
 }
 
 // keyboardOnly logs in with Tab, Enter and what is typed.
