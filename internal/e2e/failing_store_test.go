@@ -31,6 +31,7 @@ type faults struct {
 // fault is how a method fails: by an error or a panic, in place of its work or
 // behind it, when the work was done and the answer is lost.
 type fault struct {
+	before func() // what happens first; nil is nothing
 	err    error
 	panics any
 	behind bool
@@ -62,6 +63,9 @@ func (f *faults) call(method string, work func() error) error {
 	f.mu.Unlock()
 	if !failing {
 		return work()
+	}
+	if how.before != nil {
+		how.before()
 	}
 	if how.behind {
 		if err := work(); err != nil {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -419,4 +420,42 @@ func TestUndoThatFails(t *testing.T) {
 	}
 	r.gateway.answers(nil)
 	r.login(newBrowser(t), r.newRequest(webClient), newNumber()).answer()
+}
+
+// TestClientThatLeaves hangs up while a store works for it: that is no error
+// that a human must look at, and the request has its record.
+func TestClientThatLeaves(t *testing.T) {
+	t.Parallel()
+	r, f := startFailing(t)
+	ctx, leave := context.WithCancel(t.Context())
+	// The store answers only when the request has ended, as its record tells.
+	ended := func() bool { return strings.Contains(r.logs.String(), `"route":"GET /authorize"`) }
+	f.arm("Client", fault{before: func() {
+		leave()
+		awaits(t, "the request ends", ended)
+	}, err: storage.ErrNotFound})
+	q := r.newRequest(webClient).with("client_id", "of-the-database")
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.base+"/authorize?"+q.Encode(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res, err := http.DefaultTransport.RoundTrip(req); err == nil {
+		res.Body.Close()
+		t.Fatalf("answered with %d", res.StatusCode)
+	}
+	awaits(t, "the request has its record", func() bool {
+		all, _ := records(t, r.logs.String())
+		for _, rec := range all {
+			if rec.text("msg") == "request" && rec.text("route") == "GET /authorize" {
+				if rec.text("level") == "ERROR" {
+					t.Errorf("record: %v", rec)
+				}
+				return true
+			}
+		}
+		return false
+	})
+	if f.disarm("Client") != 1 {
+		t.Error("the store was not asked")
+	}
 }

@@ -108,7 +108,9 @@ func hasETag(fields []string, etag string) bool {
 // apply form-action to the whole chain of redirects behind a POST.
 func HTML(w http.ResponseWriter, r *http.Request, status int, page templ.Component, formAction ...string) error {
 	var buf bytes.Buffer
-	if err := page.Render(r.Context(), &buf); err != nil {
+	// templ gives up when the client has left; the page is then for nobody, but
+	// what was done is done, and its record shall not say that it failed.
+	if err := page.Render(context.WithoutCancel(r.Context()), &buf); err != nil {
 		return err
 	}
 	h := w.Header()
@@ -121,7 +123,7 @@ func HTML(w http.ResponseWriter, r *http.Request, status int, page templ.Compone
 }
 
 func contentSecurityPolicy(formAction []string) string {
-	const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+	const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
 		"base-uri 'none'; object-src 'none'; frame-ancestors 'none'; form-action 'self'"
 	if len(formAction) == 0 {
 		return policy
@@ -186,9 +188,10 @@ func asOAuth(err error) *oauth.Error {
 }
 
 // Unavailable reports whether err says that a store is down or too slow, so
-// that the answer is 503 and nothing was consumed.
+// that the answer is 503 and nothing was consumed. A request whose client has
+// left counts too: nobody reads the answer, and no human has to look.
 func Unavailable(err error) bool {
-	return errors.Is(err, storage.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)
+	return errors.Is(err, storage.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
 // Plain answers with a line of text, for what neither an OAuth client nor a
