@@ -21,7 +21,6 @@ type Transaction struct {
 	ResponseType  string   `json:"rt,omitempty"`
 	ResponseMode  string   `json:"m,omitempty"` // query, fragment, form_post
 	State         string   `json:"s,omitempty"`
-	HasState      bool     `json:"hs,omitempty"`
 	Nonce         string   `json:"n,omitempty"`
 	Scopes        []string `json:"sc,omitempty"`
 	CodeChallenge string   `json:"cc,omitempty"`
@@ -33,7 +32,6 @@ type Transaction struct {
 	HintUser  UserID   `json:"hu,omitempty"`
 	UILocales []string `json:"ul,omitempty"`
 	ACR       string   `json:"acr,omitempty"`
-	Display   string   `json:"d,omitempty"`
 }
 
 // ChallengeState is where a challenge stands.

@@ -87,7 +87,7 @@ func wantsPolicy(t testing.TB, page, policy string) {
 		got[name] = value
 	}
 	for name, want := range map[string]string{
-		"default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "connect-src": "'self'", "img-src": "'self' data:",
+		"default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "connect-src": "'self'", "img-src": "'self'",
 		"base-uri": "'none'", "object-src": "'none'", "frame-ancestors": "'none'",
 	} {
 		if got[name] != want {

@@ -215,7 +215,7 @@ func TestAttackPolicyInjection(t *testing.T) {
 		c.AppType, c.RequirePKCE = "native", true
 		c.Callbacks, c.AllowedLogoutURLs = odd, nil
 	}))
-	const start = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+	const start = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
 		"base-uri 'none'; object-src 'none'; frame-ancestors 'none'; form-action 'self' "
 	for _, uri := range odd {
 		p := r.authorize(newBrowser(t), r.newRequest("odd").with("redirect_uri", uri)).wants(http.StatusOK, "Mobile number")

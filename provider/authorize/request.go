@@ -107,7 +107,6 @@ func (h *Handler) freeze(client *storage.Client, t redirectTarget, v web.Values)
 	}
 	tx.LoginHint = v.Get("login_hint")
 	tx.UILocales = strings.Fields(v.Get("ui_locales"))
-	tx.Display = v.Get("display")
 	return tx, p, nil
 }
 
