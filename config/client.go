@@ -36,8 +36,9 @@ type Client struct {
 	// More of the same.
 	AllowedOrigins []string `yaml:"allowed_origins"`
 	// What the client may exchange for tokens: `authorization_code`,
-	// `refresh_token`. Default: both; none for `non_interactive`. Other grants of
-	// Auth0 are kept, not used, and warned about.
+	// `refresh_token`. Default: both; none for `non_interactive`. `implicit`,
+	// Auth0's switch, allows ID tokens by form post (`response_type=id_token`).
+	// Other grants of Auth0 are kept, not used, and warned about.
 	GrantTypes []string `yaml:"grant_types" example:"[authorization_code, refresh_token]"`
 	// How the client authenticates: `client_secret_post` (the default),
 	// `client_secret_basic`, `private_key_jwt`, or `none`, the default of `spa`
@@ -120,7 +121,7 @@ func (c *Client) SetDefaults() {
 	}
 	fill(&c.TokenEndpointAuthMethod, oauth.AuthSecretPost)
 	if c.GrantTypes == nil && c.AppType != oauth.AppNonInteractive {
-		c.GrantTypes = registration.GrantTypes()
+		c.GrantTypes = registration.UsualGrants()
 	}
 }
 

@@ -392,7 +392,7 @@ trusted_proxies: [0.0.0.0/0]
 limits: {send_number: off}
 test_numbers: [{number: "+15005550006", code: "424242"}]
 connections: [{name: sms, strategy: sms, options: {provider: sms_gateway, gateway_url: "http://gateway.example/"}}]
-clients: [{client_id: a, client_secret: short, grant_types: [authorization_code, implicit], callbacks: ["https://a.example/"]}]
+clients: [{client_id: a, client_secret: short, grant_types: [authorization_code, password], callbacks: ["https://a.example/"]}]
 `)
 	if err != nil {
 		t.Fatal(err)

@@ -21,7 +21,6 @@ import (
 	"github.com/handset-oidc/handset/internal/reqctx"
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/internal/web"
-	"github.com/handset-oidc/handset/passcode/phone"
 	"github.com/handset-oidc/handset/provider/mint"
 	"github.com/handset-oidc/handset/provider/oauth"
 	"github.com/handset-oidc/handset/provider/session"
@@ -243,18 +242,17 @@ func (h *Handler) reply(w http.ResponseWriter, r *http.Request, tx storage.Trans
 	return h.respond(w, r, targetOf(tx), field{"id_token", token})
 }
 
-// SignedIn takes over from the login step when number was proved by challenge
-// for tx: person, session and grant are written at once, and the client gets
-// its code. It returns [storage.ErrConsumed] when the challenge or the
+// SignedIn takes over from the login step when a number was proved for tx.
+// login holds what the step knows: Number, Challenge and SignupDisabled. Person,
+// session and grant are written at once, and the client gets its code. It returns [storage.ErrConsumed] when the challenge or the
 // transaction was used before.
-func (h *Handler) SignedIn(w http.ResponseWriter, r *http.Request, tx storage.Transaction, number phone.Number, challenge storage.ChallengeID, signupDisabled bool) error {
+func (h *Handler) SignedIn(w http.ResponseWriter, r *http.Request, tx storage.Transaction, login storage.Login) error {
 	g, code := h.grant(tx)
 	secret := h.Sessions.NewSecret(r)
-	opened, err := h.Grants.OpenSession(r.Context(), storage.Login{
-		Number: number, Challenge: challenge, SignupDisabled: signupDisabled, OnlyUser: tx.HintUser,
-		NewUserID: mint.UserID(), SessionID: mint.SessionID(), SessionMAC: secret.MAC,
-		ExpiresAt: secret.Expires, ReplacesMACs: secret.Replaces, Grant: g,
-	}, h.Now())
+	login.OnlyUser, login.Grant = tx.HintUser, g
+	login.NewUserID, login.SessionID = mint.UserID(), mint.SessionID()
+	login.SessionMAC, login.ExpiresAt, login.ReplacesMACs = secret.MAC, secret.Expires, secret.Replaces
+	opened, err := h.Grants.OpenSession(r.Context(), login, h.Now())
 	switch {
 	case errors.Is(err, storage.ErrRefused):
 		return h.toClient(w, r, targetOf(tx), &oauth.Error{Code: oauth.AccessDenied, Description: "this person may not log in here", Err: err})

@@ -135,7 +135,7 @@ func checkFrozen(t *testing.T, q url.Values, tx *storage.Transaction, to string)
 	}
 	client := fuzzClients[storage.ClientID(q.Get("client_id"))]
 	if client == nil || tx.ClientID != client.ClientID || tx.RedirectURI != q.Get("redirect_uri") ||
-		!oauth.MatchRedirectURI(client.Callbacks, tx.RedirectURI, client.AppType == oauth.AppNative) {
+		!oauth.MatchRedirectURI(client.Callbacks, tx.RedirectURI, client.AppType) {
 		t.Errorf("kept for %s at %q: %v", tx.ClientID, tx.RedirectURI, q)
 	}
 	if tx.State != q.Get("state") || tx.Nonce != q.Get("nonce") || len(tx.State) > 2048 || len(tx.Nonce) > 2048 {
@@ -163,7 +163,7 @@ func checkRefused(t *testing.T, q url.Values, to string) {
 	t.Helper()
 	client := fuzzClients[storage.ClientID(q.Get("client_id"))]
 	uri := q.Get("redirect_uri")
-	if client == nil || !oauth.MatchRedirectURI(client.Callbacks, uri, client.AppType == oauth.AppNative) {
+	if client == nil || !oauth.MatchRedirectURI(client.Callbacks, uri, client.AppType) {
 		t.Fatalf("%v leads to %q", q, to)
 	}
 	rest, ok := strings.CutPrefix(to, uri)

@@ -60,7 +60,7 @@ func (h *Handler) validTarget(ctx context.Context, v web.Values) (*storage.Clien
 	}
 	reqctx.Add(ctx, slog.String("client_id", string(client.ClientID)))
 	uri := v.Get("redirect_uri")
-	if !oauth.MatchRedirectURI(client.Callbacks, uri, client.AppType == oauth.AppNative) {
+	if !oauth.MatchRedirectURI(client.Callbacks, uri, client.AppType) {
 		return nil, none, displayed(views.ProblemRedirect, "redirect_uri is not registered for this application; it must match exactly")
 	}
 	t := redirectTarget{client: client.ClientID, uri: uri, mode: oauth.ModeQuery, locales: strings.Fields(v.Get("ui_locales"))}
@@ -136,7 +136,7 @@ func checkResponse(c *storage.Client, v web.Values, tx *storage.Transaction) err
 	case "":
 		return oauth.Errorf(oauth.InvalidRequest, "response_type is missing; send response_type=code")
 	case oauth.ResponseCode:
-		if !slices.Contains(c.GrantTypes, oauth.GrantAuthorizationCode) {
+		if !c.MayUse(oauth.GrantAuthorizationCode) {
 			return oauth.Errorf(oauth.UnauthorizedClient, "the application is not registered for the grant type authorization_code")
 		}
 		return nil
@@ -153,7 +153,7 @@ func checkResponse(c *storage.Client, v web.Values, tx *storage.Transaction) err
 // Core §3.2.2.1).
 func checkIDTokenResponse(c *storage.Client, v web.Values) error {
 	switch {
-	case !slices.Contains(c.GrantTypes, oauth.GrantImplicit):
+	case !c.MayUse(oauth.GrantImplicit):
 		return oauth.Errorf(oauth.UnsupportedResponseType, "only response_type=code is supported")
 	case v.Get("response_mode") != oauth.ModeFormPost:
 		return oauth.Errorf(oauth.InvalidRequest, "response_type=id_token needs response_mode=form_post")
@@ -174,7 +174,7 @@ func checkScope(c *storage.Client, v web.Values, tx *storage.Transaction) error 
 	if len(tx.Scopes) == 0 {
 		return oauth.Errorf(oauth.InvalidScope, "scope names nothing that this server knows; send at least openid")
 	}
-	if !slices.Contains(c.GrantTypes, oauth.GrantRefreshToken) {
+	if !c.MayUse(oauth.GrantRefreshToken) {
 		// Without the grant a refresh token could never be used (OIDC Core §11).
 		tx.Scopes = slices.DeleteFunc(tx.Scopes, func(s string) bool { return s == oauth.ScopeOfflineAccess })
 	}

@@ -101,7 +101,9 @@ func (h *Handler) SubmitCode(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("check code: %w", err)
 	}
-	err = h.Dispatcher.SignedIn(w, r, v.tx, v.typed.number, v.challenge.ID, h.Connection().SignupDisabled)
+	err = h.Dispatcher.SignedIn(w, r, v.tx, storage.Login{
+		Number: v.typed.number, Challenge: v.challenge.ID, SignupDisabled: h.Connection().SignupDisabled,
+	})
 	if errors.Is(err, storage.ErrConsumed) {
 		// Redis said yes, SQL has the last word: this code or this login was used before.
 		return h.used(w, r, v)

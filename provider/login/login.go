@@ -52,7 +52,10 @@ type Codes interface {
 
 // Dispatcher is where a step returns to.
 type Dispatcher interface {
-	SignedIn(w http.ResponseWriter, r *http.Request, tx storage.Transaction, number phone.Number, challenge storage.ChallengeID, signupDisabled bool) error
+	// SignedIn must complete and write the login, of which the step knows
+	// Number, Challenge and SignupDisabled, and must answer the client. It must
+	// return [storage.ErrConsumed] when challenge or transaction was used before.
+	SignedIn(w http.ResponseWriter, r *http.Request, tx storage.Transaction, login storage.Login) error
 	Continue(w http.ResponseWriter, r *http.Request, tx storage.Transaction) (bool, error)
 	Satisfied(r *http.Request, tx storage.Transaction) (bool, error)
 }
@@ -164,7 +167,7 @@ func (h *Handler) visit(r *http.Request, id storage.TransactionID) (*visit, erro
 	}
 	// The request was frozen up to half an hour ago. Who took an address out of
 	// the registration since then wants no more codes there.
-	if !oauth.MatchRedirectURI(client.Callbacks, tx.RedirectURI, client.AppType == oauth.AppNative) {
+	if !oauth.MatchRedirectURI(client.Callbacks, tx.RedirectURI, client.AppType) {
 		return nil, timedOut(client, &tx, "redirect_uri not registered any more")
 	}
 	v := &visit{tx: tx, challenge: challenge, client: client}

@@ -22,10 +22,14 @@ func FuzzMatchRedirectURI(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, registered, requested string, native bool) {
-		if !oauth.MatchRedirectURI([]string{"https://first.example/", registered}, registered, native) {
+		appType := oauth.AppRegularWeb
+		if native {
+			appType = oauth.AppNative
+		}
+		if !oauth.MatchRedirectURI([]string{"https://first.example/", registered}, registered, appType) {
 			t.Error("a registered URI is refused")
 		}
-		if !oauth.MatchRedirectURI([]string{registered}, requested, native) || requested == registered {
+		if !oauth.MatchRedirectURI([]string{registered}, requested, appType) || requested == registered {
 			return
 		}
 		if !native {

@@ -72,11 +72,11 @@ const (
 // MatchRedirectURI reports whether requested is one of the registered URIs: by
 // exact string (RFC 9700 §2.1); only the port of a native client's loopback
 // address may differ (RFC 8252 §7.3).
-func MatchRedirectURI(registered []string, requested string, native bool) bool {
+func MatchRedirectURI(registered []string, requested, appType string) bool {
 	if slices.Contains(registered, requested) {
 		return true
 	}
-	if !native {
+	if appType != AppNative {
 		return false
 	}
 	path, ok := loopbackTail(requested)

@@ -19,10 +19,10 @@ func TestMatchRedirectURI(t *testing.T) {
 		"http://127.0.0.1:/cb": false, "http://127.0.0.1:+1/cb": false, "http://127.0.0.1:1x/cb": false, "http://127.0.0.1:1@evil.example/cb": false,
 		"https://app.example:8443/cb": false, "com.example.app:1/cb": false, "": false,
 	} {
-		if got := oauth.MatchRedirectURI(registered, uri, true); got != native {
+		if got := oauth.MatchRedirectURI(registered, uri, oauth.AppNative); got != native {
 			t.Errorf("MatchRedirectURI(%q) = %v, want %v", uri, got, native)
 		}
-		if exact := slices.Contains(registered, uri); oauth.MatchRedirectURI(registered, uri, false) != exact {
+		if exact := slices.Contains(registered, uri); oauth.MatchRedirectURI(registered, uri, oauth.AppRegularWeb) != exact {
 			t.Errorf("for a client that is not native, %q: want %v", uri, exact)
 		}
 	}

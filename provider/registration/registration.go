@@ -52,10 +52,14 @@ func Doubts(c storage.Client) []Problem {
 	return f
 }
 
-// GrantTypes returns the grant types that a client may use.
-func GrantTypes() []string {
+// UsualGrants returns the grant types of an application that says nothing else.
+func UsualGrants() []string {
 	return []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken}
 }
+
+// grantTypes are those that have an effect. implicit, Auth0's switch, allows
+// ID tokens by form post and nothing else.
+var grantTypes = []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken, oauth.GrantImplicit}
 
 // otherGrants are the grant types of Auth0 that a registration may list and
 // that have no effect here.
@@ -142,11 +146,11 @@ func (f *findings) authentication(c storage.Client) {
 
 func (f *findings) grants(c storage.Client) {
 	for i, grant := range c.GrantTypes {
-		if !slices.Contains(GrantTypes(), grant) && !slices.Contains(otherGrants, grant) {
-			f.add(member("grant_types", i), "unknown grant type; want %s", strings.Join(GrantTypes(), " or "))
+		if !slices.Contains(grantTypes, grant) && !slices.Contains(otherGrants, grant) {
+			f.add(member("grant_types", i), "unknown grant type; want %s", strings.Join(UsualGrants(), " or "))
 		}
 	}
-	if c.MayUse(oauth.GrantAuthorizationCode) && len(c.Callbacks) == 0 {
+	if len(c.Callbacks) == 0 && (c.MayUse(oauth.GrantAuthorizationCode) || c.MayUse(oauth.GrantImplicit)) {
 		f.add("callbacks", "missing: the address that a login returns to")
 	}
 }

@@ -66,6 +66,8 @@ func TestValidate(t *testing.T) {
 		{"sound", func(*storage.Client) {}, nil},
 		{"private_key_jwt", jwt(jwks(t, public("a"))), nil},
 		{"one key needs no kid", jwt(jwks(t, public(""))), nil},
+		{"ID tokens by form post", func(c *storage.Client) { c.GrantTypes = []string{"implicit"} }, nil},
+		{"ID tokens to nowhere", func(c *storage.Client) { c.GrantTypes, c.Callbacks = []string{"implicit"}, nil }, []string{"callbacks"}},
 		{"public native", func(c *storage.Client) {
 			c.AppType, c.TokenEndpointAuthMethod, c.SecretMACs, c.RequirePKCE = "native", "none", nil, true
 			c.Callbacks = []string{"com.example.app:/callback", "http://127.0.0.1/cb"}
@@ -177,7 +179,7 @@ func TestRedirectURIs(t *testing.T) {
 func TestDoubts(t *testing.T) {
 	t.Parallel()
 	c := tiny()
-	c.GrantTypes = append(c.GrantTypes, "password")
+	c.GrantTypes = append(c.GrantTypes, "password", "implicit")
 	var got []string
 	for _, p := range registration.Doubts(c) {
 		got = append(got, p.Field)
