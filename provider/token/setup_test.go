@@ -46,7 +46,7 @@ type bench struct {
 	h      *token.Handler
 }
 
-func setup(t *testing.T, change ...func(*token.Config)) *bench {
+func setup(t testing.TB, change ...func(*token.Config)) *bench {
 	t.Helper()
 	w := endpointtest.New(t)
 	f := &faults{World: w}

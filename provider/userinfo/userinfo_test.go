@@ -19,7 +19,7 @@ import (
 	"github.com/handset-oidc/handset/storage"
 )
 
-func setup(t *testing.T) (*endpointtest.World, web.Handler) {
+func setup(t testing.TB) (*endpointtest.World, web.Handler) {
 	t.Helper()
 	w := endpointtest.New(t)
 	return w, handler(t, userinfo.Config{
@@ -27,7 +27,7 @@ func setup(t *testing.T) (*endpointtest.World, web.Handler) {
 	})
 }
 
-func handler(t *testing.T, c userinfo.Config) web.Handler {
+func handler(t testing.TB, c userinfo.Config) web.Handler {
 	t.Helper()
 	h, err := userinfo.New(c)
 	if err != nil {
@@ -350,9 +350,10 @@ func FuzzAuthorization(f *testing.F) {
 	f.Add("bearer  x y", "access_token=a&access_token=b")
 	f.Add("Basic d2ViOng=", "a;b")
 	f.Add("", "%")
+	// One for all inputs: making one takes longer than a thousand of them.
+	w, h := setup(f)
+	w.Login(f, endpointtest.Web, nil)
 	f.Fuzz(func(t *testing.T, header, body string) {
-		w, h := setup(t)
-		w.Login(t, endpointtest.Web, nil)
 		r := httptest.NewRequest(http.MethodPost, "/userinfo", strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header["Authorization"] = []string{header}
