@@ -244,8 +244,9 @@ func (h *Handler) reply(w http.ResponseWriter, r *http.Request, tx storage.Trans
 
 // SignedIn takes over from the login step when a number was proved for tx.
 // login holds what the step knows: Number, Challenge and SignupDisabled. Person,
-// session and grant are written at once, and the client gets its code. It returns [storage.ErrConsumed] when the challenge or the
-// transaction was used before.
+// session and grant are written at once, and the client gets its code. It
+// returns [storage.ErrConsumed] when the challenge or the transaction was used
+// before.
 func (h *Handler) SignedIn(w http.ResponseWriter, r *http.Request, tx storage.Transaction, login storage.Login) error {
 	g, code := h.grant(tx)
 	secret := h.Sessions.NewSecret(r)

@@ -31,11 +31,11 @@ func (h *Handler) ShowCode(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	problem, notice := h.standing(v.challenge), views.Message{}
-	if problem.IsZero() {
-		notice = h.notice(v.challenge, q.Get("notice"))
+	last := told{status: http.StatusOK, problem: h.standing(v.challenge)}
+	if last.problem.IsZero() {
+		last.notice = h.notice(v.challenge, q.Get("notice"))
 	}
-	return h.showCode(w, r, http.StatusOK, v, problem, notice)
+	return h.showCode(w, r, v, last)
 }
 
 // standing is what a person must know of a challenge before typing anything.
@@ -66,19 +66,20 @@ func (h *Handler) notice(c storage.Challenge, word string) views.Message {
 	return views.Message{}
 }
 
-func (h *Handler) showCode(w http.ResponseWriter, r *http.Request, status int, v *visit, problem, notice views.Message) error {
+// showCode shows the code page as the challenge stands.
+func (h *Handler) showCode(w http.ResponseWriter, r *http.Request, v *visit, last told) error {
 	now := h.Now()
 	page := views.LoginCode{
 		Frame: h.frame(r, v), CSRF: h.Browser.FormToken(r, v.tx.ID), Txn: string(v.tx.ID),
 		Number: v.typed.text, Digits: v.challenge.Length,
 		Lifetime: h.Connection().CodeLife(), ExpiresIn: max(0, v.challenge.ExpiresAt.Sub(now)), ResendIn: max(0, v.challenge.ResendHint.Sub(now)),
-		Notice: notice, Error: problem,
+		Notice: last.notice, Error: last.problem,
 	}
 	if v.typed.hinted {
 		e164 := v.typed.number.E164()
 		page.Number, page.Ending = "", e164[len(e164)-2:]
 	}
-	return h.page(w, r, status, v, page)
+	return h.page(w, r, last.status, v, page)
 }
 
 // SubmitCode answers POST /login/code. A right code leads back to the dispatcher.
@@ -114,9 +115,7 @@ func (h *Handler) SubmitCode(w http.ResponseWriter, r *http.Request) error {
 // rejected answers a code that does not open the login.
 func (h *Handler) rejected(w http.ResponseWriter, r *http.Request, v *visit, e *passcode.Rejection) error {
 	reqctx.Add(r.Context(), slog.String("reason", "code "+string(e.Reason)))
-	unprocessable := func(m views.Message) error {
-		return h.showCode(w, r, http.StatusUnprocessableEntity, v, m, views.Message{})
-	}
+	unprocessable := func(m views.Message) error { return h.showCode(w, r, v, refusal(m)) }
 	switch e.Reason {
 	case passcode.Wrong:
 		if e.TriesLeft == 0 {
@@ -148,7 +147,7 @@ func (h *Handler) used(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if ok {
 		return h.showSignedIn(w, r, v, false)
 	}
-	return h.showCode(w, r, http.StatusUnprocessableEntity, v, views.CodeSpent(), views.Message{})
+	return h.showCode(w, r, v, refusal(views.CodeSpent()))
 }
 
 // Resend answers POST /login/resend: the same code again, or a new one.
@@ -163,11 +162,9 @@ func (h *Handler) Resend(w http.ResponseWriter, r *http.Request) error {
 	if answered, err := h.signedInElsewhere(w, r, v); err != nil || answered {
 		return err
 	}
-	sent, err := h.send(r, v, v.typed)
+	sent, err := h.send(r, v)
 	if err != nil {
-		return h.sendProblem(w, r, v, err, func(status int, m views.Message) error {
-			return h.showCode(w, r, status, v, m, views.Message{})
-		})
+		return h.sendProblem(w, r, v, err, h.showCode)
 	}
 	notice := "new"
 	if sent.Repeated {

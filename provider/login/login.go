@@ -107,6 +107,16 @@ type visit struct {
 	typed typed
 }
 
+// told is what a page says of the last try.
+type told struct {
+	status          int
+	problem, notice views.Message
+}
+
+func refusal(problem views.Message) told {
+	return told{status: http.StatusUnprocessableEntity, problem: problem}
+}
+
 // ChallengeID is where the codes of a transaction count.
 func ChallengeID(id storage.TransactionID) storage.ChallengeID {
 	return storage.ChallengeID("login:" + string(id))

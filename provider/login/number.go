@@ -64,14 +64,15 @@ func (h *Handler) ShowNumber(w http.ResponseWriter, r *http.Request) error {
 	if answered, err := h.signedInElsewhere(w, r, v); err != nil || answered {
 		return err
 	}
-	text, region := v.tx.LoginHint, ""
-	if !v.typed.number.IsZero() {
-		text, region = v.typed.text, v.typed.region
+	if v.typed.number.IsZero() {
+		v.typed = typed{text: v.tx.LoginHint}
 	}
-	return h.showNumber(w, r, http.StatusOK, v, text, region, views.Message{})
+	return h.showNumber(w, r, v, told{status: http.StatusOK})
 }
 
-func (h *Handler) showNumber(w http.ResponseWriter, r *http.Request, status int, v *visit, text, region string, problem views.Message) error {
+// showNumber shows the number page with what was typed.
+func (h *Handler) showNumber(w http.ResponseWriter, r *http.Request, v *visit, last told) error {
+	region := v.typed.region
 	if region == "" {
 		region = h.home(r)
 	}
@@ -80,9 +81,9 @@ func (h *Handler) showNumber(w http.ResponseWriter, r *http.Request, status int,
 		c.Selected = c.Region == region
 		countries[i] = c
 	}
-	return h.page(w, r, status, v, views.LoginPhone{
+	return h.page(w, r, last.status, v, views.LoginPhone{
 		Frame: h.frame(r, v), CSRF: h.Browser.FormToken(r, v.tx.ID), Txn: string(v.tx.ID),
-		Countries: countries, Phone: text, Error: problem,
+		Countries: countries, Phone: v.typed.text, Error: last.problem,
 	})
 }
 
@@ -112,18 +113,16 @@ func (h *Handler) SubmitNumber(w http.ResponseWriter, r *http.Request) error {
 	if answered, err := h.signedInElsewhere(w, r, v); err != nil || answered {
 		return err
 	}
-	text, region := v.form.Get("phone"), v.form.Get("country")
-	number, err := h.Rules.Parse(text, region)
+	v.typed = typed{text: v.form.Get("phone"), region: v.form.Get("country")}
+	v.typed.number, err = h.Rules.Parse(v.typed.text, v.typed.region)
 	if err != nil {
 		reqctx.Add(r.Context(), slog.String("reason", "number refused"))
-		return h.showNumber(w, r, http.StatusUnprocessableEntity, v, text, region, h.numberProblem(err))
+		return h.showNumber(w, r, v, refusal(h.numberProblem(err)))
 	}
-	t := typed{number: number, text: text, region: region, hinted: text != "" && text == v.tx.LoginHint}
-	sent, err := h.send(r, v, t)
+	v.typed.hinted = v.typed.text != "" && v.typed.text == v.tx.LoginHint
+	sent, err := h.send(r, v)
 	if err != nil {
-		return h.sendProblem(w, r, v, err, func(status int, m views.Message) error {
-			return h.showNumber(w, r, status, v, text, region, m)
-		})
+		return h.sendProblem(w, r, v, err, h.showNumber)
 	}
 	notice := ""
 	if sent.Repeated {
@@ -154,7 +153,8 @@ func (h *Handler) numberProblem(err error) views.Message {
 // send asks the engine for a text. Unknown numbers while sign-up is off, and
 // blocked people, get a decoy: the same pages in the same time, and no text
 // (security.md row 27).
-func (h *Handler) send(r *http.Request, v *visit, t typed) (passcode.Sent, error) {
+func (h *Handler) send(r *http.Request, v *visit) (passcode.Sent, error) {
+	t := v.typed
 	ctx := r.Context()
 	reqctx.Add(ctx, slog.Any("number", t.number))
 	conn := h.Connection()
@@ -182,8 +182,11 @@ func (h *Handler) send(r *http.Request, v *visit, t typed) (passcode.Sent, error
 	})
 }
 
-// sendProblem answers when no text went out: with the page that show draws.
-func (h *Handler) sendProblem(w http.ResponseWriter, r *http.Request, v *visit, err error, show func(int, views.Message) error) error {
+// shower is a page of a login.
+type shower func(http.ResponseWriter, *http.Request, *visit, told) error
+
+// sendProblem answers when no text went out: on the page where it was asked for.
+func (h *Handler) sendProblem(w http.ResponseWriter, r *http.Request, v *visit, err error, show shower) error {
 	if limited, ok := errors.AsType[*passcode.Limited](err); ok {
 		wait := max(limited.RetryAt.Sub(h.Now()), time.Second)
 		reqctx.Add(r.Context(), slog.String("reason", "limit "+limited.Name))
@@ -195,12 +198,12 @@ func (h *Handler) sendProblem(w http.ResponseWriter, r *http.Request, v *visit, 
 			return h.busy(v, limited.Name, limited.RetryAt)
 		}
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
-		return show(http.StatusTooManyRequests, views.SendLimit(wait))
+		return show(w, r, v, told{status: http.StatusTooManyRequests, problem: views.SendLimit(wait)})
 	}
 	if errors.Is(err, passcode.ErrNotSent) {
 		reqctx.From(r.Context()).Fail(err)
 		w.Header().Set("Retry-After", "60")
-		return show(http.StatusServiceUnavailable, views.GatewayDown())
+		return show(w, r, v, told{status: http.StatusServiceUnavailable, problem: views.GatewayDown()})
 	}
 	return fmt.Errorf("send code: %w", err)
 }
