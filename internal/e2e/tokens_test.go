@@ -130,7 +130,7 @@ func TestIDTokenSaysExactlyWhatItShould(t *testing.T) {
 	q, got := r.newTokensFor(webClient, newNumber(), "acr_values", "urn:example:gold", "claims", `{"id_token":{"phone_number":null}}`)
 	after := r.clock.Now().Unix()
 
-	jws, err := jose.ParseSigned(got.IDToken, []jose.SignatureAlgorithm{jose.RS256})
+	jws, err := jose.ParseSignedCompact(got.IDToken, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
 		t.Fatal(err)
 	}
