@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -22,14 +23,14 @@ const (
 // ctx ends.
 func (p *Provider) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return every(ctx, watchEvery, p.follow) })
+	g.Go(func() error { return p.every(ctx, watchEvery, p.follow) })
 	g.Go(func() error {
-		return every(ctx, maintainEvery, func(ctx context.Context) {
+		return p.every(ctx, maintainEvery, func(ctx context.Context) {
 			p.report(ctx, "maintain signing keys", p.c.Keys.Maintain(ctx, p.c.Now()))
 		})
 	})
 	g.Go(func() error {
-		return every(ctx, sweepEvery, func(ctx context.Context) {
+		return p.every(ctx, sweepEvery, func(ctx context.Context) {
 			p.report(ctx, "sweep", p.c.SQL.Sweep(ctx, p.c.Now()))
 			p.report(ctx, "reseal", p.c.SQL.Reseal(ctx))
 		})
@@ -37,7 +38,9 @@ func (p *Provider) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-func every(ctx context.Context, period time.Duration, do func(context.Context)) error {
+// every does something again and again until ctx ends. A panic in it must not
+// end the logins of everyone else: it is reported, and the next turn comes.
+func (p *Provider) every(ctx context.Context, period time.Duration, do func(context.Context)) error {
 	t := time.NewTicker(period)
 	defer t.Stop()
 	for {
@@ -45,9 +48,18 @@ func every(ctx context.Context, period time.Duration, do func(context.Context)) 
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
-			do(ctx)
+			p.turn(ctx, do)
 		}
 	}
+}
+
+func (p *Provider) turn(ctx context.Context, do func(context.Context)) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			p.c.Logger.ErrorContext(ctx, "background work panicked", slog.String("stack", string(debug.Stack())))
+		}
+	}()
+	do(ctx)
 }
 
 func (p *Provider) report(ctx context.Context, what string, err error) {

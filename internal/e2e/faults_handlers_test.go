@@ -292,8 +292,8 @@ var shownReference = regexp.MustCompile(`\b[A-Z2-7]{12}\b`)
 
 // TestEveryHandlerSurvivesEveryStore fails each method of the stores under each
 // endpoint that calls it, in three ways, and goes on afterwards as if nothing
-// had been: a store that is down is 503, one that fails otherwise 500, and a
-// panic is a page with a reference in a process that lives.
+// had been: a store that is down is 503, one that fails otherwise 500, and so is
+// a panic, in a process that lives. People get a page, applications OAuth JSON.
 func TestEveryHandlerSurvivesEveryStore(t *testing.T) {
 	t.Parallel()
 	r, f := startFailing(t)
@@ -328,11 +328,10 @@ func TestEveryHandlerSurvivesEveryStore(t *testing.T) {
 				if after := header.Get("Retry-After"); (after != "") != (status == http.StatusServiceUnavailable) {
 					t.Errorf("Retry-After %q with status %d", after, status)
 				}
-				html := h.page || kind.name == "panic"
-				if html && kind.status == http.StatusInternalServerError && shownReference.FindString(body) != header.Get("X-Request-Id") {
+				if h.page && kind.status == http.StatusInternalServerError && shownReference.FindString(body) != header.Get("X-Request-Id") {
 					t.Errorf("the page does not show the reference %s", header.Get("X-Request-Id"))
 				}
-				if want := map[bool]string{true: "text/html", false: "application/json"}[html]; !strings.HasPrefix(header.Get("Content-Type"), want) {
+				if want := map[bool]string{true: "text/html", false: "application/json"}[h.page]; !strings.HasPrefix(header.Get("Content-Type"), want) {
 					t.Errorf("Content-Type %q, want %s", header.Get("Content-Type"), want)
 				}
 				s.after()

@@ -16,6 +16,8 @@ type Request struct {
 	ID      string
 	Address netip.Addr // the person's, behind trusted proxies
 	Agent   string     // user agent, cut to 200 bytes
+	// JSON says that the caller is an application, which reads OAuth JSON and no page.
+	JSON bool
 
 	mu    sync.Mutex
 	attrs []slog.Attr

@@ -30,7 +30,7 @@ type Outer struct {
 	TrustedProxies []netip.Prefix
 	Logger         *slog.Logger
 	Now            func() time.Time
-	// Panic answers a request whose handler panicked before it wrote.
+	// Panic answers a person whose handler panicked before it wrote.
 	Panic func(w http.ResponseWriter, r *http.Request, err error)
 	// Observe, when set, is told of every answer, for metrics.
 	Observe func(route string, status int, took time.Duration)
@@ -71,7 +71,11 @@ func (o *Outer) recovered(w *recorder, r *http.Request, facts *reqctx.Request, p
 	facts.Fail(err)
 	o.Logger.ErrorContext(r.Context(), "handler panicked", slog.String("request_id", facts.ID),
 		slog.String("error", err.Error()), slog.String("stack", string(debug.Stack())))
-	if w.status == 0 {
+	switch {
+	case w.status != 0: // the answer is on its way already
+	case facts.JSON:
+		writeOAuthError(w, r, err)
+	default:
 		o.Panic(w, r, err)
 	}
 }

@@ -144,6 +144,7 @@ func SeeOther(w http.ResponseWriter, r *http.Request, location string) error {
 // OAuth adapts a handler whose clients expect OAuth JSON errors (RFC 6749 §5.2).
 func OAuth(h Handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		reqctx.From(r.Context()).JSON = true
 		if err := h(w, r); err != nil {
 			writeOAuthError(w, r, err)
 		}
