@@ -323,7 +323,9 @@ func TestTokenErrors(t *testing.T) {
 			got := r.in(t).token(tt.client, tt.form, tt.change...)
 			got.wantsRefused(t, tt.status, tt.code)
 			got.wantsNoStore(t)
-			if challenge := got.header.Get("WWW-Authenticate"); (challenge != "") != (tt.status == 401) || tt.status == 401 && !strings.HasPrefix(challenge, "Basic ") {
+			// RFC 6749 §5.2: for who used the Authorization header.
+			byHeader := tt.status == 401 && tt.client == basicClient
+			if challenge := got.header.Get("WWW-Authenticate"); strings.HasPrefix(challenge, "Basic ") != byHeader || (challenge != "") != byHeader {
 				t.Errorf("WWW-Authenticate = %q", challenge)
 			}
 			if got.Description == "" {

@@ -103,7 +103,7 @@ func StrictBody(w http.ResponseWriter, r *http.Request) (Values, error) {
 	}
 	for _, name := range []string{"client_secret", "client_assertion", "code", "refresh_token", "token", "code_verifier"} {
 		if _, present := q[name]; present {
-			return nil, &oauth.Error{Code: oauth.InvalidClient, Challenge: "Basic",
+			return nil, &oauth.Error{Code: oauth.InvalidClient, Challenge: basicWhenUsed(r),
 				Description: "credentials do not belong in the URL; send the parameters in the body", Reason: "credentials in query"}
 		}
 	}
@@ -115,4 +115,13 @@ func StrictBody(w http.ResponseWriter, r *http.Request) (Values, error) {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "a parameter is given twice; send each once").Because("repeated parameter")
 	}
 	return v, nil
+}
+
+// basicWhenUsed is the challenge that goes with a refused client: the scheme it
+// tried in the Authorization header, if it did (RFC 6749 §5.2).
+func basicWhenUsed(r *http.Request) string {
+	if len(r.Header.Values("Authorization")) == 0 {
+		return ""
+	}
+	return "Basic"
 }

@@ -44,6 +44,10 @@ func Caller(a Authenticator, r *http.Request, values web.Values) (*storage.Clien
 // secret and another method than the registered one; any other error says
 // that a store failed. A public client passes by its name alone: what that
 // allows, PKCE and the grant decide.
+//
+// A registration that was changed a moment ago counts at once: credentials that
+// the cached one refuses are held against the store's, at most once a second
+// for a client.
 func (r *Registry) Authenticate(ctx context.Context, c Credentials) (*storage.Client, error) {
 	e, err := r.find(ctx, c.ClientID)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
@@ -51,34 +55,46 @@ func (r *Registry) Authenticate(ctx context.Context, c Credentials) (*storage.Cl
 	}
 	if e == nil {
 		r.matches(nil, c) // takes the time that a known client takes
-		return nil, refused("unknown client")
+		return nil, c.refused("unknown client")
 	}
+	err = r.check(ctx, e, c)
+	if err != nil && oauth.AsError(err) != nil {
+		if later := r.newer(ctx, e); later != nil {
+			e, err = later, r.check(ctx, later, c)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return e.client, nil
+}
+
+// check returns nil when the credentials are those of the client.
+func (r *Registry) check(ctx context.Context, e *entry, c Credentials) error {
 	registered := e.client.TokenEndpointAuthMethod
 	switch c.Method {
 	case oauth.AuthNone:
 		if registered != oauth.AuthNone {
-			return nil, refused("no credentials")
+			return c.refused("no credentials")
 		}
 	case oauth.AuthSecretBasic, oauth.AuthSecretPost:
 		// Compared before the method, so that time does not tell the two apart.
 		matches := r.matches(e.client.SecretMACs, c)
 		if registered != c.Method {
-			return nil, refused("method " + c.Method + ", registered " + registered)
+			return c.refused("method " + c.Method + ", registered " + registered)
 		}
 		if !matches {
-			return nil, refused("wrong secret")
+			return c.refused("wrong secret")
 		}
 	case oauth.AuthPrivateKeyJWT:
 		if registered != c.Method {
-			return nil, refused("method " + c.Method + ", registered " + registered)
+			return c.refused("method " + c.Method + ", registered " + registered)
 		}
-		if err := r.checkAssertion(ctx, e, c.Assertion); err != nil {
-			return nil, err
-		}
+		return r.checkAssertion(ctx, e, c.Assertion)
 	default:
-		return nil, refused("no method")
+		return c.refused("no method")
 	}
-	return e.client, nil
+	return nil
 }
 
 // inForce is how many secrets a client has at most: two while one is being

@@ -60,8 +60,8 @@ func (r *rig) try(t testing.TB, authorization string, form ...string) (*storage.
 func wantRefused(t *testing.T, what string, err error) *oauth.Error {
 	t.Helper()
 	e := oauth.AsError(err)
-	if e == nil || e.Code != oauth.InvalidClient || e.HTTPStatus() != http.StatusUnauthorized || e.Challenge != "Basic" {
-		t.Errorf("%s: got %v, want invalid_client, 401 and a Basic challenge", what, err)
+	if e == nil || e.Code != oauth.InvalidClient || e.HTTPStatus() != http.StatusUnauthorized {
+		t.Errorf("%s: got %v, want invalid_client and 401", what, err)
 	}
 	return e
 }
@@ -145,6 +145,80 @@ func TestFailuresLookAlike(t *testing.T) {
 		}
 		if e.Reason == "" {
 			t.Errorf("%s: the log learns nothing", name)
+		}
+	}
+}
+
+// RFC 6749 §5.2: the scheme is named to who used the Authorization header, and
+// to nobody else: libraries then read the error in the body.
+func TestTheChallengeIsForTheHeader(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	members(t, r)
+	for name, try := range map[string][]string{
+		"wrong secret, basic":         {basic("basic", "wrong")},
+		"unknown client, basic":       {basic("unknown", secret)},
+		"Bearer":                      {"Bearer hsa_x"},
+		"basic and post":              {basic("basic", secret), "client_secret", secret},
+		"wrong secret, post":          {"", "client_id", "post", "client_secret", "wrong"},
+		"unknown client, post":        {"", "client_id", "unknown", "client_secret", secret},
+		"no client":                   {""},
+		"basic client posts a secret": {"", "client_id", "basic", "client_secret", secret},
+		"assertion of nobody":         {"", "client_assertion_type", client.AssertionType, "client_assertion", "x"},
+	} {
+		_, err := r.try(t, try[0], try[1:]...)
+		if e := wantRefused(t, name, err); e != nil && (e.Challenge == "Basic") != (try[0] != "") {
+			t.Errorf("%s: challenge %q", name, e.Challenge)
+		}
+	}
+}
+
+// TestANewSecretCountsAtOnce: who is given a new secret can use it before the
+// change row was read.
+func TestANewSecretCountsAtOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	members(t, r)
+	if _, err := r.try(t, basic("basic", secret)); err != nil {
+		t.Fatal(err)
+	}
+	r.advance(2 * time.Second)
+	r.store.put(storage.Client{ClientID: "basic", TokenEndpointAuthMethod: oauth.AuthSecretPost,
+		SecretMACs: [][]byte{client.SecretMAC(r.vault, "basic", "new")}})
+	if _, err := r.try(t, "", "client_id", "basic", "client_secret", "new"); err != nil {
+		t.Errorf("the new secret by the new method: %v", err)
+	}
+	_, err := r.try(t, basic("basic", secret))
+	wantRefused(t, "the old secret", err)
+}
+
+// TestWrongSecretsCostOneQueryASecond: however many a stranger sends, and
+// whether or not the store answers.
+func TestWrongSecretsCostOneQueryASecond(t *testing.T) {
+	t.Parallel()
+	for name, failure := range map[string]error{"store answers": nil, "store fails": storage.ErrUnavailable} {
+		r := newRig(t)
+		members(t, r)
+		if _, err := r.try(t, basic("basic", secret)); err != nil {
+			t.Fatal(err)
+		}
+		r.store.fail(failure)
+		for second := range 3 {
+			var all sync.WaitGroup
+			for range 20 {
+				all.Go(func() {
+					_, err := r.try(t, basic("basic", "wrong"))
+					wantRefused(t, name, err)
+				})
+			}
+			all.Wait()
+			if got := r.store.count(); got != 1+second {
+				t.Errorf("%s: %d queries after %d seconds", name, got, second)
+			}
+			r.advance(time.Second)
+		}
+		if _, err := r.try(t, basic("basic", secret)); err != nil {
+			t.Errorf("%s: the right secret is refused: %v", name, err)
 		}
 	}
 }

@@ -37,17 +37,32 @@ func (c Credentials) GoString() string { return c.String() }
 // LogValue is String.
 func (c Credentials) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
+// basicChallenge is what goes with a 401: "If the client attempted to
+// authenticate via the "Authorization" request header field" (RFC 6749 §5.2),
+// the header names the scheme; otherwise there is none, and libraries read the
+// error in the body.
+const basicChallenge = "Basic"
+
 // refused is the one answer to every failed authentication: what exactly
 // failed, and whether the client exists, is for the log (RFC 6749 §5.2).
 func refused(reason string) *oauth.Error {
-	return &oauth.Error{Code: oauth.InvalidClient, Challenge: "Basic", Reason: reason,
+	return &oauth.Error{Code: oauth.InvalidClient, Reason: reason,
 		Description: "unknown client, wrong credentials, or another way to authenticate than the one registered"}
+}
+
+// refused is the answer in the manner in which the client authenticated.
+func (c Credentials) refused(reason string) *oauth.Error {
+	e := refused(reason)
+	if c.Method == oauth.AuthSecretBasic {
+		e.Challenge = basicChallenge
+	}
+	return e
 }
 
 // malformed is the answer to a request from which no credentials can be read;
 // it depends on the request alone.
 func malformed(reason, description string) *oauth.Error {
-	return &oauth.Error{Code: oauth.InvalidClient, Challenge: "Basic", Reason: reason, Description: description}
+	return &oauth.Error{Code: oauth.InvalidClient, Reason: reason, Description: description}
 }
 
 // FromRequest reads the credentials out of a request whose body has the given
@@ -55,6 +70,17 @@ func malformed(reason, description string) *oauth.Error {
 // for more than one method at once and for what it can't read.
 func FromRequest(r *http.Request, values web.Values) (Credentials, error) {
 	header := len(r.Header.Values("Authorization")) > 0
+	c, err := read(r, values, header)
+	if err != nil {
+		if header {
+			err.Challenge = basicChallenge
+		}
+		return Credentials{}, err
+	}
+	return c, nil
+}
+
+func read(r *http.Request, values web.Values, header bool) (Credentials, *oauth.Error) {
 	secret := values.Has("client_secret")
 	assertion := values.Has("client_assertion") || values.Has("client_assertion_type")
 	// RFC 6749 §2.3: "The client MUST NOT use more than one authentication
@@ -79,7 +105,7 @@ func FromRequest(r *http.Request, values web.Values) (Credentials, error) {
 }
 
 // fromBasic reads HTTP Basic, whose halves are form-encoded first (RFC 6749 §2.3.1).
-func fromBasic(r *http.Request, values web.Values) (Credentials, error) {
+func fromBasic(r *http.Request, values web.Values) (Credentials, *oauth.Error) {
 	wrong := malformed("malformed Authorization header",
 		"the Authorization header is not one Basic header of a form-encoded client_id and secret")
 	headers := r.Header.Values("Authorization")
@@ -124,7 +150,7 @@ func parseBasic(header string) (id, secret string, ok bool) {
 
 // fromAssertion reads private_key_jwt. client_id may be absent: the assertion
 // names its client (RFC 7521 §4.2), whose keys it is verified with later.
-func fromAssertion(values web.Values) (Credentials, error) {
+func fromAssertion(values web.Values) (Credentials, *oauth.Error) {
 	c := Credentials{
 		ClientID:  storage.ClientID(values.Get("client_id")),
 		Method:    oauth.AuthPrivateKeyJWT,

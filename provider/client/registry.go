@@ -29,6 +29,9 @@ const (
 	// keepUnknown is short: it only takes the load of a stranger who asks for
 	// one ID again and again.
 	keepUnknown = 10 * time.Second
+	// rereadAfter is how old a reading is that a refusal is not final on, and so
+	// how seldom wrong credentials cost a query, whoever sends them.
+	rereadAfter = time.Second
 	maxKnown    = 10_000
 	maxUnknown  = 1_000
 	maxID       = 128
@@ -80,6 +83,9 @@ type entry struct {
 	client *storage.Client
 	keys   []jose.JSONWebKey
 	until  time.Time
+
+	rereading sync.Mutex
+	asked     time.Time // when the store was last asked for it; rereading guards it
 }
 
 func newEntry(c storage.Client) *entry {
@@ -160,6 +166,31 @@ func (r *Registry) find(ctx context.Context, id storage.ClientID) (*entry, error
 		return nil, notFound()
 	}
 	return r.load(ctx, id)
+}
+
+// newer returns a later reading of a client than old, or nil when there is none
+// and the store was asked a moment ago. Those who ask at once wait for one query.
+func (r *Registry) newer(ctx context.Context, old *entry) *entry {
+	id := old.client.ClientID
+	if old.client.FromFile {
+		return nil
+	}
+	old.rereading.Lock()
+	defer old.rereading.Unlock()
+	current, _ := r.cached(id)
+	if current == old {
+		now := r.config.Now()
+		if now.Sub(old.asked) < rereadAfter {
+			return nil
+		}
+		old.asked = now // a store that fails is not asked more often
+		current = nil
+	}
+	if current == nil {
+		// An error leaves the refusal as it was.
+		current, _ = r.load(ctx, id)
+	}
+	return current
 }
 
 func notFound() error { return fmt.Errorf("client: %w", storage.ErrNotFound) }
@@ -251,7 +282,7 @@ func (r *Registry) keep(id storage.ClientID, e *entry, generation uint64) {
 		r.unknown[id] = now.Add(keepUnknown)
 		return
 	}
-	e.until = now.Add(keepKnown)
+	e.until, e.asked = now.Add(keepKnown), now
 	delete(r.unknown, id)
 	makeRoom(r.known, maxKnown)
 	r.known[id] = e

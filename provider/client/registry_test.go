@@ -61,6 +61,12 @@ func (s *fakeStore) put(c storage.Client) {
 	s.clients[c.ClientID] = c
 }
 
+func (s *fakeStore) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
 func (s *fakeStore) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

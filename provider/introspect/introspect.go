@@ -106,7 +106,7 @@ func (h *Handler) authenticate(r *http.Request, form web.Values) (*storage.Clien
 		return nil, err
 	}
 	if caller.Public() {
-		return nil, &oauth.Error{Code: oauth.InvalidClient, Challenge: "Basic", Reason: "public client",
+		return nil, &oauth.Error{Code: oauth.InvalidClient, Reason: "public client",
 			Description: "introspection is for clients with credentials"}
 	}
 	return caller, nil

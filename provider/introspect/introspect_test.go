@@ -231,7 +231,9 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		if a.StatusCode != tt.status || !strings.Contains(a.Body, `"error":"`+string(tt.code)+`"`) || strings.Contains(a.Body, "active") {
 			t.Errorf("%s: got %d %s, want %d %s", name, a.StatusCode, a.Body, tt.status, tt.code)
 		}
-		if (a.Header.Get("WWW-Authenticate") != "") != (tt.status == http.StatusUnauthorized) {
+		// RFC 6749 §5.2: for who used the Authorization header.
+		want := tt.status == http.StatusUnauthorized && tt.r.Header.Get("Authorization") != ""
+		if (a.Header.Get("WWW-Authenticate") != "") != want {
 			t.Errorf("%s: %d with WWW-Authenticate %q", name, a.StatusCode, a.Header.Get("WWW-Authenticate"))
 		}
 	}

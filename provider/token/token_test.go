@@ -58,7 +58,8 @@ func TestClientAuthentication(t *testing.T) {
 	} {
 		a := b.send(t, r)
 		refused(t, a, oauth.InvalidClient, "")
-		if got := a.Header.Get("WWW-Authenticate"); !strings.HasPrefix(got, "Basic ") {
+		header := r.Header.Get("Authorization") != ""
+		if got := a.Header.Get("WWW-Authenticate"); strings.HasPrefix(got, "Basic ") != header || (got != "") != header {
 			t.Errorf("%s: WWW-Authenticate = %q (RFC 6749 §5.2)", name, got)
 		}
 	}
