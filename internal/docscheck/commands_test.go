@@ -54,7 +54,7 @@ func TestCommandsInDocuments(t *testing.T) {
 	for _, p := range pages(t) {
 		for _, b := range p.blocks("sh") {
 			for _, line := range commandLines(b.text) {
-				words := strings.Fields(line)
+				words := strings.Fields(strings.TrimPrefix(line, "sudo -u handset "))
 				if len(words) < 2 || filepath.Base(words[0]) != "handset" {
 					continue
 				}
