@@ -15,16 +15,18 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"time"
 )
 
 func main() {
 	seconds := flag.Duration("phase", 5*time.Second, "how long each phase runs")
 	profile := flag.String("profile", "", "a `file` for a CPU profile of the server during the logins at 16")
+	only := flag.String("only", "", "run only the phases whose name has these `words`")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *seconds, *profile); err != nil {
+	if err := run(ctx, *seconds, *profile, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -42,7 +44,7 @@ type phase struct {
 	op      func(w *worker) error
 }
 
-func run(ctx context.Context, length time.Duration, profile string) error {
+func run(ctx context.Context, length time.Duration, profile, only string) error {
 	w, err := startWorld(ctx)
 	if err != nil {
 		return err
@@ -65,6 +67,9 @@ func run(ctx context.Context, length time.Duration, profile string) error {
 	fmt.Printf("%-38s %9s %8s %8s %8s %8s %9s %9s %7s\n", "", "per s", "server R", "redis R", "total R", "budget", "p50 ms", "p99 ms", "errors")
 	var failed []error
 	for i, p := range phases {
+		if !strings.Contains(p.name, only) {
+			continue
+		}
 		if profile != "" && i == 1 {
 			go w.profile(ctx, profile, length)
 		}
