@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
 
@@ -218,5 +219,14 @@ func (j JWKS) values() map[string]any {
 
 // YAML returns the client as the file would declare it, its secret hidden.
 func (c *Client) YAML() ([]byte, error) {
-	return yaml.Marshal(node(reflect.ValueOf(c).Elem()))
+	out := node(reflect.ValueOf(c).Elem())
+	if c.JWKS.IsZero() {
+		for i := 0; i < len(out.Content); i += 2 {
+			if out.Content[i].Value == "jwks" {
+				out.Content = slices.Delete(out.Content, i, i+2)
+				break
+			}
+		}
+	}
+	return yaml.Marshal(out)
 }

@@ -57,8 +57,12 @@ func (l *Limits) decode(d *decoder, path string, in any) {
 				continue
 			}
 			one = Limit{Off: true}
-		default:
+		case nil:
+		case map[string]any:
 			d.decode(at, v, &one)
+		default:
+			d.problem(at, `want {burst: 5, every: 3h} or off`)
+			continue
 		}
 		(*l)[name] = one
 	}

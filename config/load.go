@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/knadh/koanf/parsers/yaml"
@@ -39,7 +40,7 @@ func Load(path string, environ []string) (*Config, []Warning, error) {
 func parse(source string, text []byte, environ []string) (*Config, []Warning, error) {
 	merged := koanf.New(separator)
 	if err := merged.Load(inline(text), yaml.Parser()); err != nil {
-		return nil, nil, &Error{Source: source, Problems: []Problem{{Message: syntaxMessage(err)}}}
+		return nil, nil, &Error{Source: source, Problems: []Problem{{Message: syntaxMessage(text, err)}}}
 	}
 	d := &decoder{}
 	if err := mergeEnviron(merged, environ, d); err != nil {
@@ -81,13 +82,42 @@ var yamlLine = regexp.MustCompile(`line \d+`)
 
 // syntaxMessage says where the YAML is broken. The parser's text for a wrong
 // type quotes the value, which may be a secret, so only its line is kept.
-func syntaxMessage(err error) string {
+func syntaxMessage(source []byte, err error) string {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	if strings.Contains(text, "cannot unmarshal") {
 		return "not a YAML file of keys and values (" + yamlLine.FindString(text) + ")"
 	}
 	text = strings.TrimSpace(strings.TrimPrefix(text, "unmarshal errors:"))
-	return "not valid YAML: " + strings.Join(strings.Fields(text), " ")
+	return "not valid YAML: " + strings.Join(strings.Fields(brokenLine(source, text)), " ")
+}
+
+var lineFirst = regexp.MustCompile(`^line (\d+): (.*)`)
+
+// brokenLine corrects the line that the library names. It counts from 0 for what
+// its parser finds, from 1 for what its scanner finds, and takes a tab for part
+// of the line before.
+func brokenLine(source []byte, text string) string {
+	found := lineFirst.FindStringSubmatch(text)
+	if found == nil {
+		return text
+	}
+	n, err := strconv.Atoi(found[1])
+	if err != nil {
+		return text
+	}
+	lines := strings.Split(strings.TrimRight(string(source), "\n"), "\n")
+	switch {
+	case strings.HasPrefix(found[2], "did not find expected"):
+		n = min(n+1, len(lines))
+	case strings.HasPrefix(found[2], "found a tab character"):
+		for i := max(n-1, 0); i < len(lines); i++ {
+			if strings.HasPrefix(strings.TrimLeft(lines[i], " "), "\t") {
+				n = i + 1
+				break
+			}
+		}
+	}
+	return fmt.Sprintf("line %d: %s", n, found[2])
 }
 
 // mergeEnviron lays the environment over the file. A name that no key has is a

@@ -242,7 +242,7 @@ func TestProblems(t *testing.T) {
 			"sessions.idle: must not be longer than sessions.absolute", "tokens.refresh_idle: must not be longer than tokens.refresh_absolute"}},
 		{"unknown limit", "limits: {send_nmber: off}", []string{"limits.send_nmber: unknown limit; the limits are guess_number, send_address, send_number and verify_address"}},
 		{"limit values", "limits: {send_number: {burst: 0}, send_address: {every: 0s}, guess_number: never, verify_address: 3}", []string{
-			"limits.guess_number: want {burst: 5, every: 3h} or off", "limits.verify_address: want keys and values here",
+			"limits.guess_number: want {burst: 5, every: 3h} or off", "limits.verify_address: want {burst: 5, every: 3h} or off",
 			"limits.send_address.every: want at least 1s", "limits.send_number.burst: want 1 to"}},
 		{"limits without bounds", "limits: {send_number: {burst: -1}, send_address: {burst: 1000001}, guess_number: {burst: 1000000, every: 3h}}", []string{
 			"limits.guess_number.every: want less: burst times every is at most 8760h", "limits.send_address.burst: want 1 to 1000000, or off", "limits.send_number.burst: want 1 to 1000000, or off"}},
@@ -418,6 +418,12 @@ func TestServeNeedsCountries(t *testing.T) {
 	if got := mustLoad(t, minimal).ValidateServe(); len(got) != 0 {
 		t.Errorf("got %v", got)
 	}
+	// What is there and can't be read is not missing.
+	c, _, err := load(t, "issuer: https://login.example.com/\ncountries: GB\n")
+	all, ok := errors.AsType[*Error](Join("handset.yaml", err, c.ValidateServe()...))
+	if !ok || len(all.Problems) != 1 || !strings.Contains(all.Error(), "countries: want a list") {
+		t.Errorf("got %v", all)
+	}
 }
 
 func TestSyntaxErrorsNameTheLineAndNoValue(t *testing.T) {
@@ -425,7 +431,14 @@ func TestSyntaxErrorsNameTheLineAndNoValue(t *testing.T) {
 	tests := []struct{ text, want string }{
 		{"issuer: x\n  listen: y\n", "line 2"},
 		{"issuer: x\nissuer: y\n", "line 2"},
-		{"a: [b\n", "line"},
+		{"issuer: x\ncountries: [JP\n", "line 2"},
+		{"issuer: x\ncountries: [JP\nlisten: y\n", "line 2"},
+		{"a: 1\nb: 2\nc: 3\nd: 4\ne: 5\n\tf: 6\n", "line 6"},
+		{"a: 1\n- b\n", "line 2"},
+		{"a: 1\nb: \"x\nc: 1\n", "line 2"},
+		{"a: 1\nb\nc: 2\n", "line 2"},
+		{"a: [b\n", "line 1"},
+		{"{", "line 1"},
 		{"hunter2", "line 1"},
 		{"- hunter2", "line 1"},
 		{"issuer: *hunter\n", "unknown anchor"},

@@ -49,6 +49,7 @@ func (e *Error) Error() string {
 }
 
 // Join adds problems to what Load found, in one error; nil when there are none.
+// What is found of a value that could not even be read is left out.
 func Join(source string, err error, more ...Problem) error {
 	found, ok := errors.AsType[*Error](err)
 	if err != nil && !ok {
@@ -58,7 +59,7 @@ func Join(source string, err error, more ...Problem) error {
 	if found != nil {
 		all.Problems = slices.Clone(found.Problems)
 	}
-	all.Problems = append(all.Problems, more...)
+	all.Problems = append(all.Problems, unrepeated(all.Problems, more)...)
 	if len(all.Problems) == 0 {
 		return nil
 	}
