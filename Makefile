@@ -7,6 +7,8 @@ SHELL := /bin/sh
 GO        ?= go
 FUZZTIME  ?= 10s
 PHASE     ?= 5s
+# Empty outside of a clone; the program then says what Go recorded.
+VERSION   ?= $(shell git describe --always --dirty 2>/dev/null)
 # Files that make generate writes.
 GENERATED = $(shell find . -name '*_templ.go' -not -path '*/node_modules/*') \
             docs/config.md docs/cli.md config/testdata/example.yaml
@@ -25,7 +27,7 @@ demo: ## provider, application and inbox on this machine, nothing kept
 
 .PHONY: build
 build: ## bin/handset, one static binary
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/handset ./cmd/handset
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.buildVersion=$(VERSION)' -o bin/handset ./cmd/handset
 
 # CI=true makes a missing program a failure; without it the tests that need it
 # are skipped.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,7 +22,6 @@ import (
 	"github.com/handset-oidc/handset/passcode"
 	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/storage"
-	"github.com/handset-oidc/handset/storage/redisstore"
 )
 
 func newCheckCommand(env *environment) *cobra.Command {
@@ -60,6 +58,9 @@ func (env *environment) check(ctx context.Context) error {
 	k.part("redis", "redis", func() (string, error) { return k.redis(ctx) })
 	k.part("connections[0]", "connection", func() (string, error) { return k.connection(ctx) })
 	if err := config.Join(env.configPath, known, k.problems...); err != nil {
+		if len(k.known) == 0 {
+			return err // no key is wrong, so what the keys mean does not help
+		}
 		return env.configError(err)
 	}
 	for _, line := range k.fine {
@@ -184,11 +185,9 @@ func (noKeys) UpdateSigningKeys(_ context.Context, change func([]storage.Signing
 }
 
 func (k *checker) database(ctx context.Context) (string, error) {
-	if file, ok := strings.CutPrefix(k.c.Database.Reveal(), "sqlite:"); ok && file != ":memory:" {
-		file = strings.TrimPrefix(file, "//")
-		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-			return notYet(file)
-		}
+	if _, absent := missingDatabase(k.c); absent {
+		file, _ := databaseFile(k.c)
+		return notYet(file)
 	}
 	if k.vault == nil {
 		return "", errSkip
@@ -222,7 +221,7 @@ func (k *checker) redis(ctx context.Context) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, reachWithin)
 	defer cancel()
-	store, err := redisstore.Open(ctx, redisstore.Config{URL: k.c.Redis.Reveal(), Vault: k.vault, Logger: k.env.logger()})
+	store, err := server.OpenRedis(ctx, k.c, k.vault, k.env.logger())
 	if err != nil {
 		return "", err
 	}
@@ -230,11 +229,14 @@ func (k *checker) redis(ctx context.Context) (string, error) {
 	return k.c.Redis.String(), store.Ping(ctx)
 }
 
+// databaseConnection says which connection serves when the file declares none.
+const databaseConnection = "sms (in the database; prints texts to the log until you configure a gateway)"
+
 // connection reads the connection of the file as serve does, and reaches its gateway.
 func (k *checker) connection(ctx context.Context) (string, error) {
 	connection := server.Connection(k.c)
 	if connection == nil {
-		return "of the database", nil
+		return databaseConnection, nil
 	}
 	client := sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: k.c.AllowPrivateGateways})
 	_, err := passcode.ParseConnection(*connection, passcode.Deps{

@@ -68,7 +68,7 @@ once and kept as a MAC: it can be replaced, not read.`,
 }
 
 func (env *environment) addClient(ctx context.Context, client storage.Client, asJSON bool) error {
-	return env.withSQL(ctx, func(db *database) error {
+	return env.withNewSQL(ctx, func(db *database) error {
 		if err := env.refuseFromFile(db, client.ClientID, "add"); err != nil {
 			return err
 		}
@@ -159,35 +159,43 @@ func unknownClient(err error, id string) error {
 
 func newClientUpdateCommand(env *environment) *cobra.Command {
 	f := &clientFlags{}
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "update ID",
 		Short: "change an application",
 		Long: `Update changes what is given and leaves the rest. A list is replaced as a
 whole: repeat the flag for each value, or give it an empty value to empty the
 list. When the new authentication method needs a secret and there is none, one
-is made and written to standard output, alone.`,
+is made and written to standard output, alone; with --json it is
+{"client_id": ..., "client_secret": ...}.`,
 		Example: `  handset client update shop --callback https://shop.example.com/callback --callback https://shop.example.com/other
   handset client update shop --require-state --require-nonce`,
 		Args: oneArgument("client_id"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if cmd.Flags().NFlag() == 0 {
+			if !f.given(cmd) {
 				return usage(cmd, "nothing to change")
 			}
 			return env.withSQL(cmd.Context(), func(db *database) error {
 				if err := env.refuseFromFile(db, storage.ClientID(args[0]), "change"); err != nil {
 					return err
 				}
-				return env.updateClient(cmd, f, db, storage.ClientID(args[0]))
+				secret, err := env.updateClient(cmd, f, db, storage.ClientID(args[0]))
+				if err != nil || secret == "" && !asJSON {
+					return err
+				}
+				return env.printCredentials(storage.ClientID(args[0]), secret, asJSON)
 			})
 		},
 	}
 	f.register(cmd)
+	f.hideDefaults(cmd)
+	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 
-func (env *environment) updateClient(cmd *cobra.Command, f *clientFlags, db *database, id storage.ClientID) error {
-	secret := ""
-	err := db.UpdateClient(cmd.Context(), id, func(record *storage.Client) error {
+// updateClient returns the secret that the change made necessary, if any.
+func (env *environment) updateClient(cmd *cobra.Command, f *clientFlags, db *database, id storage.ClientID) (secret string, err error) {
+	err = db.UpdateClient(cmd.Context(), id, func(record *storage.Client) error {
 		client := config.FromRecord(*record)
 		if err := f.apply(cmd, &client); err != nil {
 			return err
@@ -202,13 +210,10 @@ func (env *environment) updateClient(cmd *cobra.Command, f *clientFlags, db *dat
 		return nil
 	})
 	if err != nil {
-		return unknownClient(err, string(id))
+		return "", unknownClient(err, string(id))
 	}
 	env.say("changed client %s", id)
-	if secret == "" {
-		return nil
-	}
-	return env.printCredentials(id, secret, false)
+	return secret, nil
 }
 
 func newClientRemoveCommand(env *environment) *cobra.Command {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/handset-oidc/handset/config"
 	"github.com/handset-oidc/handset/provider/registration"
@@ -56,12 +57,34 @@ func (f *clientFlags) register(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.webOrigins, "web-origin", nil, "a further `origin` of the application, which a login may lead on to; repeat for more")
 	flags.StringArrayVar(&f.allowedOrigins, "allowed-origin", nil, "an `origin` more, Auth0's other list; repeat for more")
 	flags.StringVar(&f.authMethod, "auth-method", "", "the `method`: none, client_secret_post, client_secret_basic or private_key_jwt; by default what fits the type")
-	flags.StringArrayVar(&f.grants, "grant", nil, "a grant `type`; by default authorization_code and refresh_token; repeat for more")
+	flags.StringArrayVar(&f.grants, "grant", nil, "a grant `type`, repeat for more; by default authorization_code and refresh_token")
 	flags.StringVar(&f.jwksFile, "jwks", "", "a `file` with the client's public keys (JWKS), for private_key_jwt")
 	flags.StringVar(&f.initiateLogin, "initiate-login-uri", "", "the `address` where the application starts a login")
 	flags.BoolVar(&f.pkce, "require-pkce", true, "refuse requests without PKCE")
 	flags.BoolVar(&f.state, "require-state", false, "refuse requests without state")
 	flags.BoolVar(&f.nonce, "require-nonce", false, "refuse requests without nonce")
+}
+
+// given reports whether the command line sets any of them.
+func (f *clientFlags) given(cmd *cobra.Command) bool {
+	found := false
+	cmd.Flags().Visit(func(flag *pflag.Flag) {
+		found = found || flag.Name != "json" && cmd.InheritedFlags().Lookup(flag.Name) == nil
+	})
+	return found
+}
+
+// hideDefaults is for a command that leaves what is not given as it is: a
+// default in its help would read as what it resets to.
+func (f *clientFlags) hideDefaults(cmd *cobra.Command) {
+	cmd.Flags().VisitAll(func(flag *pflag.Flag) {
+		if flag.Value.Type() == "bool" {
+			flag.DefValue = "false"
+			return
+		}
+		flag.DefValue = ""
+		flag.Usage, _, _ = strings.Cut(flag.Usage, "; by default ")
+	})
 }
 
 // apply copies the flags that were given.

@@ -18,7 +18,9 @@ func newClientRotateSecretCommand(env *environment) *cobra.Command {
 		Long: `Rotate-secret makes a new secret and writes it to standard output, alone. The
 one before stays in force too, so that the application can be changed without
 an interruption; end it with --drop-old when that is done. With --now the old
-ones end at once: for a secret that has leaked.`,
+ones end at once: for a secret that has leaked. Running servers accept the new
+secret at once, or within half a second while the client is being refused;
+an old one ends everywhere within a second.`,
 		Example: `  handset client rotate-secret shop
   handset client rotate-secret shop --drop-old --yes
   handset client rotate-secret shop --now --yes`,
@@ -93,6 +95,10 @@ func (env *environment) dropOldSecrets(ctx context.Context, db *database, id sto
 	if err != nil {
 		return unknownClient(err, string(id))
 	}
-	env.say("ended %d old secrets of client %s", dropped, id)
+	secrets := "secrets"
+	if dropped == 1 {
+		secrets = "secret"
+	}
+	env.say("ended %d old %s of client %s", dropped, secrets, id)
 	return nil
 }

@@ -24,9 +24,10 @@ environment, as YAML. Secrets are hidden.`,
   HANDSET_TOKENS__ACCESS=24h handset config print --config /etc/handset/handset.yaml`,
 		Args: noArguments,
 		RunE: func(*cobra.Command, []string) error {
-			c, err := env.loadConfig()
+			c, warnings, err := config.Load(env.configPath, env.environ)
+			env.printWarnings(warnings)
 			if err != nil {
-				return err
+				return env.configError(err)
 			}
 			text, err := c.YAML()
 			if err != nil {

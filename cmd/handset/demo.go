@@ -182,10 +182,10 @@ func (env *environment) greet(f demoFlags, c *config.Config) {
 
   Application   http://%s     log in here, with any mobile number
   Inbox         %sinbox     read the code here
-  Provider      %s     the issuer
+  Provider      %s.well-known/openid-configuration     the issuer is %s
 
 %s
-`, f.appListen, c.Issuer, c.Issuer, kept)
+`, f.appListen, c.Issuer, c.Issuer, c.Issuer, kept)
 }
 
 // serveApp serves the demo application until ctx ends.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,28 +39,28 @@ file (of the keys folder).`,
   handset keys list --json`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return env.withKeys(cmd.Context(), func(ring *keys.Ring) error {
+			return env.withSQL(cmd.Context(), env.onKeys(cmd.Context(), func(ring *keys.Ring) error {
 				all, err := ring.List(cmd.Context())
 				if err != nil {
 					return err
 				}
 				return env.printKeys(all, asJSON)
-			})
+			}))
 		},
 	}
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 
-// withKeys opens the keys of the configuration.
-func (env *environment) withKeys(ctx context.Context, work func(*keys.Ring) error) error {
-	return env.withSQL(ctx, func(db *database) error {
+// onKeys is work on the keys of a configuration, as work on its database.
+func (env *environment) onKeys(ctx context.Context, work func(*keys.Ring) error) func(*database) error {
+	return func(db *database) error {
 		ring, err := server.OpenKeys(ctx, db.config, db, env.logger(), env.now)
 		if err != nil {
 			return err
 		}
 		return work(ring)
-	})
+	}
 }
 
 // keyJSON is a key as --json writes it.
@@ -109,10 +110,19 @@ keys folder signs, keys are rotated by putting a newer file there.`,
 		Example: `  handset keys rotate`,
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return env.withKeys(cmd.Context(), func(ring *keys.Ring) error {
+			return env.withNewSQL(cmd.Context(), env.onKeys(cmd.Context(), func(ring *keys.Ring) error {
+				before, err := ring.List(cmd.Context())
+				if err != nil {
+					return err
+				}
 				key, err := ring.Rotate(cmd.Context())
+				if err == nil && key.State == keys.Pending && slices.ContainsFunc(before, func(k keys.Info) bool { return k.ID == key.ID }) {
+					env.say("a key is waiting already and signs from %s on; none was made", timeText(key.SignsFrom))
+					_, err := fmt.Fprintln(env.stdout, key.ID)
+					return err
+				}
 				return env.printNewKey(key, err)
-			})
+			}))
 		},
 	}
 }
@@ -132,13 +142,13 @@ standard output.`,
 			if err != nil {
 				return err
 			}
-			return env.withKeys(cmd.Context(), func(ring *keys.Ring) error {
+			return env.withNewSQL(cmd.Context(), env.onKeys(cmd.Context(), func(ring *keys.Ring) error {
 				key, err := ring.Import(cmd.Context(), text)
 				if errors.Is(err, storage.ErrConflict) {
 					return withHint(errors.New("this key is there already"), "handset keys list")
 				}
 				return env.printNewKey(key, err)
-			})
+			}))
 		},
 	}
 }

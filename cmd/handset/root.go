@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/handset-oidc/handset/config"
 )
@@ -71,6 +72,7 @@ To run it:
     openssl rand -hex 32 > handset.key && chmod 600 handset.key
     handset check
     handset serve`,
+		Version:           versionLine(),
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
@@ -80,8 +82,9 @@ To run it:
 	root.SetIn(env.stdin)
 	root.SetOut(env.stdout)
 	root.SetErr(env.stderr)
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage(cmd, err.Error())
+		return usage(cmd, flagMessage(err))
 	})
 	root.PersistentFlags().StringVar(&env.configPath, "config", "handset.yaml", "the configuration `file`")
 	root.AddCommand(
@@ -117,6 +120,17 @@ func (e *usageError) Error() string { return e.message }
 
 func usage(cmd *cobra.Command, message string) error {
 	return &usageError{message: message, command: cmd.CommandPath()}
+}
+
+// flagMessage says what a flag wants; the library's words for yes or no are
+// those of a parser.
+func flagMessage(err error) string {
+	wrong, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok || wrong.GetFlag().Value.Type() != "bool" {
+		return err.Error()
+	}
+	name := "--" + wrong.GetFlag().Name
+	return fmt.Sprintf("%s=%s: want %s or %s=false", name, wrong.GetValue(), name, name)
 }
 
 // isUsage recognizes the complaints that cobra makes without giving them a type.
@@ -181,10 +195,10 @@ func hintOf(err error) string {
 	return ""
 }
 
-// loadConfig reads the configuration and prints its warnings.
+// loadConfig reads the configuration. Its warnings are for who runs or looks
+// at it: serve, check and config print.
 func (env *environment) loadConfig() (*config.Config, error) {
-	c, warnings, err := config.Load(env.configPath, env.environ)
-	env.printWarnings(warnings)
+	c, _, err := config.Load(env.configPath, env.environ)
 	if err != nil {
 		return nil, env.configError(err)
 	}

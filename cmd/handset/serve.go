@@ -34,6 +34,9 @@ Logs go to standard error, one record a request. /healthz, /readyz and
 			logger := newLogger(c.Log, env.stderr)
 			s, err := server.New(cmd.Context(), server.Config{Config: c, Vault: v, Logger: logger, Now: env.now, Console: env.stderr})
 			if err != nil {
+				if err = explained(err); hintOf(err) != "" {
+					return err
+				}
 				return withHint(err, "handset check names everything that is wrong")
 			}
 			defer s.Close()
@@ -42,6 +45,9 @@ Logs go to standard error, one record a request. /healthz, /readyz and
 				return withHint(err, "another program may use the port; listen and admin_listen change it")
 			}
 			fmt.Fprintf(env.stderr, "handset: %s on %s\n", c.Issuer, public.Addr())
+			if len(c.Connections) == 0 {
+				env.say("connection: %s", databaseConnection)
+			}
 			return s.Serve(cmd.Context(), public, admin)
 		},
 	}

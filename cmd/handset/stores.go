@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/handset-oidc/handset/config"
 	"github.com/handset-oidc/handset/internal/server"
@@ -45,10 +47,16 @@ func (env *environment) openVault(c *config.Config) (*vault.Vault, error) {
 // openSQL opens the database with the vault that seals what is in it.
 func openSQL(ctx context.Context, c *config.Config, v *vault.Vault) (*sqlstore.Store, error) {
 	store, err := server.OpenSQL(ctx, c, v)
+	return store, explained(err)
+}
+
+// explained adds the next step to what a part of the provider could not be
+// opened for, where there is one.
+func explained(err error) error {
 	if errors.Is(err, vault.ErrSealed) {
-		return nil, withHint(err, "the secret key is not the one that the database was made with")
+		return withHint(err, "the secret key is not the one that the database was made with")
 	}
-	return store, err
+	return err
 }
 
 // database is the database of a configuration, which a server may be using
@@ -59,8 +67,33 @@ type database struct {
 	vault  *vault.Vault
 }
 
-// withSQL runs work on the database of the configuration.
+// withSQL runs work on the database of the configuration, which must be there:
+// a command in the wrong folder must not find an empty one.
 func (env *environment) withSQL(ctx context.Context, work func(*database) error) error {
+	return env.onSQL(ctx, work, func(file string) error {
+		return withHint(fmt.Errorf("there is no database at %s", file),
+			"a relative name begins at the working directory; a new database is made by handset serve")
+	})
+}
+
+// withNewSQL is withSQL for what may be prepared before the first start.
+func (env *environment) withNewSQL(ctx context.Context, work func(*database) error) error {
+	made := ""
+	err := env.onSQL(ctx, func(db *database) error {
+		if made != "" {
+			env.warn("made a new database at %s", made)
+		}
+		return work(db)
+	}, func(file string) error {
+		made = file
+		return nil
+	})
+	return err
+}
+
+// onSQL runs work on the database; missing decides what becomes of one that is
+// not there yet.
+func (env *environment) onSQL(ctx context.Context, work func(*database) error, missing func(file string) error) error {
 	c, err := env.loadConfig()
 	if err != nil {
 		return err
@@ -69,9 +102,35 @@ func (env *environment) withSQL(ctx context.Context, work func(*database) error)
 	if err != nil {
 		return err
 	}
+	if file, absent := missingDatabase(c); absent {
+		if err := missing(file); err != nil {
+			return err
+		}
+	}
 	store, err := openSQL(ctx, c, v)
 	if err != nil {
 		return err
 	}
 	return errors.Join(work(&database{store, c, v}), store.Close())
+}
+
+// databaseFile is the file of a SQLite database, if it is in one.
+func databaseFile(c *config.Config) (name string, ok bool) {
+	name, ok = strings.CutPrefix(c.Database.Reveal(), "sqlite:")
+	return strings.TrimPrefix(name, "//"), ok && name != ":memory:"
+}
+
+// missingDatabase returns where the database would be, when it is not there.
+func missingDatabase(c *config.Config) (file string, absent bool) {
+	name, ok := databaseFile(c)
+	if !ok {
+		return "", false
+	}
+	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+		return "", false
+	}
+	if file, err := filepath.Abs(name); err == nil {
+		return file, true
+	}
+	return name, true
 }

@@ -16,14 +16,25 @@ func newVersionCommand(env *environment) *cobra.Command {
 		Example: `  handset version`,
 		Args:    noArguments,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(env.stdout, "handset %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintln(env.stdout, versionLine())
 			return err
 		},
 	}
 }
 
-// version is what the build recorded: a tag, or a commit.
+// buildVersion is set by the build: make build gives what git describes.
+var buildVersion string
+
+// versionLine is what version and --version print.
+func versionLine() string {
+	return fmt.Sprintf("handset %s %s %s/%s", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// version is what the build set or recorded: a tag, or a commit.
 func version() string {
+	if buildVersion != "" {
+		return buildVersion
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {
 		return "(devel)"

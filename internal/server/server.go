@@ -4,6 +4,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -71,9 +73,8 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 	if s.SQL, err = OpenSQL(ctx, c.Config, c.Vault); err != nil {
 		return nil, err
 	}
-	s.Redis, err = redisstore.Open(ctx, redisstore.Config{URL: c.Config.Redis.Reveal(), Vault: c.Vault, Logger: c.Logger})
-	if err != nil {
-		return nil, fmt.Errorf("redis: %w", err)
+	if s.Redis, err = OpenRedis(ctx, c.Config, c.Vault, c.Logger); err != nil {
+		return nil, err
 	}
 	ring, err := OpenKeys(ctx, c.Config, s.SQL, c.Logger, c.Now)
 	if err != nil {
@@ -97,6 +98,27 @@ func OpenSQL(ctx context.Context, c *config.Config, v *vault.Vault) (*sqlstore.S
 		return nil, fmt.Errorf("database %s: %w", c.Database, err)
 	}
 	return s, nil
+}
+
+// OpenRedis opens the Redis of a configuration; check uses it too.
+func OpenRedis(ctx context.Context, c *config.Config, v *vault.Vault, logger *slog.Logger) (*redisstore.Store, error) {
+	s, err := redisstore.Open(ctx, redisstore.Config{URL: c.Redis.Reveal(), Vault: v, Logger: logger})
+	switch {
+	case errors.Is(err, storage.ErrUnavailable):
+		return nil, fmt.Errorf("redis: can't reach Redis at %s; is it running? (%w)", redisHost(c), err)
+	case err != nil:
+		return nil, fmt.Errorf("redis: %w", err)
+	}
+	return s, nil
+}
+
+// redisHost is where Redis is, without what the address holds of secrets.
+func redisHost(c *config.Config) string {
+	u, err := url.Parse(c.Redis.Reveal())
+	if err != nil {
+		return c.Redis.String()
+	}
+	return cmp.Or(u.Host, u.Path)
 }
 
 // hintLife is how long an ID token stays good as id_token_hint after it was

@@ -42,6 +42,8 @@ func classify(err error) error {
 		return fmt.Errorf("%w: %w", storage.ErrConflict, err)
 	}
 	switch c & 0xff {
+	case codes.SQLITE_NOTADB:
+		return fmt.Errorf("the file is not a SQLite database (%w)", err)
 	case codes.SQLITE_BUSY, codes.SQLITE_LOCKED, codes.SQLITE_FULL, codes.SQLITE_IOERR, codes.SQLITE_CANTOPEN,
 		codes.SQLITE_READONLY:
 		return unavailable(err)

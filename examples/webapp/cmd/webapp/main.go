@@ -11,6 +11,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -22,6 +23,14 @@ import (
 	"github.com/handset-oidc/handset/examples/webapp"
 )
 
+// usage says what the environment must and may hold.
+const usage = `CLIENT_ID is missing; set by environment:
+  CLIENT_ID      the application's registration (required)
+  CLIENT_SECRET  its secret; empty for a public client
+  ISSUER         the provider, as its tokens name it (http://localhost:3000/)
+  BASE_URL       the application's own address (http://localhost:4000)
+  LISTEN         where it listens (localhost:4000)`
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -32,6 +41,9 @@ func main() {
 }
 
 func run(ctx context.Context) error {
+	if os.Getenv("CLIENT_ID") == "" {
+		return errors.New(usage)
+	}
 	base := cmp.Or(os.Getenv("BASE_URL"), "http://localhost:4000")
 	app, err := webapp.New(ctx, webapp.Config{
 		Issuer:       cmp.Or(os.Getenv("ISSUER"), "http://localhost:3000/"),
