@@ -164,8 +164,8 @@ type Connection struct {
 	// lives. `disable_signup` lets only known people in. `forward_req_info`
 	// tells the gateway the person's address and browser.
 	// `gateway_authentication` signs the request with a bearer JWT; its `secret`
-	// can be in a file named by `secret_file`. What a gateway must answer is in
-	// [the SMS gateway](integration/sms-gateway.md): 200, and nothing else.
+	// can be in a file named by `secret_file`. `docs/integration/sms-gateway.md`
+	// is the contract of gateways: they must answer 200, and no other status.
 	Options Options `yaml:"options" example:"{provider: sms_gateway, gateway_url: \"https://sms.example.com/send\", from: \"+12345678\", syntax: md_with_macros, template: \"Your verification code is: @@password@@\", totp: {time_step: 300, length: 6}, disable_signup: false, forward_req_info: \"true\", gateway_authentication: {method: bearer, subject: \"urn:handset\", audience: \"urn:MySmsGateway\", secret: \"change me\", secret_base64_encoded: false}}"`
 }
 

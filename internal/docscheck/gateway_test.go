@@ -3,7 +3,6 @@
 package docscheck
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -108,7 +106,19 @@ func gatewayBlock(t *testing.T, language string) string {
 // startGateway runs a gateway until the test ends and returns what it printed so far.
 func startGateway(t *testing.T, dir, port string, command []string) (printed func() string) {
 	t.Helper()
-	out := &lockedBuffer{}
+	// A file has what was printed as soon as it was, which a pipe has not.
+	out, err := os.Create(filepath.Join(dir, "printed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	printed = func() string {
+		text, err := os.ReadFile(out.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out
 	cmd.Env = append(os.Environ(), "PORT="+port, "GATEWAY_SECRET=the secret of the gateway")
@@ -132,12 +142,12 @@ func startGateway(t *testing.T, dir, port string, command []string) (printed fun
 			if res.StatusCode == http.StatusOK {
 				t.Error("the gateway takes something else than POST")
 			}
-			return out.String
+			return printed
 		}
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("the gateway does not answer; it printed:\n%s", out)
+			t.Fatalf("the gateway does not answer; it printed:\n%s", printed())
 		}
 	}
 }
@@ -175,22 +185,4 @@ func deliver(t *testing.T, to sms.Sender, want *sms.Error) {
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("sent: %v, want %v", err, want)
 	}
-}
-
-// lockedBuffer is written by a process while a test reads it.
-type lockedBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }
