@@ -211,7 +211,7 @@ func (r *rig) person(number string) storage.UserID {
 
 // varying is what of two answers may differ: identifiers, digits that count
 // down, and the number that was typed.
-var varying = regexp.MustCompile(`[A-Z2-7]{26}|[A-Za-z0-9_-]{40,}|[A-Z2-7]{12}|[0-9]+`)
+var varying = regexp.MustCompile(`[0-9A-V]{8}[A-Z2-7]{26}|[A-Z2-7]{26}|[A-Za-z0-9_-]{40,}|[A-Z2-7]{12}|[0-9]+`)
 
 // told is all of an answer that could tell one number from another.
 func (a reply) told() string {

@@ -13,7 +13,9 @@ package mint
 
 import (
 	"crypto/rand"
+	"encoding/base32"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"strings"
@@ -111,13 +113,23 @@ func UserID() storage.UserID {
 }
 
 // SessionID returns a new session's public name.
-func SessionID() storage.SessionID { return storage.SessionID(rand.Text()) }
+func SessionID() storage.SessionID { return storage.SessionID(ordered()) }
 
 // GrantID returns a new grant's name.
-func GrantID() storage.GrantID { return storage.GrantID(rand.Text()) }
+func GrantID() storage.GrantID { return storage.GrantID(ordered()) }
 
 // TransactionID returns a new login transaction's name.
-func TransactionID() storage.TransactionID { return storage.TransactionID(rand.Text()) }
+func TransactionID() storage.TransactionID { return storage.TransactionID(ordered()) }
+
+// ordered returns a name of 130 random bits behind the time, so that records
+// made together stand together in an index of SQL: a login then touches a few
+// pages at the end, however many records there are. The time tells nothing that
+// auth_time and iat don't.
+func ordered() string {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], uint64(time.Now().UnixMilli())<<24) // 40 bits of ms: 34 years
+	return base32.HexEncoding.EncodeToString(b[:5]) + rand.Text()
+}
 
 // FamilyID returns a new refresh token family's name.
 func FamilyID() string { return rand.Text() }

@@ -202,9 +202,9 @@ func TestIdentifiers(t *testing.T) {
 		shape string
 	}{
 		"user":        {func() string { return string(mint.UserID()) }, `^sms\|[0-9a-f]{24}$`},
-		"session":     {func() string { return string(mint.SessionID()) }, `^[A-Z2-7]{26}$`},
-		"grant":       {func() string { return string(mint.GrantID()) }, `^[A-Z2-7]{26}$`},
-		"transaction": {func() string { return string(mint.TransactionID()) }, `^[A-Z2-7]{26}$`},
+		"session":     {func() string { return string(mint.SessionID()) }, `^[0-9A-V]{8}[A-Z2-7]{26}$`},
+		"grant":       {func() string { return string(mint.GrantID()) }, `^[0-9A-V]{8}[A-Z2-7]{26}$`},
+		"transaction": {func() string { return string(mint.TransactionID()) }, `^[0-9A-V]{8}[A-Z2-7]{26}$`},
 		"family":      {mint.FamilyID, `^[A-Z2-7]{26}$`},
 	} {
 		seen := map[string]bool{}
