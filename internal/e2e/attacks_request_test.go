@@ -44,6 +44,10 @@ func TestAttackHostInjection(t *testing.T) {
 			if got.status != http.StatusMisdirectedRequest && got.status != http.StatusBadRequest || got.header.Get("Location") != "" || strings.Contains(got.body, "evil") {
 				t.Errorf("Host %s, %s: %d %s", foreign, path, got.status, got.body)
 			}
+			// Whoever set the proxy up wrongly learns what to do.
+			if got.status == http.StatusMisdirectedRequest && !strings.Contains(got.body, "a proxy in front must pass the Host header on") {
+				t.Errorf("Host %s, %s: %s", foreign, path, got.body)
+			}
 		}
 	}
 	for name, request := range map[string]string{

@@ -295,7 +295,7 @@ func records(t testing.TB, log string) (all []record, searchable string) {
 		all = append(all, rec)
 		timeless := record{}
 		for k, v := range rec {
-			if _, number := v.(float64); k == "time" || k == "duration" && number {
+			if _, number := v.(float64); k == "time" || k == "duration_ms" && number {
 				continue
 			}
 			timeless[k] = v

@@ -56,7 +56,8 @@ func (o *Outer) Wrap(next http.Handler) http.Handler {
 		case len(r.RequestURI) > maxURL:
 			Plain(rec, r, http.StatusRequestURITooLong, "the address is longer than 8192 bytes")
 		case !o.ours(r.Host):
-			Plain(rec, r, http.StatusMisdirectedRequest, "this server answers for another host name")
+			Plain(rec, r, http.StatusMisdirectedRequest, "this server is "+o.Issuer.String()+
+				" and was asked for another host; a proxy in front must pass the Host header on")
 		default:
 			next.ServeHTTP(rec, r)
 		}
@@ -125,7 +126,7 @@ func (o *Outer) log(r *http.Request, w *recorder, facts *reqctx.Request, start t
 		slog.String("method", cut(r.Method, 16)),
 		slog.String("route", route(r)),
 		slog.Int("status", w.status),
-		slog.Duration("duration", took),
+		slog.Float64("duration_ms", float64(took.Microseconds())/1000),
 		slog.String("address", facts.Address.String()),
 	}, facts.Attrs()...)
 	level := slog.LevelInfo
