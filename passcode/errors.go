@@ -55,4 +55,9 @@ type Rejection struct {
 
 func (e *Rejection) Error() string { return "code rejected: " + string(e.Reason) }
 
-func notSent(err error) error { return fmt.Errorf("%w: %w", ErrNotSent, sms.AsError(err)) }
+func notSent(err error) error {
+	if i, ok := errors.AsType[*imitated](err); ok {
+		return fmt.Errorf("%w: %w", ErrNotSent, i)
+	}
+	return fmt.Errorf("%w: %w", ErrNotSent, sms.AsError(err))
+}

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/storage"
 )
 
@@ -31,6 +32,13 @@ func (r *routes) saw(name storage.ConnectionName, took time.Duration, err error)
 	}
 	r.last[name] = fare{took, err}
 }
+
+// imitated is a failure that a decoy shares with the last real text. It is one
+// to everybody but the log, which says that no text was to leave.
+type imitated struct{ err *sms.Error }
+
+func (e *imitated) Error() string { return "imitates the last text's failure: " + e.err.Error() }
+func (e *imitated) Unwrap() error { return e.err }
 
 // mimic takes as long as the last text did and returns what it ended with.
 func (r *routes) mimic(ctx context.Context, name storage.ConnectionName) error {

@@ -393,12 +393,18 @@ func TestDecoysFareLikeTexts(t *testing.T) {
 		states := map[bool]string{}
 		for _, decoy := range []bool{false, true} {
 			id := storage.ChallengeID(fmt.Sprint("login:", decoy))
-			_, err := r.send(id, func(s *SendRequest) { s.Decoy = decoy })
+			_, err := r.send(id, func(s *SendRequest) { s.Decoy, s.DecoyReason = decoy, "person blocked" })
+			if decoy && err != nil && !strings.Contains(err.Error(), "imitates") {
+				t.Errorf("the log can't tell that %v is imitated", err)
+			}
 			if err := r.engine.Drain(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			c := r.load(id)
-			states[decoy] = fmt.Sprint(err, c.State, c.SendFailed, c.TriesLeft, c.Length, c.Sends)
+			states[decoy] = fmt.Sprint(errors.Is(err, ErrNotSent), c.State, c.SendFailed, c.TriesLeft, c.Length, c.Sends)
+		}
+		if log := r.log.String(); !strings.Contains(log, `outcome=decoy reason="person blocked`) {
+			t.Errorf("the log does not say why: %s", log)
 		}
 		if states[false] != states[true] {
 			t.Errorf("sign-up disabled %t: a text %q, a decoy %q", signupDisabled, states[false], states[true])

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -42,6 +43,8 @@ type SendRequest struct {
 	// and nobody must notice. It takes as long and fares as the last real text of
 	// the connection did. No code proves a decoy.
 	Decoy bool
+	// DecoyReason says why, for the log alone.
+	DecoyReason string
 	// Wait is how long to wait for the route's answer. With the connection's
 	// sign-up off there is no waiting: the wait would tell known numbers from
 	// unknown ones.
@@ -237,7 +240,10 @@ func (e *Engine) handOver(ctx context.Context, r SendRequest, m sms.Message) err
 	ctx, cancel := context.WithTimeout(ctx, handOver)
 	defer cancel()
 	if r.Decoy {
-		return e.routes.mimic(ctx, r.Connection.Name)
+		if err := e.routes.mimic(ctx, r.Connection.Name); err != nil {
+			return &imitated{sms.AsError(err)}
+		}
+		return nil
 	}
 	began := e.now()
 	err := e.guarded(ctx, func() error { return r.Connection.Sender.Send(ctx, m) })
@@ -274,7 +280,11 @@ func (e *Engine) guarded(ctx context.Context, work func() error) (err error) {
 func (e *Engine) logOutcome(ctx context.Context, r SendRequest, err error, late bool) {
 	switch {
 	case r.Decoy:
-		e.logSend(ctx, r, slog.LevelInfo, "decoy", "")
+		reason := r.DecoyReason
+		if err != nil {
+			reason = strings.TrimPrefix(reason+"; "+err.Error(), "; ")
+		}
+		e.logSend(ctx, r, slog.LevelInfo, "decoy", reason)
 		return
 	case err == nil:
 		e.logSend(ctx, r, slog.LevelInfo, "handed_over", "")

@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"golang.org/x/text/language"
 
@@ -65,9 +67,18 @@ func (h *Handler) ShowNumber(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if v.typed.number.IsZero() {
-		v.typed = typed{text: v.tx.LoginHint}
+		v.typed = typed{text: numberHint(v.tx.LoginHint)}
 	}
 	return h.showNumber(w, r, v, told{status: http.StatusOK})
+}
+
+// numberHint is a login_hint that may be a phone number; an address or a name is
+// none, and the person would have to delete it.
+func numberHint(hint string) string {
+	if !strings.ContainsFunc(hint, unicode.IsDigit) || strings.Contains(hint, "@") {
+		return ""
+	}
+	return hint
 }
 
 // showNumber shows the number page with what was typed.
@@ -162,7 +173,7 @@ func (h *Handler) send(r *http.Request, v *visit) (passcode.Sent, error) {
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return passcode.Sent{}, fmt.Errorf("find person: %w", err)
 	}
-	unknown := err != nil
+	decoy := decoyReason(err != nil, user.Blocked, conn.SignupDisabled)
 	kept, err := t.bytes()
 	if err != nil {
 		return passcode.Sent{}, err
@@ -177,9 +188,20 @@ func (h *Handler) send(r *http.Request, v *visit) (passcode.Sent, error) {
 		Number: t.number, Context: kept, Address: facts.Address, UserAgent: facts.Agent,
 		Connection: conn, Application: v.client.Name, Host: h.Host,
 		Language: h.frame(r, v).Locale.Lang,
-		Decoy:    unknown && conn.SignupDisabled || user.Blocked,
-		Wait:     wait,
+		Decoy:    decoy != "", DecoyReason: decoy,
+		Wait: wait,
 	})
+}
+
+// decoyReason says why a number gets no text, for the log; empty when it gets one.
+func decoyReason(unknown, blocked, signupDisabled bool) string {
+	switch {
+	case blocked:
+		return "person blocked"
+	case unknown && signupDisabled:
+		return "sign-up is off"
+	}
+	return ""
 }
 
 // shower is a page of a login.
