@@ -8,6 +8,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nicksnyder/go-i18n/v2/i18n"
@@ -98,6 +99,7 @@ type Locale struct {
 
 	texts     *i18n.Localizer
 	countries map[string]countryName
+	fixed     sync.Map // key -> text, of the texts without arguments
 }
 
 func newLocale(bundle *i18n.Bundle, tag language.Tag) *Locale {
@@ -142,6 +144,24 @@ func (l *Locale) localize(key string, plural any, spelled map[string]string) str
 	if _, countable := plural.(int); !countable {
 		plural = nil
 	}
+	if plural == nil && len(spelled) == 0 {
+		return l.fixedText(key)
+	}
+	return l.look(key, plural, spelled)
+}
+
+// fixedText returns a text without arguments, which is the same each time.
+// Keys come from our own code, so there are only so many.
+func (l *Locale) fixedText(key string) string {
+	if text, ok := l.fixed.Load(key); ok {
+		return text.(string)
+	}
+	text := l.look(key, nil, nil)
+	l.fixed.Store(key, text)
+	return text
+}
+
+func (l *Locale) look(key string, plural any, spelled map[string]string) string {
 	text, _ := l.texts.Localize(&i18n.LocalizeConfig{
 		MessageID:      key,
 		PluralCount:    plural,
