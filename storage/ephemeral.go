@@ -27,7 +27,10 @@ type Transaction struct {
 	// AuthAfter is the earliest auth_time that satisfies prompt=login and
 	// max_age; zero when any session will do.
 	AuthAfter time.Time `json:"aa,omitzero"`
-	LoginHint string    `json:"lh,omitempty"`
+	// MaxAge is the request's max_age, zero when it sent none or 0. A session
+	// that answers later than the request came must still be that young.
+	MaxAge    time.Duration `json:"ma,omitempty"`
+	LoginHint string        `json:"lh,omitempty"`
 	// HintUser is the person an id_token_hint named; another one is login_required.
 	HintUser  UserID   `json:"hu,omitempty"`
 	UILocales []string `json:"ul,omitempty"`

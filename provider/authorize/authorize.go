@@ -117,7 +117,7 @@ func (h *Handler) dispatch(w http.ResponseWriter, r *http.Request, client *stora
 	if p.login {
 		tx.AuthAfter = tx.CreatedAt
 	}
-	switch next(tx, p.none, current) {
+	switch next(tx, p.none, current, h.Now()) {
 	case stepAnswer:
 		tx.ID = mint.TransactionID()
 		err := h.answer(w, r, tx, current)
@@ -173,9 +173,9 @@ const (
 
 // next decides what a request needs: the one decision of the dispatcher, a
 // pure function of the request and the session.
-func next(tx storage.Transaction, silent bool, current *session.Current) step {
+func next(tx storage.Transaction, silent bool, current *session.Current, now time.Time) step {
 	switch {
-	case satisfies(tx, current):
+	case satisfies(tx, current, now):
 		return stepAnswer
 	case silent:
 		return stepRefuse
@@ -188,8 +188,9 @@ func next(tx storage.Transaction, silent bool, current *session.Current) step {
 // enough (max_age, prompt=login) and of the person that the client named
 // (id_token_hint). A session's auth_time is a whole second, rounded down: one
 // of the very second asked for may be older than the request and does not do.
-func satisfies(tx storage.Transaction, current *session.Current) bool {
+func satisfies(tx storage.Transaction, current *session.Current, now time.Time) bool {
 	return current != nil && !current.AuthTime.Before(tx.AuthAfter) &&
+		(tx.MaxAge == 0 || !current.AuthTime.Before(now.Add(-tx.MaxAge))) &&
 		(tx.HintUser == "" || tx.HintUser == current.UserID)
 }
 
@@ -274,7 +275,7 @@ func (h *Handler) SignedIn(w http.ResponseWriter, r *http.Request, tx storage.Tr
 // answered before: never a second code.
 func (h *Handler) Continue(w http.ResponseWriter, r *http.Request, tx storage.Transaction) (ok bool, err error) {
 	current, err := h.Sessions.Current(r)
-	if err != nil || !satisfies(tx, current) {
+	if err != nil || !satisfies(tx, current, h.Now()) {
 		return false, err
 	}
 	if err := h.answer(w, r, tx, current); !sessionEnded(err) {
@@ -286,7 +287,7 @@ func (h *Handler) Continue(w http.ResponseWriter, r *http.Request, tx storage.Tr
 // Satisfied reports whether the browser's session could answer the transaction.
 func (h *Handler) Satisfied(r *http.Request, tx storage.Transaction) (bool, error) {
 	current, err := h.Sessions.Current(r)
-	return satisfies(tx, current), err
+	return satisfies(tx, current, h.Now()), err
 }
 
 // targetOf rebuilds the target of a transaction, which only freeze made.

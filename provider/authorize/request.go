@@ -258,7 +258,8 @@ func checkMaxAge(v web.Values, now time.Time, tx *storage.Transaction) error {
 	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		return oauth.Errorf(oauth.InvalidRequest, "max_age must be a whole number of seconds")
 	}
-	tx.AuthAfter = now.Add(-time.Duration(seconds) * time.Second)
+	tx.MaxAge = time.Duration(seconds) * time.Second
+	tx.AuthAfter = now.Add(-tx.MaxAge)
 	return nil
 }
 
