@@ -29,3 +29,17 @@ func TestContinueKeepsMaxAge(t *testing.T) {
 		})
 	}
 }
+
+// Someone who opens the address of a form in a browser reads a page, and an
+// application reads OAuth JSON.
+func TestWrongMethodIsToldInTheCallersForm(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	b := newBrowser(t)
+	b.header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+	b.get(r.base+"/login/resend").wants(http.StatusMethodNotAllowed, "We could not understand this request")
+	b.header.Set("Accept", "*/*")
+	if p := b.get(r.base + "/oauth/token"); p.status != http.StatusMethodNotAllowed || p.header.Get("Content-Type") != "application/json; charset=utf-8" {
+		t.Errorf("GET of the token endpoint: %d %s", p.status, p.header.Get("Content-Type"))
+	}
+}
