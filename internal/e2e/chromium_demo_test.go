@@ -83,7 +83,7 @@ func startDemo(t *testing.T, program string, args ...string) *demo {
 		case found[1] == "Inbox":
 			d.inbox = found[2]
 		default:
-			d.provider = found[2]
+			d.provider = strings.TrimSuffix(found[2], ".well-known/openid-configuration")
 		}
 	}
 	if d.app == "" || d.provider == "" || d.inbox != d.provider+"inbox" {
