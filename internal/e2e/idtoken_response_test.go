@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"net/http"
 	"testing"
 
@@ -36,7 +35,7 @@ func TestIDTokenResponseIsAFormPostForRegisteredClients(t *testing.T) {
 		t.Errorf("answer: %v", answer)
 	}
 	id := claims(t, answer.Get("id_token"))
-	if id["nonce"] != ask.Get("nonce") || fmt.Sprint(id["aud"]) != "["+implicitClient+"]" || id["at_hash"] != nil || id["sid"] == nil {
+	if id["nonce"] != ask.Get("nonce") || id["aud"] != implicitClient || id["at_hash"] != nil || id["sid"] == nil {
 		t.Errorf("ID token: %v", id)
 	}
 

@@ -151,7 +151,7 @@ func TestIDTokenSaysExactlyWhatItShould(t *testing.T) {
 	sum := sha256.Sum256([]byte(got.AccessToken))
 	issued := seconds(t, c, "iat")
 	want := map[string]any{
-		"iss": r.issuer, "aud": []any{webClient}, "nonce": q.Get("nonce"),
+		"iss": r.issuer, "aud": webClient, "nonce": q.Get("nonce"),
 		"amr": []any{"sms", "otp"}, "at_hash": base64.RawURLEncoding.EncodeToString(sum[:16]),
 		"exp": float64(issued + 600),
 		// These differ from login to login; what they must be is below.

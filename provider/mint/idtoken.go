@@ -31,19 +31,27 @@ type IDTokenClaims struct {
 	AccessToken string
 }
 
+// idToken is the library's claims with the audience as the one string it is:
+// RFC 7519 §4.1.3 allows an array too, which applications that compare it with
+// their client_id don't expect.
+type idToken struct {
+	oidc.TokenClaims
+	Audience        storage.ClientID  `json:"aud"`
+	AccessTokenHash string            `json:"at_hash,omitempty"`
+	SessionID       storage.SessionID `json:"sid,omitempty"`
+}
+
 // IDToken returns a signed ID token (OIDC Core §2) that lives from now. One
-// RSA signature is all its cost; library claims marshal in 3 µs because no
-// extra claims are merged in.
+// RSA signature is all its cost.
 func (m *Minter) IDToken(c IDTokenClaims) (string, error) {
 	if c.Subject == "" || c.Client == "" {
 		return "", errors.New("id token: no subject or no client")
 	}
 	now := m.now()
-	claims := oidc.IDTokenClaims{
+	claims := idToken{
 		TokenClaims: oidc.TokenClaims{
 			Issuer:                              m.issuer,
 			Subject:                             string(c.Subject),
-			Audience:                            oidc.Audience{string(c.Client)},
 			IssuedAt:                            oidc.FromTime(now),
 			Expiration:                          oidc.FromTime(now.Add(m.life)),
 			AuthTime:                            oidc.FromTime(c.AuthTime),
@@ -51,7 +59,8 @@ func (m *Minter) IDToken(c IDTokenClaims) (string, error) {
 			AuthenticationContextClassReference: c.ACR,
 			AuthenticationMethodsReferences:     amr,
 		},
-		SessionID: string(c.Session),
+		Audience:  c.Client,
+		SessionID: c.Session,
 	}
 	if c.AccessToken != "" {
 		hash, err := oidc.ClaimHash(c.AccessToken, keys.Algorithm) // OIDC Core §3.1.3.6

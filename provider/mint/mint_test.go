@@ -94,7 +94,7 @@ func TestIDToken(t *testing.T) {
 	}
 	half := sha256.Sum256([]byte("hsa_token"))
 	want := map[string]any{
-		"iss": issuer, "sub": "sms|0123456789abcdef01234567", "aud": []any{"tiny-client"},
+		"iss": issuer, "sub": "sms|0123456789abcdef01234567", "aud": "tiny-client",
 		"iat": float64(now.Unix()), "exp": float64(now.Unix() + 600), "auth_time": float64(now.Unix() - 60),
 		"nonce": "n-0S6_WzA2Mj", "amr": []any{"sms", "otp"}, "sid": "S1",
 		"at_hash": base64.RawURLEncoding.EncodeToString(half[:16]),
@@ -121,7 +121,7 @@ func TestIDTokenSaysNothingThatWasNotAsked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]any{"iss": issuer, "sub": "sms|0", "aud": []any{"c"}, "iat": float64(now.Unix()),
+	want := map[string]any{"iss": issuer, "sub": "sms|0", "aud": "c", "iat": float64(now.Unix()),
 		"exp": float64(now.Unix() + 3600), "auth_time": float64(now.Unix()), "amr": []any{"sms", "otp"}}
 	if diff := cmp.Diff(want, read(t, token, 1)); diff != "" {
 		t.Errorf("claims (-want +got):\n%s", diff)
