@@ -210,7 +210,7 @@ func TestLogoutRefuses(t *testing.T) {
 	r.untouched(v)
 }
 
-// Logout CSRF: only the form that this browser was shown in this session counts.
+// Logout CSRF: only the form that this browser was shown while signed in counts.
 func TestForeignLogoutFormIsRefused(t *testing.T) {
 	t.Parallel()
 	r := start(t)
