@@ -122,7 +122,8 @@ func galleryOthers(f Frame) []State {
 	fields := []Field{{"code", "SplxlOBeZQQYbYS6WxSbIA"}, {"state", "af0ifjsldkj"}, {"iss", "https://login.example.com/"}}
 	return []State{
 		{"signed-in", AlreadySignedIn{Frame: f, CSRF: "csrf-token", Txn: "txn-id", CanContinue: true}.Page()},
-		{"signed-in-answered", AlreadySignedIn{Frame: nobody}.Page()},
+		{"signed-in-answered", AlreadySignedIn{Frame: f, AppURL: "https://tiny.example.com/login"}.Page()},
+		{"signed-in-answered-nobody", AlreadySignedIn{Frame: nobody}.Page()},
 		{"logout", Logout{Frame: f, CSRF: "csrf-token", Logout: "logout-request"}.Page()},
 		{"logout-no-app", Logout{Frame: nobody, CSRF: "csrf-token", Logout: "logout-request"}.Page()},
 		{"logged-out", LoggedOut{Frame: nobody}.Page()},

@@ -202,7 +202,7 @@ func TestAttackReplayOfAUsedCode(t *testing.T) {
 			t.Error("the code opened a second answer")
 		}
 		got := form.send(t)
-		if got.status != http.StatusUnprocessableEntity || len(got.header.Values("Set-Cookie")) > 0 || !strings.Contains(got.body, "can no longer be used") {
+		if got.status != http.StatusBadRequest || len(got.header.Values("Set-Cookie")) > 0 || !strings.Contains(got.body, "Your sign-in has timed out") {
 			t.Errorf("replay without the session: %d", got.status)
 		}
 		// And a stale "continue" never makes a second answer of this transaction.

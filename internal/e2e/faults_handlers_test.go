@@ -368,7 +368,7 @@ func TestLostAnswerOfOpenedSession(t *testing.T) {
 	if f.disarm("OpenSession") != 1 {
 		t.Fatal("the store was not asked")
 	}
-	p.submit("/login/code", "code", r.gateway.code(number)).wants(http.StatusUnprocessableEntity)
+	p.submit("/login/code", "code", r.gateway.code(number)).wants(http.StatusBadRequest, "Go back to The web app to start again")
 	// The cookie was not given: whoever holds none is nobody. A new start works.
 	r.login(b, r.newRequest(webClient), newNumber()).answer()
 }

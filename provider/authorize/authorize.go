@@ -45,6 +45,8 @@ type Transactions interface {
 type Grants interface {
 	CreateGrant(ctx context.Context, g storage.NewGrant, now time.Time) error
 	OpenSession(ctx context.Context, l storage.Login, now time.Time) (storage.Opened, error)
+	// Answered must report whether a grant of either method answers the transaction.
+	Answered(ctx context.Context, id storage.TransactionID) (bool, error)
 }
 
 // Hints verifies id_token_hint.
@@ -288,6 +290,11 @@ func (h *Handler) Continue(w http.ResponseWriter, r *http.Request, tx storage.Tr
 func (h *Handler) Satisfied(r *http.Request, tx storage.Transaction) (bool, error) {
 	current, err := h.Sessions.Current(r)
 	return satisfies(tx, current, h.Now()), err
+}
+
+// Answered reports whether the client got its one answer to the transaction.
+func (h *Handler) Answered(ctx context.Context, id storage.TransactionID) (bool, error) {
+	return h.Grants.Answered(ctx, id)
 }
 
 // targetOf rebuilds the target of a transaction, which only freeze made.

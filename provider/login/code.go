@@ -147,6 +147,15 @@ func (h *Handler) used(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if ok {
 		return h.showSignedIn(w, r, v, false)
 	}
+	answered, err := h.Dispatcher.Answered(r.Context(), v.tx.ID)
+	if err != nil {
+		return err
+	}
+	if answered {
+		// The answer, and the session with it, got lost on the way to this
+		// browser. This login can't be answered again: another one can.
+		return timedOut(v.client, &v.tx, "answered, and the answer was lost")
+	}
 	return h.showCode(w, r, v, refusal(views.CodeSpent()))
 }
 

@@ -58,6 +58,8 @@ type Dispatcher interface {
 	SignedIn(w http.ResponseWriter, r *http.Request, tx storage.Transaction, login storage.Login) error
 	Continue(w http.ResponseWriter, r *http.Request, tx storage.Transaction) (bool, error)
 	Satisfied(r *http.Request, tx storage.Transaction) (bool, error)
+	// Answered reports whether the client got its one answer.
+	Answered(ctx context.Context, id storage.TransactionID) (bool, error)
 }
 
 // Browser tells whether a request comes from the browser that started a transaction.
@@ -227,7 +229,7 @@ func (h *Handler) signedInElsewhere(w http.ResponseWriter, r *http.Request, v *v
 
 func (h *Handler) showSignedIn(w http.ResponseWriter, r *http.Request, v *visit, canContinue bool) error {
 	return h.page(w, r, http.StatusOK, v, views.AlreadySignedIn{
-		Frame: h.frame(r, v), CSRF: h.Browser.FormToken(r, v.tx.ID), Txn: string(v.tx.ID), CanContinue: canContinue,
+		Frame: h.frame(r, v), CSRF: h.Browser.FormToken(r, v.tx.ID), Txn: string(v.tx.ID), CanContinue: canContinue, AppURL: web.WayBack(v.client),
 	})
 }
 

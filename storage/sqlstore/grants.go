@@ -169,3 +169,10 @@ func (s *Store) RevokedGrants(ctx context.Context, since time.Time) (all []stora
 	})
 	return all, wrap("list revoked grants", err)
 }
+
+// Answered reports whether a grant answers the transaction, in force or not.
+func (s *Store) Answered(ctx context.Context, id storage.TransactionID) (bool, error) {
+	var n int
+	err := s.db.read(ctx, func(c *conn) error { return c.row(transactionAnswered, string(id)).Scan(&n) })
+	return n > 0, wrap("look for the answer of a transaction", err)
+}

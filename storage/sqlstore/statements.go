@@ -51,6 +51,7 @@ const (
 	extendGrant
 	revokeGrant
 	grantExists
+	transactionAnswered
 	revokeGrantsOfSession
 	moveGrants
 	revokeGrantsOfUser
@@ -127,6 +128,7 @@ var statementNames = [statementCount]string{
 	extendGrant:           "extend_grant",
 	revokeGrant:           "revoke_grant",
 	grantExists:           "grant_exists",
+	transactionAnswered:   "transaction_answered",
 	revokeGrantsOfSession: "revoke_grants_of_session",
 	moveGrants:            "move_grants_between_sessions",
 	revokeGrantsOfUser:    "revoke_grants_of_user",

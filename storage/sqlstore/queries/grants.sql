@@ -32,6 +32,10 @@ UPDATE grants SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL;
 -- name: grant_exists
 SELECT 1 FROM grants WHERE id = $1;
 
+-- name: transaction_answered
+-- By the unique index of transaction_id.
+SELECT COUNT(*) FROM grants WHERE transaction_id = $1;
+
 -- name: revoke_grants_of_session
 -- By the index (user_id, session_id).
 UPDATE grants SET revoked_at = $1 WHERE user_id = $2 AND session_id = $3 AND revoked_at IS NULL;
