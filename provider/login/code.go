@@ -1,10 +1,12 @@
 package login
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/handset-oidc/handset/internal/reqctx"
 	"github.com/handset-oidc/handset/internal/web"
@@ -147,7 +149,7 @@ func (h *Handler) used(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if ok {
 		return h.showSignedIn(w, r, v, false)
 	}
-	answered, err := h.Dispatcher.Answered(r.Context(), v.tx.ID)
+	answered, err := h.answered(r.Context(), v.tx.ID)
 	if err != nil {
 		return err
 	}
@@ -157,6 +159,27 @@ func (h *Handler) used(w http.ResponseWriter, r *http.Request, v *visit) error {
 		return timedOut(v.client, &v.tx, "answered, and the answer was lost")
 	}
 	return h.showCode(w, r, v, refusal(views.CodeSpent()))
+}
+
+// answered reports whether the login that used the code up was written. The
+// twin of this request (a second press on the button) may be just about to
+// write it, so it has a second; after that the write has failed, and a new
+// code can still finish the login.
+func (h *Handler) answered(ctx context.Context, id storage.TransactionID) (bool, error) {
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for range 20 {
+		answered, err := h.Dispatcher.Answered(ctx, id)
+		if err != nil || answered {
+			return answered, err
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-look.C:
+		}
+	}
+	return false, nil
 }
 
 // Resend answers POST /login/resend: the same code again, or a new one.
