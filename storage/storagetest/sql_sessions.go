@@ -215,6 +215,8 @@ var sessionPromises = []promise{
 	{"SessionEndsAtItsAbsoluteEnd", sessionAbsolute},
 	{"SessionEndsWhenItRests", sessionIdle},
 	{"LoginEndsTheBrowsersOldSessionButNotItsGrants", sessionReplaced},
+	{"APersonsGrantsFollowThemToTheirNewSession", grantsFollow},
+	{"AnsweredTransactionStaysAnswered", transactionAnswered},
 	{"EndedSessionRevokesItsGrants", sessionEnded},
 	{"EndingASessionTwiceIsNoError", sessionEndedTwice},
 	{"NoMACFindsNoSession", sessionWithoutMAC},
@@ -275,6 +277,54 @@ func sessionEnded(c *sqlCase) {
 	if diff := cmp.Diff(map[storage.GrantID]time.Time{l.Grant.ID: c.sec, sso.ID: c.sec}, got); diff != "" {
 		c.Errorf("revoked grants (-want +got):\n%s", diff)
 	}
+}
+
+// grantsFollow logs the same person, and another one, in over one session: the
+// end of each new session ends the person's own grants alone.
+func grantsFollow(c *sqlCase) {
+	first, _ := c.login()
+	same := c.newLogin(first.Number)
+	same.ReplacesMACs = [][]byte{first.SessionMAC}
+	_, err := c.store.OpenSession(c.Context(), same, c.now)
+	c.must(err)
+	other := c.newLogin(newNumber())
+	other.ReplacesMACs = [][]byte{same.SessionMAC}
+	_, err = c.store.OpenSession(c.Context(), other, c.now)
+	c.must(err)
+
+	wantRevoked := func(login storage.Login, want bool) {
+		c.Helper()
+		g, _, err := c.store.GrantByCode(c.Context(), [][]byte{login.Grant.CodeMAC})
+		c.must(err)
+		if got := !g.RevokedAt.IsZero(); got != want {
+			c.Errorf("grant of session %s: revoked %v, want %v", login.SessionID, got, want)
+		}
+	}
+	c.must(c.store.EndSession(c.Context(), other.SessionID, c.now))
+	wantRevoked(other, true)
+	wantRevoked(first, false)
+	wantRevoked(same, false)
+	c.must(c.store.EndSession(c.Context(), same.SessionID, c.now))
+	wantRevoked(same, true)
+	wantRevoked(first, true)
+}
+
+func transactionAnswered(c *sqlCase) {
+	want := func(id storage.TransactionID, want bool) {
+		c.Helper()
+		got, err := c.store.Answered(c.Context(), id)
+		c.must(err)
+		if got != want {
+			c.Errorf("answered %v, want %v", got, want)
+		}
+	}
+	l := c.newLogin(newNumber())
+	want(l.Grant.Transaction, false)
+	_, err := c.store.OpenSession(c.Context(), l, c.now)
+	c.must(err)
+	want(l.Grant.Transaction, true)
+	c.must(c.store.RevokeGrant(c.Context(), l.Grant.ID, c.now))
+	want(l.Grant.Transaction, true)
 }
 
 func sessionEndedTwice(c *sqlCase) {

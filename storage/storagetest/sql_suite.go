@@ -42,6 +42,7 @@ type sessionStore interface {
 type grantStore interface {
 	CreateGrant(ctx context.Context, g storage.NewGrant, now time.Time) error
 	GrantByCode(ctx context.Context, macs [][]byte) (storage.Grant, storage.User, error)
+	Answered(ctx context.Context, id storage.TransactionID) (bool, error)
 	RedeemGrant(ctx context.Context, r storage.Redemption) error
 	RevokeGrant(ctx context.Context, id storage.GrantID, now time.Time) error
 	RevokedGrants(ctx context.Context, since time.Time) ([]storage.RevokedGrant, error)
