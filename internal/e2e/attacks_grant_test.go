@@ -310,10 +310,15 @@ func TestAttackAnswerOneLoginTwice(t *testing.T) {
 			answers[i] = form.send(t)
 		})
 		codes := 0
-		for _, a := range answers {
-			if a.location(t).Query().Has("code") {
+		for i, a := range answers {
+			switch {
+			case a.location(t).Query().Has("code"):
 				codes++
-			} else if a.status != http.StatusOK && a.status != http.StatusUnprocessableEntity && a.location(t).Path != "/login/phone" {
+			case a.status == http.StatusOK, a.status == http.StatusUnprocessableEntity, a.location(t).Path == "/login/phone":
+			case i%10 == 0 && a.status == http.StatusBadRequest && strings.Contains(a.body, "Your sign-in has timed out"):
+				// The same code typed a moment before won, and its session took the
+				// place of the one that these cookies are of.
+			default:
 				t.Errorf("%d to %q", a.status, a.header.Get("Location"))
 			}
 		}
