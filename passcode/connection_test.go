@@ -17,11 +17,11 @@ import (
 	"github.com/handset-oidc/handset/storage"
 )
 
-func testDeps() Deps {
-	return Deps{Client: sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: true}), AllowPrivate: true, Console: io.Discard}
+func testDeps() sms.Deps {
+	return sms.Deps{Client: sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: true}), AllowPrivate: true, Console: io.Discard}
 }
 
-func parse(options string, d Deps) (*Connection, error) {
+func parse(options string, d sms.Deps) (*Connection, error) {
 	return ParseConnection(storage.Connection{Name: "sms", Strategy: "sms", Options: json.RawMessage(options)}, d)
 }
 
@@ -57,7 +57,7 @@ func TestParseConnectionReadsAuth0sOptions(t *testing.T) {
 		if c.Name != "sms" || c.From != "+12345678" || c.Length != 6 || c.Life != 3*time.Minute || !c.SignupDisabled || c.BruteForceProtection {
 			t.Errorf("connection %+v", c)
 		}
-		err = c.Sender.Send(t.Context(), sms.Message{
+		_, err = c.Sender.Send(t.Context(), sms.Message{
 			To: number(t, "+819012345678"), From: c.From, Body: c.Template.Execute(sms.Fields{Code: "012345"}),
 			Request: &sms.RequestInfo{IP: "192.0.2.1", UserAgent: "Mozilla"},
 		})
@@ -103,40 +103,21 @@ func TestParseConnectionDefaults(t *testing.T) {
 	}
 }
 
-func TestSecretsBase64(t *testing.T) {
-	t.Parallel()
-	for _, s := range []string{"-_8B", "+/8B", " +/8B\n"} {
-		if got, err := decodeBase64(s); err != nil || !bytes.Equal(got, []byte{0xfb, 0xff, 0x01}) {
-			t.Errorf("decodeBase64(%q) = %x, %v", s, got, err)
-		}
-	}
-	for _, s := range []string{"-w", "-w==", "+w==", "+w"} {
-		if got, err := decodeBase64(s); err != nil || !bytes.Equal(got, []byte{0xfb}) {
-			t.Errorf("decodeBase64(%q) = %x, %v", s, got, err)
-		}
-	}
-	for _, s := range []string{"not base64!", "a"} {
-		if _, err := decodeBase64(s); err == nil {
-			t.Errorf("decodeBase64(%q) succeeds", s)
-		}
-	}
-}
-
 func TestProviders(t *testing.T) {
 	t.Parallel()
 	inbox := sms.NewInbox(1, time.Now)
 	for name, c := range map[string]struct {
 		provider string
-		deps     Deps
+		deps     sms.Deps
 		want     string // of the error; empty: fine
 	}{
-		"console":                 {"console", Deps{Console: io.Discard}, ""},
-		"console in the demo":     {"console", Deps{Inbox: inbox}, ""},
-		"inbox in the demo":       {"inbox", Deps{Inbox: inbox}, ""},
-		"inbox elsewhere":         {"inbox", Deps{Console: io.Discard}, `"inbox" is not one of: sms_gateway, console`},
-		"console without console": {"console", Deps{}, `"console" is not one of: sms_gateway`},
-		"unknown":                 {"carrier-pigeon", Deps{Inbox: inbox}, `"carrier-pigeon" is not one of: sms_gateway, console, inbox`},
-		"none":                    {"", Deps{Console: io.Discard}, "is missing; one of: sms_gateway, console"},
+		"console":                 {"console", sms.Deps{Console: io.Discard}, ""},
+		"console in the demo":     {"console", sms.Deps{Inbox: inbox}, ""},
+		"inbox in the demo":       {"inbox", sms.Deps{Inbox: inbox}, ""},
+		"inbox elsewhere":         {"inbox", sms.Deps{Console: io.Discard}, `"inbox" is not one of: sms_gateway, console`},
+		"console without console": {"console", sms.Deps{}, `"console" is not one of: sms_gateway`},
+		"unknown":                 {"carrier-pigeon", sms.Deps{Inbox: inbox}, `"carrier-pigeon" is not one of: sms_gateway, console, inbox`},
+		"none":                    {"", sms.Deps{Console: io.Discard}, "is missing; one of: sms_gateway, console"},
 	} {
 		got, err := parse(`{"provider":"`+c.provider+`"}`, c.deps)
 		if c.want == "" {
@@ -215,11 +196,11 @@ func FuzzParseConnection(f *testing.F) {
 	f.Add(`{"provider":"console","totp":{"length":8}}`)
 	f.Add(`{"provider":null}`)
 	f.Add(`[]`)
-	deps := Deps{Client: sms.NewHTTPClient(sms.ClientConfig{}), Console: io.Discard}
+	deps := sms.Deps{Client: sms.NewHTTPClient(sms.ClientConfig{}), Console: io.Discard}
 	f.Fuzz(func(t *testing.T, options string) {
 		c, err := parse(options, deps)
 		if err != nil {
-			if len(err.(Problems)) == 0 {
+			if len(err.(sms.Problems)) == 0 {
 				t.Fatal("an error without problems")
 			}
 			return

@@ -479,7 +479,7 @@ func TestAFailedTextCostsNothing(t *testing.T) {
 				timeout = 100 * time.Millisecond
 			}
 			options := fmt.Sprintf(`{"provider":"sms_gateway","gateway_url":%q}`, gateway.URL)
-			broken, err := ParseConnection(storage.Connection{Name: "sms", Strategy: "sms", Options: []byte(options)}, Deps{
+			broken, err := ParseConnection(storage.Connection{Name: "sms", Strategy: "sms", Options: []byte(options)}, sms.Deps{
 				Client: sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: true}), AllowPrivate: true, GatewayTimeout: timeout,
 			})
 			if err != nil {
@@ -564,7 +564,8 @@ func TestTheTextLeavesAlthoughTheBrowserHasGone(t *testing.T) {
 		if _, bounded := ctx.Deadline(); !bounded {
 			carried = errors.New("a text without end")
 		}
-		return r.inbox.Send(ctx, m)
+		_, err := r.inbox.Send(ctx, m)
+		return err
 	})
 	_, err := r.engine.Send(ctx, r.request("login:1"))
 	if err != nil {

@@ -210,4 +210,4 @@ func wrong(code string, nth int) string {
 // senderFunc is a sender made of a function.
 type senderFunc func(context.Context, sms.Message) error
 
-func (f senderFunc) Send(ctx context.Context, m sms.Message) error { return f(ctx, m) }
+func (f senderFunc) Send(ctx context.Context, m sms.Message) (string, error) { return "", f(ctx, m) }

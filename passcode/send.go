@@ -246,7 +246,10 @@ func (e *Engine) handOver(ctx context.Context, r SendRequest, m sms.Message) err
 		return nil
 	}
 	began := e.now()
-	err := e.guarded(ctx, func() error { return r.Connection.Sender.Send(ctx, m) })
+	err := e.guarded(ctx, func() error {
+		_, err := r.Connection.Sender.Send(ctx, m)
+		return err
+	})
 	e.routes.saw(r.Connection.Name, e.now().Sub(began), err)
 	return err
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/handset-oidc/handset/keys"
 	"github.com/handset-oidc/handset/passcode"
 	"github.com/handset-oidc/handset/passcode/phone"
+	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/provider/authorize"
 	"github.com/handset-oidc/handset/provider/client"
 	"github.com/handset-oidc/handset/provider/discovery"
@@ -90,7 +91,7 @@ type Config struct {
 	Lifetimes Lifetimes
 	// Connection is declared by configuration; nil takes the one named sms from SQL.
 	Connection     *storage.Connection
-	Senders        passcode.Deps
+	Senders        sms.Deps
 	TrustedProxies []netip.Prefix
 	Logger         *slog.Logger
 	// Now is the clock; nil is time.Now.

@@ -239,7 +239,7 @@ func (k *checker) connection(ctx context.Context) (string, error) {
 		return databaseConnection, nil
 	}
 	client := sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: k.c.AllowPrivateGateways})
-	_, err := passcode.ParseConnection(*connection, passcode.Deps{
+	_, err := passcode.ParseConnection(*connection, sms.Deps{
 		Client: client, AllowPrivate: k.c.AllowPrivateGateways, Console: io.Discard,
 	})
 	if err != nil {

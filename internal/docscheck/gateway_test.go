@@ -165,7 +165,7 @@ func gatewayOf(t *testing.T, dir, port string) sms.Sender {
 	}
 	client := sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: c.AllowPrivateGateways})
 	t.Cleanup(client.CloseIdleConnections)
-	connection, err := passcode.ParseConnection(*server.Connection(c), passcode.Deps{Client: client, AllowPrivate: c.AllowPrivateGateways})
+	connection, err := passcode.ParseConnection(*server.Connection(c), sms.Deps{Client: client, AllowPrivate: c.AllowPrivateGateways})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func deliver(t *testing.T, to sms.Sender, want *sms.Error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = to.Send(t.Context(), sms.Message{
+	_, err = to.Send(t.Context(), sms.Message{
 		To: number, From: "+12345678", Body: "314159 is your Shop code.\n\n@login.example.com #314159",
 	})
 	got, _ := errors.AsType[*sms.Error](err)

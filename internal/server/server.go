@@ -22,7 +22,6 @@ import (
 	"github.com/handset-oidc/handset/config"
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/keys"
-	"github.com/handset-oidc/handset/passcode"
 	"github.com/handset-oidc/handset/passcode/phone"
 	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/provider"
@@ -147,7 +146,7 @@ func (s *Server) providerConfig(ring *keys.Ring) provider.Config {
 			SessionIdle: c.Sessions.Idle, SessionAbsolute: c.Sessions.Absolute, IDTokenOnRefresh: c.Tokens.IDTokenOnRefresh,
 		},
 		Connection: Connection(c),
-		Senders: passcode.Deps{
+		Senders: sms.Deps{
 			Client:       sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: c.AllowPrivateGateways}),
 			AllowPrivate: c.AllowPrivateGateways, Console: s.c.Console, Inbox: s.c.Inbox, Now: s.c.Now,
 		},

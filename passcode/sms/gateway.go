@@ -87,6 +87,51 @@ func NewGateway(c GatewayConfig) (*Gateway, error) {
 	return g, nil
 }
 
+// newGateway reads the options of Auth0's `provider: sms_gateway`.
+func newGateway(o *Options, d Deps) Sender {
+	before := len(*o.found)
+	c := GatewayConfig{
+		URL: o.Text("gateway_url"), ForwardRequestInfo: o.Flag("forward_req_info", false), Auth: gatewayAuth(o),
+		Client: d.Client, AllowPrivate: d.AllowPrivate, Timeout: d.GatewayTimeout, Now: d.Now,
+	}
+	if err := CheckGatewayURL(c.URL, d.AllowPrivate); err != nil {
+		o.Problem("gateway_url", err.Error())
+	}
+	if len(*o.found) > before {
+		return nil
+	}
+	g, err := NewGateway(c)
+	if err != nil {
+		o.Problem("provider", err.Error())
+		return nil
+	}
+	return g
+}
+
+func gatewayAuth(o *Options) *GatewayAuth {
+	in, ok := o.Object("gateway_authentication")
+	if !ok {
+		return nil
+	}
+	secret := in.Text("secret")
+	auth := &GatewayAuth{Subject: in.Text("subject"), Audience: in.Needed("audience"), Secret: []byte(secret)}
+	if in.Text("method") != "bearer" {
+		in.Problem("method", `must be "bearer"`)
+	}
+	if in.Flag("secret_base64_encoded", false) {
+		decoded, err := decodeBase64(secret)
+		if err != nil {
+			in.Problem("secret", "is not base64, as secret_base64_encoded says it is")
+			return auth
+		}
+		auth.Secret = decoded
+	}
+	if len(auth.Secret) == 0 {
+		in.Problem("secret", "is missing")
+	}
+	return auth
+}
+
 // CheckGatewayURL returns what is wrong with a gateway's URL, without quoting it:
 // a query often holds a key.
 func CheckGatewayURL(gatewayURL string, allowPrivate bool) error {
@@ -138,16 +183,16 @@ type gatewayCallers struct {
 
 // Send posts the message. Only 200 counts as handed over, as with Auth0; what
 // the gateway says besides is thrown away.
-func (g *Gateway) Send(ctx context.Context, m Message) error {
+func (g *Gateway) Send(ctx context.Context, m Message) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.config.Timeout)
 	defer cancel()
 	req, err := g.request(ctx, m)
 	if err != nil {
-		return &Error{Kind: KindInternal, Code: "EINTERNAL"}
+		return "", &Error{Kind: KindInternal, Code: "EINTERNAL"}
 	}
 	resp, err := g.config.Client.Do(req)
 	if err != nil {
-		return transportError(err)
+		return "", transportError(err)
 	}
 	defer resp.Body.Close()
 	switch resp.StatusCode {
@@ -155,11 +200,11 @@ func (g *Gateway) Send(ctx context.Context, m Message) error {
 		// The status decides; the rest is read only to keep the connection, and
 		// closed soon when there is too much or it comes too slowly.
 		drain(resp.Body, cancel)
-		return nil
+		return "", nil
 	case http.StatusUnauthorized:
-		return &Error{Kind: KindUnauthorized, Status: resp.StatusCode}
+		return "", &Error{Kind: KindUnauthorized, Status: resp.StatusCode}
 	}
-	return &Error{Kind: KindStatus, Status: resp.StatusCode}
+	return "", &Error{Kind: KindStatus, Status: resp.StatusCode}
 }
 
 // drain reads a little of an answer, for a second at most.
