@@ -1,0 +1,384 @@
+package sms
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/linxGnu/gosmpp/data"
+	"github.com/linxGnu/gosmpp/pdu"
+	"golang.org/x/time/rate"
+)
+
+const (
+	smppTimeout     = 10 * time.Second
+	smppEnquireLink = 30 * time.Second
+	smppWindow      = 10
+	// smppBackoff is the first wait before binding again, and maxBackoff the longest.
+	smppBackoff = time.Second
+	maxBackoff  = time.Minute
+)
+
+// SMPPConfig describes an account at an SMSC that speaks SMPP 3.4.
+type SMPPConfig struct {
+	// Host is where the SMSC listens, as "host:port".
+	Host string
+	// SystemID, Password and SystemType are the account's.
+	SystemID, Password, SystemType string
+	// InsecurePlain speaks SMPP without TLS: password, numbers and codes can be read
+	// on the way.
+	InsecurePlain bool
+	// RootCAs vouch for the SMSC; nil are those of the system.
+	RootCAs *x509.CertPool
+	// AllowPrivate allows loopback and private addresses.
+	AllowPrivate bool
+	// Window is how many messages may be without an answer; zero is 10. Those that
+	// find no place wait.
+	Window int
+	// Rate is how many messages, or parts of them, leave in a second; zero is no limit.
+	Rate int
+	// EnquireLink is how often the SMSC is asked whether it is there; zero is 30 s.
+	EnquireLink time.Duration
+	// Timeout is how long a message may take, and binding; zero is 10 s.
+	Timeout time.Duration
+	// Backoff is the first wait before binding again, which doubles up to a minute;
+	// zero is 1 s.
+	Backoff time.Duration
+	// Source and Destination say what kind of addresses sender and number are.
+	Source, Destination SMPPAddress
+	// LongPayload sends long texts whole, in message_payload, and not in parts.
+	LongPayload bool
+	// ReceiptID is the base of the IDs in receipts, where the SMSC writes a number one
+	// way when it answers and another in its receipts: "decimal" or "hex". Empty and
+	// "same": it writes both alike.
+	ReceiptID string
+	// Receipts gets what arrives on the connection, one after the other; nil: nobody.
+	Receipts func(Receipt)
+}
+
+// SMPP hands messages to an SMSC over one connection, which it opens with the first
+// message and opens again, by itself, when it breaks: receipts arrive on it. Each
+// SMPP has a bind of its own.
+type SMPP struct {
+	config   SMPPConfig
+	receipts *smppReceipts
+	window   chan struct{}
+	limiter  *rate.Limiter
+	// ref is the name of the last split text; phones put parts together by it.
+	ref atomic.Uint32
+
+	mu   sync.Mutex
+	stop context.CancelFunc // nil before the first message
+	// closed refuses messages that come after Close.
+	closed bool
+	bound  *smppBound
+	work   sync.WaitGroup
+}
+
+// smppBound is what comes, or came, of binding: a session or an error, when done is
+// closed.
+type smppBound struct {
+	done    chan struct{}
+	session *smppSession
+	err     *Error
+}
+
+// NewSMPP checks the configuration and opens nothing.
+func NewSMPP(c SMPPConfig) (*SMPP, error) {
+	if err := CheckSMPPHost(c.Host, c.AllowPrivate); err != nil {
+		return nil, err
+	}
+	if c.SystemID == "" {
+		return nil, errors.New("smpp without a system_id")
+	}
+	c.Window = defaultTo(c.Window, smppWindow)
+	c.EnquireLink = defaultTo(c.EnquireLink, smppEnquireLink)
+	c.Timeout = defaultTo(c.Timeout, smppTimeout)
+	c.Backoff = defaultTo(c.Backoff, smppBackoff)
+	s := &SMPP{
+		config: c, receipts: newSMPPReceipts(c.Receipts), window: make(chan struct{}, c.Window),
+		limiter: rate.NewLimiter(rate.Inf, 1), bound: &smppBound{done: make(chan struct{})},
+	}
+	if c.Rate > 0 {
+		s.limiter.SetLimit(rate.Limit(c.Rate))
+	}
+	// Servers that begin with the same number would mix up their parts on a phone.
+	s.ref.Store(rand.Uint32())
+	return s, nil
+}
+
+func defaultTo[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}
+
+// CheckSMPPHost returns what is wrong with an SMSC's address.
+func CheckSMPPHost(hostPort string, allowPrivate bool) error {
+	host, port, err := net.SplitHostPort(hostPort)
+	n, notNumber := strconv.ParseUint(port, 10, 16)
+	switch {
+	case hostPort == "":
+		return errors.New("is missing")
+	case err != nil || host == "" || notNumber != nil || n == 0:
+		return errors.New("is not host:port")
+	}
+	if a, err := netip.ParseAddr(host); err == nil && !reachable(a, allowPrivate) {
+		return errors.New("is a private or reserved address (see allow_private_gateways)")
+	}
+	return nil
+}
+
+// Send submits the message and returns the SMSC's name of it, or of its first part.
+// The parts of a long text leave one after the other; when the SMSC takes the first
+// and not the next, the message has failed, and phones do not show what is there.
+func (s *SMPP) Send(ctx context.Context, m Message) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", transportError(err)
+	}
+	parts, err := s.parts(m)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
+	defer cancel()
+	select {
+	case s.window <- struct{}{}:
+		defer func() { <-s.window }()
+	case <-ctx.Done():
+		return "", busy(ctx.Err())
+	}
+	ticket := s.receipts.begin()
+	names, err := s.submit(ctx, parts)
+	s.receipts.end(ticket, names)
+	if err != nil {
+		return "", err
+	}
+	return names[0], nil
+}
+
+// busy: a message that found no place in the window, or no time within the rate,
+// was not sent.
+func busy(err error) *Error {
+	if errors.Is(err, context.Canceled) {
+		return transportError(err)
+	}
+	return &Error{Kind: KindRefused, Code: "EBUSY"}
+}
+
+// parts makes the PDUs of a message.
+func (s *SMPP) parts(m Message) ([]*pdu.SubmitSM, error) {
+	source, err := s.config.Source.sender(m.From)
+	if err != nil {
+		return nil, statusError(data.ESME_RINVSRCADR)
+	}
+	destination, err := s.config.Destination.international(strings.TrimPrefix(m.To.E164(), "+"))
+	if err != nil {
+		return nil, statusError(data.ESME_RINVDSTADR)
+	}
+	parts, err := submits(m.Body, s.config.LongPayload, byte(s.ref.Add(1)))
+	if err != nil {
+		return nil, &Error{Kind: KindInternal, Code: "EINTERNAL"}
+	}
+	for _, p := range parts {
+		p.SourceAddr, p.DestAddr = source, destination
+	}
+	return parts, nil
+}
+
+// submit sends the parts and returns their names, or an [*Error].
+func (s *SMPP) submit(ctx context.Context, parts []*pdu.SubmitSM) ([]string, error) {
+	var names []string
+	for _, p := range parts {
+		if err := s.limiter.Wait(ctx); err != nil {
+			return nil, busy(ctx.Err())
+		}
+		a, err := s.submitPart(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		if a.status != data.ESME_ROK {
+			return nil, statusError(a.status)
+		}
+		names = append(names, a.id)
+	}
+	return names, nil
+}
+
+// submitPart uses the session there is, and the next one when that one ended before
+// the part left.
+func (s *SMPP) submitPart(ctx context.Context, p *pdu.SubmitSM) (smppAnswer, error) {
+	for {
+		session, err := s.session(ctx)
+		if err != nil {
+			return smppAnswer{}, err
+		}
+		a, err := session.submit(ctx, p)
+		if !errors.Is(err, errNotSubmitted) {
+			return a, err
+		}
+		s.lost(session)
+	}
+}
+
+// session returns the session that is bound, and waits for one that is about to be.
+// When the last try to bind failed, it fails as that one did, until one succeeds:
+// another route can do better than wait.
+func (s *SMPP) session(ctx context.Context) (*smppSession, error) {
+	s.mu.Lock()
+	s.start(ctx)
+	bound, closed := s.bound, s.closed
+	s.mu.Unlock()
+	if closed {
+		return nil, transportError(context.Canceled)
+	}
+	select {
+	case <-bound.done:
+	case <-ctx.Done():
+		return nil, transportError(ctx.Err())
+	}
+	if bound.err != nil {
+		return nil, bound.err
+	}
+	return bound.session, nil
+}
+
+// start begins to keep a connection, once. It outlives the message that opened it.
+func (s *SMPP) start(ctx context.Context) {
+	if s.stop != nil || s.closed {
+		return
+	}
+	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	s.work.Go(func() { s.keep(ctx) })
+	s.work.Go(s.receipts.run)
+}
+
+// keep binds, and binds again, until ctx ends.
+func (s *SMPP) keep(ctx context.Context) {
+	defer s.receipts.close()
+	failures := 0
+	for ctx.Err() == nil {
+		session, err := s.bind(ctx)
+		s.outcome(session, err)
+		if err == nil {
+			session.run(ctx)
+		}
+		// A server that lets us in and hangs up at once is as good as one that refuses.
+		if err == nil && session.proved() {
+			failures = 0
+			s.lost(session)
+		} else {
+			failures++
+			if err == nil {
+				s.outcome(nil, session.why())
+			}
+		}
+		pause(ctx, backoff(s.config.Backoff, failures))
+	}
+	s.outcome(nil, transportError(context.Canceled))
+}
+
+func (s *SMPP) bind(ctx context.Context) (*smppSession, *Error) {
+	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
+	defer cancel()
+	session, err := openSMPP(ctx, &s.config, s.receipts.take)
+	if err != nil {
+		return nil, AsError(err)
+	}
+	return session, nil
+}
+
+// outcome tells those who wait, and those who come, what became of binding.
+func (s *SMPP) outcome(session *smppSession, err *Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.bound
+	select {
+	case <-b.done:
+		b = &smppBound{done: make(chan struct{})}
+		s.bound = b
+	default:
+	}
+	b.session, b.err = session, err
+	close(b.done)
+}
+
+// lost makes those who come wait for the next session.
+func (s *SMPP) lost(session *smppSession) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bound.session == session && session != nil {
+		s.bound = &smppBound{done: make(chan struct{})}
+	}
+}
+
+// backoff doubles with each failure and takes a random part off, so that servers
+// that lost the same SMSC do not come back as one.
+func backoff(first time.Duration, failures int) time.Duration {
+	wait := first
+	for range failures {
+		if wait = min(2*wait, maxBackoff); wait == maxBackoff {
+			break
+		}
+	}
+	return wait/2 + rand.N(wait/2+1)
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// Close unbinds and hangs up; it returns when nothing of the connection is left.
+func (s *SMPP) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	stop := s.stop
+	s.mu.Unlock()
+	if stop != nil {
+		stop()
+	}
+	s.work.Wait()
+	return nil
+}
+
+// Reach opens a connection and closes it: somebody is there, the address is allowed,
+// and the certificate is good. It does not bind, since accounts have few binds.
+func (s *SMPP) Reach(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
+	defer cancel()
+	conn, err := s.config.dial(ctx)
+	if err != nil {
+		return transportError(err)
+	}
+	return conn.Close()
+}
+
+func (c *SMPPConfig) dial(ctx context.Context) (net.Conn, error) {
+	conn, err := newDialer(c.AllowPrivate).DialContext(ctx, "tcp", c.Host)
+	if err != nil || c.InsecurePlain {
+		return conn, err
+	}
+	host, _, _ := net.SplitHostPort(c.Host) // NewSMPP looked
+	secured := tls.Client(conn, &tls.Config{ServerName: host, RootCAs: c.RootCAs})
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return secured, nil
+}
