@@ -15,7 +15,7 @@ GENERATED = $(shell find . -name '*_templ.go' -not -path '*/node_modules/*') \
 # Programs that tests start, as program:package of Debian.
 NEEDS     = redis-server:redis-server chromium:chromium gcc:build-essential npm:npm
 # Folders of npm packages that tests use.
-NPM_DIRS  = $(patsubst %/package-lock.json,%,$(wildcard internal/e2e/*/package-lock.json))
+NPM_DIRS  = $(patsubst %/package-lock.json,%,$(wildcard internal/e2e/*/package-lock.json passcode/sms/*/package-lock.json))
 
 .PHONY: help
 help: ## this list

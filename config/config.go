@@ -157,8 +157,8 @@ type Connection struct {
 	// `sms`.
 	Strategy string `yaml:"strategy" example:"sms"`
 	// Auth0's options of an SMS connection. `provider` is `sms_gateway` (your own
-	// gateway at `gateway_url`) or `console` (texts go to the log: for
-	// development). `from` is the sender, `template` the text with
+	// gateway at `gateway_url`), `smpp` (an SMSC at `smpp_host`, whose options are
+	// in `docs/sms.md`) or `console` (texts go to the log: for development). `from` is the sender, `template` the text with
 	// `@@password@@` in place of the code (`syntax: md_with_macros`),
 	// `totp.length` the number of digits and `totp.time_step` the seconds a code
 	// lives. `disable_signup` lets only known people in. `forward_req_info`

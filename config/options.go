@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -39,7 +40,10 @@ func (o Options) LogValue() slog.Value { return slog.StringValue(o.String()) }
 func (o Options) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
 // secretOptions are the options whose values are never shown, wherever they stand.
-var secretOptions = []string{"secret", "twilio_token"}
+var secretOptions = []string{"secret", "smpp_password", "twilio_token"}
+
+// fileOptions are options whose value can be in a file that KEY_file names.
+var fileOptions = []string{"smpp_ca", "smpp_password"}
 
 // Redacted returns the options with "(hidden)" in place of each secret.
 func (o Options) Redacted() map[string]any {
@@ -90,25 +94,18 @@ func (o *Options) decode(d *decoder, path string, in any) {
 	*o = NewOptions(string(text))
 }
 
-// readSecret puts the content of gateway_authentication.secret_file in its place.
+// readSecret puts the content of gateway_authentication.secret_file, and of the files
+// of fileOptions, in its place.
 func (o *Options) readSecret(d *decoder, path string) {
 	values := o.values()
 	auth, _ := values["gateway_authentication"].(map[string]any)
-	name, ok := auth["secret_file"].(string)
-	if !ok {
+	changed := readFileOption(d, path+".gateway_authentication", auth, "secret")
+	for _, key := range fileOptions {
+		changed = readFileOption(d, path, values, key) || changed
+	}
+	if !changed {
 		return
 	}
-	path += ".gateway_authentication"
-	if auth["secret"] != nil {
-		d.problem(path, "set secret or secret_file, not both")
-		return
-	}
-	secret, ok := d.file(path+".secret_file", name)
-	if !ok {
-		return
-	}
-	delete(auth, "secret_file")
-	auth["secret"] = secret
 	text, err := json.Marshal(values)
 	if err != nil {
 		panic("config: options do not marshal: " + err.Error()) // unreachable: they came from JSON
@@ -116,19 +113,44 @@ func (o *Options) readSecret(d *decoder, path string) {
 	*o = NewOptions(string(text))
 }
 
+// readFileOption puts the content of the file that KEY_file names under KEY, and
+// reports whether it did.
+func readFileOption(d *decoder, path string, values map[string]any, key string) bool {
+	name, ok := values[key+"_file"].(string)
+	if !ok {
+		return false
+	}
+	if values[key] != nil {
+		d.problem(path, fmt.Sprintf("set %s or %s_file, not both", key, key))
+		return false
+	}
+	content, ok := d.file(path+"."+key+"_file", name)
+	if !ok {
+		return false
+	}
+	delete(values, key+"_file")
+	values[key] = content
+	return true
+}
+
 // Providers of texts: those that this version has, and those that Auth0 or a
 // later version has.
 var (
-	providers      = []string{"console", "sms_gateway"}
-	laterProviders = []string{"twilio", "vonage", "sns", "smpp", "phone_message_hook"}
+	providers      = []string{"console", "sms_gateway", "smpp"}
+	laterProviders = []string{"twilio", "vonage", "sns", "phone_message_hook"}
 )
 
-// knownOptions are Auth0's options of an SMS connection (its SDKs' types).
-// Those of other providers are kept and not used.
+// knownOptions are Auth0's options of an SMS connection (its SDKs' types), and those
+// of providers that Auth0 does not have. Those of other providers are kept and not
+// used.
 var knownOptions = []string{
 	"authParams", "brute_force_protection", "disable_signup", "forward_req_info", "from",
 	"gateway_authentication", "gateway_url", "messaging_service_sid", "name",
-	"non_persistent_attrs", "provider", "strategy", "syntax", "template", "totp",
+	"non_persistent_attrs", "provider",
+	"smpp_ca", "smpp_ca_file", "smpp_destination_npi", "smpp_destination_ton", "smpp_enquire_link", "smpp_host",
+	"smpp_long", "smpp_password", "smpp_password_file", "smpp_rate", "smpp_receipt_id", "smpp_source_npi",
+	"smpp_source_ton", "smpp_system_id", "smpp_system_type", "smpp_tls", "smpp_window",
+	"strategy", "syntax", "template", "timeout", "totp",
 	"twilio_sid", "twilio_token", "upstream_params",
 }
 
@@ -152,6 +174,8 @@ func (o Options) check(r *report, path string, allowPrivate bool) {
 		r.problem(path+".provider", "missing: set it to "+choice(providers))
 	case provider == "sms_gateway" && url == "":
 		r.problem(path+".gateway_url", "missing: set it to the address of your gateway")
+	case provider == "smpp":
+		c.smpp(values)
 	case provider == "console":
 		r.warn(path+".provider", "console prints codes to the log: for development only")
 	}
@@ -236,6 +260,32 @@ func (c optionCheck) gatewayURL(path string, v any) {
 	}
 	if u.Scheme == "http" && !private {
 		c.warn(path, "is http: numbers and codes cross the network in clear")
+	}
+}
+
+// smpp checks what can be told of an SMSC without asking it.
+func (c optionCheck) smpp(values map[string]any) {
+	for _, key := range []string{"smpp_host", "smpp_system_id"} {
+		if text, _ := values[key].(string); text == "" {
+			c.problem(join(c.path, key), "missing: set it to what your SMSC's operator told you")
+		}
+	}
+	address, _ := values["smpp_host"].(string)
+	if address == "" {
+		return
+	}
+	path := join(c.path, "smpp_host")
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || host == "" || port == "" {
+		c.problem(path, "want host:port, such as smsc.example.com:3550")
+		return
+	}
+	private := privateHost(host)
+	if private && !c.private {
+		c.problem(path, "is a loopback or private address; when that is meant, set allow_private_gateways: true")
+	}
+	if plain := values["smpp_tls"]; (plain == false || plain == "false") && !private {
+		c.warn(join(c.path, "smpp_tls"), "is off: the password, numbers and codes cross the network in clear")
 	}
 }
 

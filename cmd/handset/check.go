@@ -232,18 +232,27 @@ func (k *checker) redis(ctx context.Context) (string, error) {
 // databaseConnection says which connection serves when the file declares none.
 const databaseConnection = "sms (in the database; prints texts to the log until you configure a gateway)"
 
-// connection reads the connection of the file as serve does, and reaches its gateway.
+// connection reads the connection of the file as serve does, and reaches its gateway
+// or SMSC.
 func (k *checker) connection(ctx context.Context) (string, error) {
 	connection := server.Connection(k.c)
 	if connection == nil {
 		return databaseConnection, nil
 	}
 	client := sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: k.c.AllowPrivateGateways})
-	_, err := passcode.ParseConnection(*connection, sms.Deps{
+	parsed, err := passcode.ParseConnection(*connection, sms.Deps{
 		Client: client, AllowPrivate: k.c.AllowPrivateGateways, Console: io.Discard,
 	})
 	if err != nil {
 		return "", fmt.Errorf("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	if smsc, ok := parsed.Sender.(*sms.SMPP); ok {
+		ctx, cancel := context.WithTimeout(ctx, reachWithin)
+		defer cancel()
+		if err := smsc.Reach(ctx); err != nil {
+			return "", fmt.Errorf("options.smpp_host: the SMSC can't be reached: %w", err)
+		}
+		return string(connection.Name) + ", SMSC answers", nil
 	}
 	gateway, ok := k.c.Connections[0].Options.GatewayURL()
 	if !ok {

@@ -2,9 +2,9 @@ package sms
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -23,9 +23,8 @@ const (
 	smppTimeout     = 10 * time.Second
 	smppEnquireLink = 30 * time.Second
 	smppWindow      = 10
-	// smppBackoff is the first wait before binding again, and maxBackoff the longest.
+	// smppBackoff is the first wait before binding again.
 	smppBackoff = time.Second
-	maxBackoff  = time.Minute
 )
 
 // SMPPConfig describes an account at an SMSC that speaks SMPP 3.4.
@@ -50,7 +49,7 @@ type SMPPConfig struct {
 	EnquireLink time.Duration
 	// Timeout is how long a message may take, and binding; zero is 10 s.
 	Timeout time.Duration
-	// Backoff is the first wait before binding again, which doubles up to a minute;
+	// Backoff is the first wait before binding again, which doubles up to 30 s;
 	// zero is 1 s.
 	Backoff time.Duration
 	// Source and Destination say what kind of addresses sender and number are.
@@ -82,14 +81,6 @@ type SMPP struct {
 	closed bool
 	bound  *smppBound
 	work   sync.WaitGroup
-}
-
-// smppBound is what comes, or came, of binding: a session or an error, when done is
-// closed.
-type smppBound struct {
-	done    chan struct{}
-	session *smppSession
-	err     *Error
 }
 
 // NewSMPP checks the configuration and opens nothing.
@@ -177,6 +168,9 @@ func busy(err error) *Error {
 	return &Error{Kind: KindRefused, Code: "EBUSY"}
 }
 
+// Format prints nothing of the account, whatever the verb.
+func (s *SMPP) Format(f fmt.State, _ rune) { fmt.Fprint(f, "smpp sender") }
+
 // parts makes the PDUs of a message.
 func (s *SMPP) parts(m Message) ([]*pdu.SubmitSM, error) {
 	source, err := s.config.Source.sender(m.From)
@@ -232,118 +226,6 @@ func (s *SMPP) submitPart(ctx context.Context, p *pdu.SubmitSM) (smppAnswer, err
 	}
 }
 
-// session returns the session that is bound, and waits for one that is about to be.
-// When the last try to bind failed, it fails as that one did, until one succeeds:
-// another route can do better than wait.
-func (s *SMPP) session(ctx context.Context) (*smppSession, error) {
-	s.mu.Lock()
-	s.start(ctx)
-	bound, closed := s.bound, s.closed
-	s.mu.Unlock()
-	if closed {
-		return nil, transportError(context.Canceled)
-	}
-	select {
-	case <-bound.done:
-	case <-ctx.Done():
-		return nil, transportError(ctx.Err())
-	}
-	if bound.err != nil {
-		return nil, bound.err
-	}
-	return bound.session, nil
-}
-
-// start begins to keep a connection, once. It outlives the message that opened it.
-func (s *SMPP) start(ctx context.Context) {
-	if s.stop != nil || s.closed {
-		return
-	}
-	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
-	s.work.Go(func() { s.keep(ctx) })
-	s.work.Go(s.receipts.run)
-}
-
-// keep binds, and binds again, until ctx ends.
-func (s *SMPP) keep(ctx context.Context) {
-	defer s.receipts.close()
-	failures := 0
-	for ctx.Err() == nil {
-		session, err := s.bind(ctx)
-		s.outcome(session, err)
-		if err == nil {
-			session.run(ctx)
-		}
-		// A server that lets us in and hangs up at once is as good as one that refuses.
-		if err == nil && session.proved() {
-			failures = 0
-			s.lost(session)
-		} else {
-			failures++
-			if err == nil {
-				s.outcome(nil, session.why())
-			}
-		}
-		pause(ctx, backoff(s.config.Backoff, failures))
-	}
-	s.outcome(nil, transportError(context.Canceled))
-}
-
-func (s *SMPP) bind(ctx context.Context) (*smppSession, *Error) {
-	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
-	defer cancel()
-	session, err := openSMPP(ctx, &s.config, s.receipts.take)
-	if err != nil {
-		return nil, AsError(err)
-	}
-	return session, nil
-}
-
-// outcome tells those who wait, and those who come, what became of binding.
-func (s *SMPP) outcome(session *smppSession, err *Error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	b := s.bound
-	select {
-	case <-b.done:
-		b = &smppBound{done: make(chan struct{})}
-		s.bound = b
-	default:
-	}
-	b.session, b.err = session, err
-	close(b.done)
-}
-
-// lost makes those who come wait for the next session.
-func (s *SMPP) lost(session *smppSession) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.bound.session == session && session != nil {
-		s.bound = &smppBound{done: make(chan struct{})}
-	}
-}
-
-// backoff doubles with each failure and takes a random part off, so that servers
-// that lost the same SMSC do not come back as one.
-func backoff(first time.Duration, failures int) time.Duration {
-	wait := first
-	for range failures {
-		if wait = min(2*wait, maxBackoff); wait == maxBackoff {
-			break
-		}
-	}
-	return wait/2 + rand.N(wait/2+1)
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-}
-
 // Close unbinds and hangs up; it returns when nothing of the connection is left.
 func (s *SMPP) Close() error {
 	s.mu.Lock()
@@ -367,18 +249,4 @@ func (s *SMPP) Reach(ctx context.Context) error {
 		return transportError(err)
 	}
 	return conn.Close()
-}
-
-func (c *SMPPConfig) dial(ctx context.Context) (net.Conn, error) {
-	conn, err := newDialer(c.AllowPrivate).DialContext(ctx, "tcp", c.Host)
-	if err != nil || c.InsecurePlain {
-		return conn, err
-	}
-	host, _, _ := net.SplitHostPort(c.Host) // NewSMPP looked
-	secured := tls.Client(conn, &tls.Config{ServerName: host, RootCAs: c.RootCAs})
-	if err := secured.HandshakeContext(ctx); err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	return secured, nil
 }
