@@ -61,15 +61,14 @@ func (s *SMPP) keep(ctx context.Context) {
 		if err == nil {
 			session.run(ctx)
 		}
-		// A server that lets us in and hangs up at once is as good as one that refuses.
-		if err == nil && session.proved() {
-			failures = 0
-			s.lost(session)
-		} else {
+		switch {
+		case err != nil:
 			failures++
-			if err == nil {
-				s.outcome(nil, session.why())
-			}
+		case session.proved(): // whoever finds it ended waits for the next one
+			failures = 0
+		default: // a server that lets us in and hangs up is as good as one that refuses
+			failures++
+			s.outcome(nil, session.why())
 		}
 		pause(ctx, backoff(s.config.Backoff, failures))
 	}
@@ -105,7 +104,7 @@ func (s *SMPP) outcome(session *smppSession, err *Error) {
 func (s *SMPP) lost(session *smppSession) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.bound.session == session && session != nil {
+	if s.bound.session == session {
 		s.bound = &smppBound{done: make(chan struct{})}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -288,10 +289,12 @@ func TestSMPPPartsRefused(t *testing.T) {
 func TestSMPPReceiptsWithoutRoom(t *testing.T) {
 	t.Parallel()
 	server := newSMSC(t, nil, nil)
-	blocked, got := make(chan struct{}), make(chan Receipt, 2*maxWaiting)
+	blocked, got := make(chan struct{}), make(chan Receipt, 8*maxWaiting)
+	unblock := sync.OnceFunc(func() { close(blocked) })
 	sender, _ := server.client(t, func(c *SMPPConfig) {
 		c.Receipts = func(r Receipt) { <-blocked; got <- r }
 	})
+	t.Cleanup(unblock) // before it is closed
 	sendEventually(t, sender)
 	c := smscConn{server, 1}
 	n := 0
@@ -309,7 +312,7 @@ func TestSMPPReceiptsWithoutRoom(t *testing.T) {
 	}
 	// Texts go on meanwhile.
 	sendEventually(t, sender)
-	close(blocked)
+	unblock()
 	taken := 0
 	for _, p := range server.got("deliver_sm_resp") {
 		if p.Status == 0 {
@@ -410,13 +413,15 @@ func TestSMPPReceiptsTracked(t *testing.T) {
 			got(s, "n", Delivered)
 			s.end(older, []string{"a"})
 		}, []string{"a delivered", "n delivered"}},
-		"those of later messages do not hold it up": {func(s *smppReceipts) {
+		"later messages do not hold it up": {func(s *smppReceipts) {
 			older := s.begin()
 			got(s, "a", Delivered)
-			s.begin()
+			later := s.begin()
+			got(s, "z", Sent)
 			s.end(older, []string{"a"})
-			got(s, "z", Delivered)
-		}, []string{"a delivered", "z delivered"}},
+			s.take(Receipt{Message: fmt.Sprint(len(s.ready)), State: Delivered})
+			s.end(later, nil)
+		}, []string{"a delivered", "z sent", "1 delivered"}},
 		"of a message that failed": {func(s *smppReceipts) {
 			ticket := s.begin()
 			got(s, "a", Undelivered)

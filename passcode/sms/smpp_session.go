@@ -42,16 +42,20 @@ type smppAnswer struct {
 	id     string
 }
 
+func newSMPPSession(c *SMPPConfig, conn net.Conn, take func(Receipt) bool) *smppSession {
+	return &smppSession{
+		config: c, conn: conn, in: bufio.NewReader(conn), take: take,
+		out: make(chan pdu.PDU), ended: make(chan struct{}), pending: map[int32]chan<- smppAnswer{},
+	}
+}
+
 // openSMPP connects and binds as a transceiver. Its error is an [*Error].
 func openSMPP(ctx context.Context, c *SMPPConfig, take func(Receipt) bool) (*smppSession, error) {
 	conn, err := c.dial(ctx)
 	if err != nil {
 		return nil, transportError(err)
 	}
-	s := &smppSession{
-		config: c, conn: conn, in: bufio.NewReader(conn), take: take,
-		out: make(chan pdu.PDU), ended: make(chan struct{}), pending: map[int32]chan<- smppAnswer{},
-	}
+	s := newSMPPSession(c, conn, take)
 	hangUp := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	err = s.bind()
 	if !hangUp() && err == nil {

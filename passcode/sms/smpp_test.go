@@ -250,6 +250,24 @@ func TestSMPPBindsAgain(t *testing.T) {
 	sendEventually(t, sender)
 }
 
+// A server that lets everybody in and hangs up is no reason to wait.
+func TestSMPPLetInAndHungUpOn(t *testing.T) {
+	t.Parallel()
+	server := newSMSC(t, nil, func(c smscConn, p smscPDU) bool {
+		if p.Command == "submit_sm" {
+			c.destroy()
+		}
+		return p.Command == "submit_sm"
+	})
+	sender, _ := server.client(t, func(c *SMPPConfig) { c.Backoff = time.Hour })
+	for range 3 {
+		checkFailure(t, try(t.Context(), t, sender), Error{Kind: KindUnreachable, Code: "ECONNRESET"})
+	}
+	if n := len(server.got("bind_transceiver")); n != 1 {
+		t.Errorf("bound %d times", n)
+	}
+}
+
 // sendEventually sends until a message is taken: binding takes its time.
 func sendEventually(t *testing.T, s *SMPP) string {
 	t.Helper()
@@ -289,7 +307,17 @@ func TestSMPPSilence(t *testing.T) {
 			cancel(nil)
 		}()
 		checkFailure(t, try(ctx, t, sender), Error{Kind: KindUnreachable, Code: "ECANCELED"})
-		// Its place in the window is free again, and the bind is the same.
+		// Nobody waits for its answer, its place in the window is free again, and the
+		// bind is the same.
+		session, err := sender.session(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		session.mu.Lock()
+		if len(session.pending) != 0 {
+			t.Errorf("answers are waited for: %v", session.pending)
+		}
+		session.mu.Unlock()
 		if err := try(t.Context(), t, sender); err != nil {
 			t.Fatal(err)
 		}
@@ -337,7 +365,7 @@ func TestSMPPKeepsItsBind(t *testing.T) {
 		t.Errorf("%d connections", server.opened)
 	}
 	for _, p := range server.received {
-		if seen[p.Sequence] || p.Sequence == 0 || p.Sequence > 0x7fffffff {
+		if seen[p.Sequence] || p.Sequence == 0 || int(p.Sequence) > len(server.received) {
 			t.Errorf("sequence number %d of %s", p.Sequence, p.Command)
 		}
 		seen[p.Sequence] = true
