@@ -87,6 +87,15 @@ type Config struct {
 	// Empty: the connection `sms` of the database, which at the first start
 	// prints texts to the log (provider `console`).
 	Connections []Connection `yaml:"connections"`
+	// Senders beside the connection's own, by name: what takes texts and hands them
+	// on. Each has the options of a connection that say how texts leave (`provider`
+	// and what goes with it, `from`); `from` overrides the connection's.
+	Senders Senders `yaml:"senders" example:"{main: {provider: sms_gateway, gateway_url: \"https://sms.example.com/send\"}, backup: {provider: sms_gateway, gateway_url: \"https://sms2.example.com/send\", from: Example}}"`
+	// Which senders serve which destinations, in the order in which they are tried:
+	// the next one gets a text that the one before could not take. A destination
+	// that no route names is served by the connection's own sender. Empty: that one
+	// serves all.
+	Routes []Route `yaml:"routes"`
 	// The applications that people log in to. Field names are Auth0's, so an
 	// exported client can be pasted. What is declared here can't be changed by
 	// API or command; `handset client add` makes others.
@@ -148,6 +157,9 @@ type TestNumber struct {
 	Prefix string `yaml:"prefix" example:"-"`
 	// The code, 4 to 10 digits, in quotes.
 	Code Secret `yaml:"code" example:"\"424242\""`
+	// The last day (UTC) on which the code works, or the very moment when it ends
+	// (`2026-12-31T12:00:00Z`). Empty: it always works.
+	ValidUntil Moment `yaml:"valid_until" example:"2026-12-31"`
 }
 
 // Connection is a way to prove a number, in Auth0's words.

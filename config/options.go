@@ -132,34 +132,54 @@ var knownOptions = []string{
 	"twilio_sid", "twilio_token", "upstream_params",
 }
 
-// optionCheck checks one connection's options.
+// connectionOptions are those of knownOptions that say nothing of how texts leave.
+var connectionOptions = []string{
+	"authParams", "brute_force_protection", "disable_signup", "name", "non_persistent_attrs",
+	"strategy", "syntax", "template", "totp", "upstream_params",
+}
+
+// optionCheck checks the options of one connection or sender.
 type optionCheck struct {
 	*report
 	path    string
 	private bool // gateways may be private
+	sender  bool // of a sender
 }
 
-func (o Options) check(r *report, path string, allowPrivate bool) {
+// check checks the options of a connection, which needs no provider where routes
+// send by others.
+func (o Options) check(r *report, path string, allowPrivate, routed bool) {
+	o.checkAll(optionCheck{report: r, path: path, private: allowPrivate}, !routed)
+}
+
+func (o Options) checkSender(r *report, path string, allowPrivate bool) {
+	o.checkAll(optionCheck{report: r, path: path, private: allowPrivate, sender: true}, true)
+}
+
+func (o Options) checkAll(c optionCheck, needsProvider bool) {
 	values := o.values()
-	c := optionCheck{r, path, allowPrivate}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		c.option(key, values[key])
 	}
 	provider, _ := values["provider"].(string)
 	url, _ := values["gateway_url"].(string)
 	switch {
-	case values["provider"] == nil:
-		r.problem(path+".provider", "missing: set it to "+choice(providers))
+	case values["provider"] == nil && needsProvider:
+		c.problem(c.path+".provider", "missing: set it to "+choice(providers))
 	case provider == "sms_gateway" && url == "":
-		r.problem(path+".gateway_url", "missing: set it to the address of your gateway")
+		c.problem(c.path+".gateway_url", "missing: set it to the address of your gateway")
 	case provider == "console":
-		r.warn(path+".provider", "console prints codes to the log: for development only")
+		c.warn(c.path+".provider", "console prints codes to the log: for development only")
 	}
 }
 
 func (c optionCheck) option(key string, v any) {
 	path := join(c.path, key)
 	if v == nil && key != "provider" { // null is the same as absent
+		return
+	}
+	if c.sender && slices.Contains(connectionOptions, key) {
+		c.problem(path, "belongs to the connection: a sender says how texts leave, not what they say")
 		return
 	}
 	switch key {

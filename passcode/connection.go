@@ -11,8 +11,9 @@ import (
 // Connection is a way to prove numbers, made from a [storage.Connection]. It is
 // immutable; keep it as long as its record does not change.
 type Connection struct {
-	Name     storage.ConnectionName
-	Sender   sms.Sender
+	Name storage.ConnectionName
+	// Routes say by which senders texts leave.
+	Routes   *sms.Routes
 	From     string
 	Template *sms.Template
 	// Length is how many digits codes have, and Life how long they live after
@@ -23,6 +24,17 @@ type Connection struct {
 	SignupDisabled bool
 	// BruteForceProtection is Auth0's switch of that name.
 	BruteForceProtection bool
+
+	own *sms.Named
+}
+
+// Close closes the connection's own sender, when no text is on its way by it any
+// more. Those with a name of their own are used on.
+func (c *Connection) Close() error {
+	if c.own == nil {
+		return nil
+	}
+	return c.own.Close()
 }
 
 func (c *Connection) length() int {
@@ -41,9 +53,10 @@ func (c *Connection) CodeLife() time.Duration {
 }
 
 // ParseConnection reads a connection with Auth0's options. Keys that it doesn't
-// know are left alone, as Auth0 leaves them; null counts as absent. The error is
-// an [sms.Problems] with all that is wrong.
-func ParseConnection(c storage.Connection, d sms.Deps) (*Connection, error) {
+// know are left alone, as Auth0 leaves them; null counts as absent. Where rules
+// name other senders, the connection needs no provider of its own. The error is an
+// [sms.Problems] with all that is wrong.
+func ParseConnection(c storage.Connection, senders Senders) (*Connection, error) {
 	o := sms.ReadOptions(c.Options, "options")
 	if len(o.Problems()) > 0 {
 		return nil, o.Problems()
@@ -55,7 +68,7 @@ func ParseConnection(c storage.Connection, d sms.Deps) (*Connection, error) {
 	}
 	readTOTP(o, out)
 	readTemplate(o, out)
-	out.Sender = sms.NewSender(o, d)
+	out.Routes = readRoutes(o, out, senders)
 	problems := o.Problems()
 	if c.Strategy != "sms" {
 		problems = append(problems, sms.Problem{Path: "strategy", Text: `must be "sms"`})

@@ -22,7 +22,7 @@ func testDeps() sms.Deps {
 }
 
 func parse(options string, d sms.Deps) (*Connection, error) {
-	return ParseConnection(storage.Connection{Name: "sms", Strategy: "sms", Options: json.RawMessage(options)}, d)
+	return ParseConnection(storage.Connection{Name: "sms", Strategy: "sms", Options: json.RawMessage(options)}, Senders{Deps: d})
 }
 
 // The example of the design, which is an exported tenant's.
@@ -57,7 +57,7 @@ func TestParseConnectionReadsAuth0sOptions(t *testing.T) {
 		if c.Name != "sms" || c.From != "+12345678" || c.Length != 6 || c.Life != 3*time.Minute || !c.SignupDisabled || c.BruteForceProtection {
 			t.Errorf("connection %+v", c)
 		}
-		_, err = c.Sender.Send(t.Context(), sms.Message{
+		_, err = c.Routes.To(number(t, "+819012345678"))[0].Send(t.Context(), sms.Message{
 			To: number(t, "+819012345678"), From: c.From, Body: c.Template.Execute(sms.Fields{Code: "012345"}),
 			Request: &sms.RequestInfo{IP: "192.0.2.1", UserAgent: "Mozilla"},
 		})
@@ -121,7 +121,7 @@ func TestProviders(t *testing.T) {
 	} {
 		got, err := parse(`{"provider":"`+c.provider+`"}`, c.deps)
 		if c.want == "" {
-			if err != nil || got.Sender == nil {
+			if err != nil || len(got.Routes.Senders()) != 1 {
 				t.Errorf("%s: %v", name, err)
 			}
 			continue
@@ -185,7 +185,7 @@ func TestParseConnectionSaysAllThatIsWrong(t *testing.T) {
 			t.Errorf("the error quotes a secret: %v", err)
 		}
 	}
-	_, err := ParseConnection(storage.Connection{Name: "sms", Strategy: "email"}, testDeps())
+	_, err := ParseConnection(storage.Connection{Name: "sms", Strategy: "email"}, Senders{Deps: testDeps()})
 	if err == nil || !strings.Contains(err.Error(), `strategy: must be "sms"`) || !strings.Contains(err.Error(), "options.provider") {
 		t.Errorf("error %v", err)
 	}
@@ -205,7 +205,7 @@ func FuzzParseConnection(f *testing.F) {
 			}
 			return
 		}
-		if c.Sender == nil || c.length() < 4 || c.length() > 8 || c.CodeLife() <= 0 || c.CodeLife() > maxLife {
+		if len(c.Routes.Senders()) != 1 || c.length() < 4 || c.length() > 8 || c.CodeLife() <= 0 || c.CodeLife() > maxLife {
 			t.Fatalf("%s gives %+v", options, c)
 		}
 		if !strings.Contains(c.Template.Execute(sms.Fields{Code: "83927461"}), "83927461") {

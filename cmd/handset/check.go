@@ -232,27 +232,50 @@ func (k *checker) redis(ctx context.Context) (string, error) {
 // databaseConnection says which connection serves when the file declares none.
 const databaseConnection = "sms (in the database; prints texts to the log until you configure a gateway)"
 
-// connection reads the connection of the file as serve does, and reaches its gateway.
+// connection reads connection and senders of the file as serve does, and reaches
+// their gateways.
 func (k *checker) connection(ctx context.Context) (string, error) {
+	deps := sms.Deps{
+		Client:       sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: k.c.AllowPrivateGateways}),
+		AllowPrivate: k.c.AllowPrivateGateways, Console: io.Discard,
+	}
+	senders, err := server.Sending(k.c, deps).Open()
+	if err != nil {
+		return "", oneLine(err)
+	}
+	for _, named := range senders.Named {
+		if _, err := k.gateway(ctx, deps.Client, k.c.Senders[named.Name]); err != nil {
+			return "", fmt.Errorf("senders.%s: %w", named.Name, err)
+		}
+	}
 	connection := server.Connection(k.c)
 	if connection == nil {
 		return databaseConnection, nil
 	}
-	client := sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: k.c.AllowPrivateGateways})
-	_, err := passcode.ParseConnection(*connection, sms.Deps{
-		Client: client, AllowPrivate: k.c.AllowPrivateGateways, Console: io.Discard,
-	})
+	if _, err := passcode.ParseConnection(*connection, senders); err != nil {
+		return "", oneLine(err)
+	}
+	reached, err := k.gateway(ctx, deps.Client, k.c.Connections[0].Options)
 	if err != nil {
-		return "", fmt.Errorf("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
+		return "", fmt.Errorf("options.%w", err)
 	}
-	gateway, ok := k.c.Connections[0].Options.GatewayURL()
+	if reached || len(senders.Named) > 0 {
+		return string(connection.Name) + ", gateway answers", nil
+	}
+	return string(connection.Name), nil
+}
+
+func oneLine(err error) error {
+	return errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
+}
+
+// gateway reaches the gateway of the options, if they have one.
+func (k *checker) gateway(ctx context.Context, client *http.Client, o config.Options) (bool, error) {
+	address, ok := o.GatewayURL()
 	if !ok {
-		return string(connection.Name), nil
+		return false, nil
 	}
-	if err := k.reach(ctx, client, gateway); err != nil {
-		return "", err
-	}
-	return string(connection.Name) + ", gateway answers", nil
+	return true, k.reach(ctx, client, address)
 }
 
 // reach asks the gateway's server for its options. Any answer will do: what
@@ -263,7 +286,7 @@ func (k *checker) reach(ctx context.Context, client *http.Client, gateway string
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodOptions, gateway, nil)
 	if err != nil {
-		return errors.New("options.gateway_url: not a valid address")
+		return errors.New("gateway_url: not a valid address")
 	}
 	response, err := client.Do(request)
 	if err != nil {
@@ -275,7 +298,7 @@ func (k *checker) reach(ctx context.Context, client *http.Client, gateway string
 			}
 			err = inner
 		}
-		return fmt.Errorf("options.gateway_url: the gateway can't be reached: %w", err)
+		return fmt.Errorf("gateway_url: the gateway can't be reached: %w", err)
 	}
 	return response.Body.Close()
 }

@@ -73,12 +73,14 @@ var house = []room{
 	{"provider/revoke", engines, whyEndpoint},
 	{"provider/logout", engines, whyEndpoint},
 	{"provider/discovery", engines, whyEndpoint},
+	{"provider/receipts", append([]string{"passcode/sms"}, engines...), whyEndpoint},
 	{"provider/internal/endpointtest", []string{anything}, "endpoints are tested on real stores"},
 
 	{"provider", append([]string{
 		"keys", "passcode/sms",
 		"provider/authorize", "provider/login", "provider/token", "provider/userinfo",
 		"provider/introspect", "provider/revoke", "provider/logout", "provider/discovery",
+		"provider/receipts",
 	}, engines...), "it wires endpoints; which store there is, is the business of who calls it"},
 
 	{"internal/demo", []string{"internal/web", "passcode/phone", "passcode/sms", "views"}, "the inbox shows texts and can't reach the provider"},
