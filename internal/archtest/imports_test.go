@@ -23,7 +23,7 @@ type room struct {
 // engines are what endpoints share.
 var engines = []string{
 	"provider/client", "provider/mint", "provider/session", "provider/revocation",
-	"provider/oauth", "passcode", "passcode/limit", "passcode/phone", "storage",
+	"provider/oauth", "passcode", "passcode/limit", "passcode/phone", "passcode/sms", "storage",
 	"views", "internal/vault", "internal/web", "internal/reqctx",
 }
 
@@ -73,11 +73,11 @@ var house = []room{
 	{"provider/revoke", engines, whyEndpoint},
 	{"provider/logout", engines, whyEndpoint},
 	{"provider/discovery", engines, whyEndpoint},
-	{"provider/receipts", append([]string{"passcode/sms"}, engines...), whyEndpoint},
+	{"provider/receipts", engines, whyEndpoint},
 	{"provider/internal/endpointtest", []string{anything}, "endpoints are tested on real stores"},
 
 	{"provider", append([]string{
-		"keys", "passcode/sms",
+		"keys",
 		"provider/authorize", "provider/login", "provider/token", "provider/userinfo",
 		"provider/introspect", "provider/revoke", "provider/logout", "provider/discovery",
 		"provider/receipts",
