@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -20,7 +19,6 @@ import (
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/keys"
 	"github.com/handset-oidc/handset/passcode"
-	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/storage"
 )
 
@@ -75,6 +73,9 @@ type checker struct {
 	env   *environment
 	c     *config.Config
 	vault *vault.Vault // once the secret key was read
+	// names are those of the clients, and stored the connection, of the database.
+	names  []string
+	stored *storage.Connection
 
 	known    []config.Problem
 	problems []config.Problem
@@ -202,7 +203,15 @@ func (k *checker) database(ctx context.Context) (string, error) {
 	if _, err := store.SigningKeys(ctx); err != nil {
 		return "", err
 	}
-	return k.c.Database.String(), nil
+	clients, err := store.Clients(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, client := range clients {
+		k.names = append(k.names, client.Name)
+	}
+	k.stored, err = storedConnection(ctx, store)
+	return k.c.Database.String(), err
 }
 
 // notYet is about a database that serve will make.
@@ -232,27 +241,40 @@ func (k *checker) redis(ctx context.Context) (string, error) {
 // databaseConnection says which connection serves when the file declares none.
 const databaseConnection = "sms (in the database; prints texts to the log until you configure a gateway)"
 
-// connection reads the connection of the file as serve does, and reaches its gateway.
+// connection reads the connection in use as serve does, and reaches the gateway of
+// one that the file declares.
 func (k *checker) connection(ctx context.Context) (string, error) {
-	connection := server.Connection(k.c)
-	if connection == nil {
-		return databaseConnection, nil
+	deps := connectionDeps(k.c)
+	record := server.Connection(k.c)
+	if record == nil {
+		return databaseConnection, k.storedConnection(deps)
 	}
-	client := sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: k.c.AllowPrivateGateways})
-	_, err := passcode.ParseConnection(*connection, passcode.Deps{
-		Client: client, AllowPrivate: k.c.AllowPrivateGateways, Console: io.Discard,
-	})
+	parsed, err := parseConnection(*record, deps)
 	if err != nil {
-		return "", fmt.Errorf("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
-	}
-	gateway, ok := k.c.Connections[0].Options.GatewayURL()
-	if !ok {
-		return string(connection.Name), nil
-	}
-	if err := k.reach(ctx, client, gateway); err != nil {
 		return "", err
 	}
-	return string(connection.Name) + ", gateway answers", nil
+	k.measure("connections[0].options.template", parsed)
+	gateway, ok := k.c.Connections[0].Options.GatewayURL()
+	if !ok {
+		return string(record.Name), nil
+	}
+	if err := k.reach(ctx, deps.Client, gateway); err != nil {
+		return "", err
+	}
+	return string(record.Name) + ", gateway answers", nil
+}
+
+// storedConnection reads the connection of the database.
+func (k *checker) storedConnection(deps passcode.Deps) error {
+	if k.stored == nil {
+		return nil
+	}
+	parsed, err := parseConnection(*k.stored, deps)
+	if err != nil {
+		return fmt.Errorf("the connection sms of the database: %w", err)
+	}
+	k.measure("the template of the connection sms", parsed)
+	return nil
 }
 
 // reach asks the gateway's server for its options. Any answer will do: what

@@ -19,7 +19,7 @@ func TestLanguages(t *testing.T) {
 }
 
 // One segment costs half of two, in every language; with the line for the browser
-// some take two, which the preview says.
+// a long name takes two, which the preview says.
 func TestEveryBuiltInTextIsOneSegment(t *testing.T) {
 	t.Parallel()
 	for _, tag := range Languages() {
@@ -36,6 +36,17 @@ func TestEveryBuiltInTextIsOneSegment(t *testing.T) {
 		}
 		if strings.Count(text, f.Code) != 1 || strings.Count(text, CleanName(name)) != 1 || utf8.RuneCountInString(CleanName(name)) != maxApplication {
 			t.Errorf("%s: code and name are not in %q", tag, text)
+		}
+	}
+}
+
+// With a name and a host of usual length the last line fits, too.
+func TestEveryBuiltInTextHasRoomForTheLastLine(t *testing.T) {
+	t.Parallel()
+	for _, tag := range Languages() {
+		text := (*Template)(nil).Execute(Fields{Code: "012345", Application: "Example", Language: tag, Host: "login.example.com"})
+		if encoding, segments, units := Segments(text); segments != 1 {
+			t.Errorf("%s: %d segments, %d units of %s", tag, segments, units, encoding)
 		}
 	}
 }
@@ -123,6 +134,9 @@ func TestTheTextIsInALanguageThatWasAskedFor(t *testing.T) {
 		{"sv-SE,sv;q=0.9,de;q=0.8", "de", true},
 		// ui_locales come first, and are followed by the header.
 		{"ko,en-US,en;q=0.9", "ko", true},
+		{"pt-PT,en", "pt", true},
+		{"zh-HK,en;q=0.9,ja;q=0.8", "zh-Hant", true},
+		{"gl", "es", true}, // who reads Galician reads Spanish
 		{"dutch,it", "it", true},
 		{"xx, no tag ,;q=1,*;q=0.1,th", "th", true},
 		{"sv", "en", false},
