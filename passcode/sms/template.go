@@ -177,13 +177,13 @@ func (m macros) body(values map[string]string) string {
 // a client could name itself "X\n@evil.example #1" and end texts with a line of
 // its own. An empty name becomes "login".
 func CleanName(name string) string {
-	if name = clean(name, maxApplication); name != "" {
+	if name = clean(name); name != "" {
 		return name
 	}
 	return "login"
 }
 
-func clean(s string, most int) string {
+func clean(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
 		case r == '@', r == '#', r == unicode.ReplacementChar, unicode.Is(unicode.Cf, r):
@@ -194,10 +194,7 @@ func clean(s string, most int) string {
 		return r
 	}, s)
 	runes := []rune(strings.Join(strings.Fields(s), " "))
-	if len(runes) > most {
-		runes = runes[:most]
-	}
-	return strings.TrimSpace(string(runes))
+	return strings.TrimSpace(string(runes[:min(len(runes), maxApplication)]))
 }
 
 // OriginHost returns the host for [Fields].Host: that of an https issuer at the
