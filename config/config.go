@@ -170,9 +170,13 @@ type Connection struct {
 	Strategy string `yaml:"strategy" example:"sms"`
 	// Auth0's options of an SMS connection. `provider` is `sms_gateway` (your own
 	// gateway at `gateway_url`) or `console` (texts go to the log: for
-	// development). `from` is the sender, `template` the text with
-	// `@@password@@` in place of the code (`syntax: md_with_macros`),
-	// `totp.length` the number of digits and `totp.time_step` the seconds a code
+	// development). `from` is the sender. `template` is the text, with
+	// `@@password@@` in place of the code (`syntax: md_with_macros`) or
+	// `{{ password }}` (`syntax: liquid`); when there is none, a sentence in the
+	// person's language is sent. `origin_bound` (ours, by default `true`) ends the texts of
+	// the login pages with the line that lets phones fill in the code there and
+	// nowhere else, when the issuer is https. `docs/sms.md` has more about texts.
+	// `totp.length` is the number of digits and `totp.time_step` the seconds a code
 	// lives. `disable_signup` lets only known people in. `forward_req_info`
 	// tells the gateway the person's address and browser.
 	// `gateway_authentication` signs the request with a bearer JWT; its `secret`

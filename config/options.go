@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -9,6 +10,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/handset-oidc/handset/passcode/sms"
 )
 
 // Options are the options of a connection, in Auth0's words, as JSON. They
@@ -123,12 +126,12 @@ var (
 	laterProviders = []string{"twilio", "vonage", "sns", "smpp", "phone_message_hook"}
 )
 
-// knownOptions are Auth0's options of an SMS connection (its SDKs' types).
-// Those of other providers are kept and not used.
+// knownOptions are Auth0's options of an SMS connection (its SDKs' types), and
+// origin_bound, which is ours. Those of other providers are kept and not used.
 var knownOptions = []string{
 	"authParams", "brute_force_protection", "disable_signup", "forward_req_info", "from",
 	"gateway_authentication", "gateway_url", "messaging_service_sid", "name",
-	"non_persistent_attrs", "provider", "strategy", "syntax", "template", "totp",
+	"non_persistent_attrs", "origin_bound", "provider", "strategy", "syntax", "template", "totp",
 	"twilio_sid", "twilio_token", "upstream_params",
 }
 
@@ -161,6 +164,7 @@ func (o Options) checkAll(c optionCheck, needsProvider bool) {
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		c.option(key, values[key])
 	}
+	c.template(values["syntax"], values["template"])
 	provider, _ := values["provider"].(string)
 	url, _ := values["gateway_url"].(string)
 	switch {
@@ -191,13 +195,11 @@ func (c optionCheck) option(key string, v any) {
 		c.authentication(path, v)
 	case "totp":
 		c.totp(path, v)
-	case "syntax":
-		c.syntax(path, v)
-	case "from", "template":
+	case "from", "syntax", "template":
 		if _, ok := v.(string); !ok {
 			c.problem(path, `want text: put it in quotes, "like this"`)
 		}
-	case "disable_signup", "brute_force_protection":
+	case "disable_signup", "brute_force_protection", "origin_bound":
 		if _, ok := v.(bool); !ok {
 			c.problem(path, "want true or false")
 		}
@@ -227,13 +229,18 @@ func (c optionCheck) provider(path string, v any) {
 	}
 }
 
-func (c optionCheck) syntax(path string, v any) {
-	switch v {
-	case "md_with_macros":
-	case "liquid":
-		c.problem(path, "liquid is not supported by this version; use md_with_macros")
-	default:
-		c.problem(path, "unknown syntax; use md_with_macros")
+// template looks at the two together. What is no text has its problem already.
+func (c optionCheck) template(syntax, template any) {
+	s, syntaxIsText := syntax.(string)
+	text, templateIsText := template.(string)
+	if !syntaxIsText && syntax != nil || !templateIsText && template != nil {
+		return
+	}
+	_, err := sms.ParseTemplate(s, text)
+	if unknown, ok := errors.AsType[*sms.SyntaxError](err); ok {
+		c.problem(join(c.path, "syntax"), unknown.Error())
+	} else if err != nil {
+		c.problem(join(c.path, "template"), err.Error())
 	}
 }
 

@@ -16,6 +16,9 @@ type Connection struct {
 	Routes   *sms.Routes
 	From     string
 	Template *sms.Template
+	// Unbound leaves out the last line of a text, which binds the code to the login
+	// page: Auth0 has no such line.
+	Unbound bool
 	// Length is how many digits codes have, and Life how long they live after
 	// the last text; zero means 6 digits and 5 minutes.
 	Length int
@@ -44,6 +47,21 @@ func (c *Connection) length() int {
 	return c.Length
 }
 
+// Text is the body of a text of the connection.
+func (c *Connection) Text(f sms.Fields) string {
+	if c.Unbound {
+		f.Host = ""
+	}
+	return c.Template.Execute(f)
+}
+
+// Example is a text as people get it, with a code that is none: digits in their
+// order, as many as the connection's codes have.
+func (c *Connection) Example(f sms.Fields) string {
+	f.Code = "1234567890"[:c.length()]
+	return c.Text(f)
+}
+
 // CodeLife is how long a code of the connection works after its text.
 func (c *Connection) CodeLife() time.Duration {
 	if c.Life == 0 {
@@ -63,6 +81,7 @@ func ParseConnection(c storage.Connection, senders Senders) (*Connection, error)
 	}
 	out := &Connection{
 		Name: c.Name, From: o.Text("from"),
+		Unbound:              !o.Flag("origin_bound", true),
 		SignupDisabled:       o.Flag("disable_signup", false),
 		BruteForceProtection: o.Flag("brute_force_protection", true),
 	}

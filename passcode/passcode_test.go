@@ -46,6 +46,30 @@ func TestACodeIsTextedAndProvesTheNumber(t *testing.T) {
 	r.wantReason(r.check("login:1", r.code()), Used)
 }
 
+func TestTheTextIsMadeOfWhatTheRequestSays(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	var err error
+	r.conn.Template, err = sms.ParseTemplate(sms.SyntaxLiquid,
+		"{{ code }} for {{ phone_number }} of {{ application.name }} in {{ request_language }}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asks := func(req *SendRequest) { req.Language = "ko-KR,ko;q=0.9" }
+	r.mustSend("login:1", asks)
+	r.conn.Template, r.conn.Unbound = nil, true
+	r.mustSend("login:2", asks)
+	texts := r.inbox.Texts(r.number)
+	for i, want := range []string{
+		" for +819012345678 of Tiny in ko-KR,ko\n\n@login.example.com #",
+		"Tiny 인증번호는 ",
+	} {
+		if body := texts[i].Body; !strings.Contains(body, want) || (i == 1) == strings.Contains(body, "@") {
+			t.Errorf("text %q, want %q", body, want)
+		}
+	}
+}
+
 func TestTheChallengeIsStoredBeforeTheTextLeaves(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

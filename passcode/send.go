@@ -30,7 +30,8 @@ type SendRequest struct {
 	Address    netip.Addr
 	UserAgent  string
 	Connection *Connection
-	// Application is the client's name, Language what it asked for; they go into the text.
+	// Application is the client's name, Language the languages that were asked for, as
+	// Accept-Language lists them; they go into the text (sms.Fields).
 	Application string
 	Language    string
 	// Host binds the code to our own login page (sms.OriginHost); empty for texts
@@ -178,8 +179,8 @@ func jittered(waits []time.Duration) []time.Duration {
 func (r SendRequest) message(code string) sms.Message {
 	m := sms.Message{
 		To: r.Number, From: r.Connection.From,
-		Body: r.Connection.Template.Execute(sms.Fields{
-			Code: code, Application: r.Application, Language: r.Language, Host: r.Host,
+		Body: r.Connection.Text(sms.Fields{
+			Code: code, Number: r.Number, Application: r.Application, Language: r.Language, Host: r.Host,
 		}),
 		Request: &sms.RequestInfo{UserAgent: r.UserAgent},
 	}

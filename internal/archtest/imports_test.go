@@ -45,7 +45,7 @@ var house = []room{
 	{"internal/oidclib", nil, "it wraps one library and knows nothing of ours"},
 	{"internal/archtest", nil, "it looks at source text, not at packages"},
 	{"views", nil, "pages get view models that are ready to print; they call no domain code"},
-	{"config", []string{"passcode/limit", "passcode/phone", "provider/oauth", "provider/registration", "storage"}, "configuration knows leaves only, so that every command can read it"},
+	{"config", []string{"passcode/limit", "passcode/phone", "passcode/sms", "provider/oauth", "provider/registration", "storage"}, "configuration knows leaves, and what templates of texts may say, so that every command can read it"},
 
 	{"provider/registration", []string{"provider/oauth", "storage"}, "the rules of a registration hold wherever one comes from: file, command or API"},
 
@@ -112,6 +112,7 @@ var outside = []struct {
 	{"github.com/spf13/cobra", "only the command has a command line", place("cmd/handset")},
 	{"github.com/knadh/koanf", "configuration is read in one place", place("config")},
 	{"go.yaml.in/yaml", "configuration is read in one place", place("config")},
+	{"github.com/osteele/liquid", "templates are read in one place, where they are bounded", place("passcode/sms")},
 	{"github.com/nyaruka/phonenumbers", "one package says what a number is", place("passcode/phone")},
 	{"github.com/prometheus", "parts count by interfaces of their own", place("provider")},
 	{"math/rand", "what is random here must not be guessed: crypto/rand", map[string]string{

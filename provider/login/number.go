@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -192,10 +193,17 @@ func (h *Handler) send(r *http.Request, v *visit) (passcode.Sent, error) {
 		Challenge: ChallengeID(v.tx.ID), Purpose: passcode.Login, Client: v.tx.ClientID,
 		Number: t.number, Context: kept, Address: facts.Address, UserAgent: facts.Agent,
 		Connection: conn, Application: v.client.Name, Host: h.Host,
-		Language: h.frame(r, v).Locale.Lang,
+		Language: languages(r, v.tx.UILocales),
 		Decoy:    decoy != "", DecoyReason: decoy,
 		Wait: wait,
 	})
+}
+
+// languages are those that the text may be in, as Accept-Language lists them: what
+// the client asked for (OIDC Core §3.1.2.1) goes before what the browser did. The
+// page may lack a language that texts have.
+func languages(r *http.Request, uiLocales []string) string {
+	return strings.Join(slices.Concat(uiLocales, r.Header.Values("Accept-Language")), ",")
 }
 
 // decoyReason says why a number gets no text, for the log; empty when it gets one.
