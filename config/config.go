@@ -86,6 +86,12 @@ type Config struct {
 	// can be pasted. What is declared here can't be changed by API or command.
 	// Empty: the connection `sms` of the database, which at the first start
 	// prints texts to the log (provider `console`).
+	//
+	// The environment variables `TwilioAccountSid`, `TwilioAuthToken` and
+	// `TwilioPhoneNumber`, all three, are the account of a connection that has no
+	// provider, or provider `twilio` and no account; without any connection here they
+	// are one, named `sms`. `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
+	// `AWS_SESSION_TOKEN` and `AWS_REGION` are what provider `sns` is not told here.
 	Connections []Connection `yaml:"connections"`
 	// The applications that people log in to. Field names are Auth0's, so an
 	// exported client can be pasted. What is declared here can't be changed by
@@ -157,15 +163,22 @@ type Connection struct {
 	// `sms`.
 	Strategy string `yaml:"strategy" example:"sms"`
 	// Auth0's options of an SMS connection. `provider` is `sms_gateway` (your own
-	// gateway at `gateway_url`) or `console` (texts go to the log: for
-	// development). `from` is the sender, `template` the text with
+	// gateway at `gateway_url`), `twilio` (`twilio_sid`, `twilio_token`, and `from` or
+	// `messaging_service_sid`; `twilio_edge` with `twilio_region`), `vonage`
+	// (`vonage_api_key`, `vonage_api_secret`, `vonage_signature_secret`, `from`),
+	// `sns` (`sns_region`, `aws_access_key_id`, `aws_secret_access_key`,
+	// `aws_session_token`, `sender_id`, `sns_max_price`) or `console` (texts go to the
+	// log: for development); `docs/sms.md` has an example of each. `timeout` is how
+	// many seconds a vendor may take. `from` is the sender, `template` the text with
 	// `@@password@@` in place of the code (`syntax: md_with_macros`),
 	// `totp.length` the number of digits and `totp.time_step` the seconds a code
 	// lives. `disable_signup` lets only known people in. `forward_req_info`
 	// tells the gateway the person's address and browser.
-	// `gateway_authentication` signs the request with a bearer JWT; its `secret`
-	// can be in a file named by `secret_file`. `docs/integration/sms-gateway.md`
-	// is the contract of gateways: they must answer 200, and no other status.
+	// `gateway_authentication` signs the request with a bearer JWT, and
+	// `receipt_secret` is what the gateway signs its receipts with. Every secret can be
+	// in a file, which the same key with `_file` behind it names: `secret_file`,
+	// `twilio_token_file`. `docs/integration/sms-gateway.md` is the contract of
+	// gateways: they must answer 200, and no other status.
 	Options Options `yaml:"options" example:"{provider: sms_gateway, gateway_url: \"https://sms.example.com/send\", from: \"+12345678\", syntax: md_with_macros, template: \"Your verification code is: @@password@@\", totp: {time_step: 300, length: 6}, disable_signup: false, forward_req_info: \"true\", gateway_authentication: {method: bearer, subject: \"urn:handset\", audience: \"urn:MySmsGateway\", secret: \"change me\", secret_base64_encoded: false}}"`
 }
 

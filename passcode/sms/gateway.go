@@ -2,7 +2,6 @@ package sms
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,8 +38,6 @@ type GatewayConfig struct {
 	ForwardRequestInfo bool
 	// Auth signs each request; nil sends none.
 	Auth *GatewayAuth
-	// From is the sender of all messages; empty takes that of each message.
-	From string
 	// ReceiptSecret is what the gateway signs its receipts with: bytes as they are,
 	// or "whsec_" and base64. Empty: the gateway is not told how to send any, and all
 	// are refused.
@@ -106,10 +103,10 @@ func newGateway(o *Options, d Deps) Sender {
 	before := len(*o.found)
 	c := GatewayConfig{
 		URL: o.Text("gateway_url"), ForwardRequestInfo: o.Flag("forward_req_info", false), Auth: gatewayAuth(o),
-		From: o.Text("from"), ReceiptSecret: o.Text("receipt_secret"),
-		Client: d.Client, AllowPrivate: d.AllowPrivate, Timeout: d.GatewayTimeout, Now: d.Now,
+		ReceiptSecret: o.Text("receipt_secret"),
+		Client:        d.Client, AllowPrivate: d.AllowPrivate, Timeout: d.GatewayTimeout, Now: d.Now,
 	}
-	if _, err := newReceiptVerifier(c.ReceiptSecret); err != nil {
+	if err := CheckReceiptSecret(c.ReceiptSecret); err != nil {
 		o.Problem("receipt_secret", err.Error())
 	}
 	if err := CheckGatewayURL(c.URL, d.AllowPrivate); err != nil {
@@ -240,7 +237,7 @@ func drain(body io.Reader, cancel context.CancelFunc) {
 }
 
 func (g *Gateway) request(ctx context.Context, m Message) (*http.Request, error) {
-	payload := gatewayRequest{Recipient: m.To.E164(), Body: m.Body, Sender: cmp.Or(g.config.From, m.From)}
+	payload := gatewayRequest{Recipient: m.To.E164(), Body: m.Body, Sender: m.From}
 	if g.config.ForwardRequestInfo && m.Request != nil {
 		payload.Request = &gatewayCallers{IP: m.Request.IP, UserAgent: m.Request.UserAgent}
 	}

@@ -14,6 +14,13 @@ import (
 // guesses it can lie about texts.
 const minReceiptSecret = 16
 
+// CheckReceiptSecret returns what is wrong with a secret for receipts, without
+// quoting it. None is none.
+func CheckReceiptSecret(secret string) error {
+	_, err := newReceiptVerifier(secret)
+	return err
+}
+
 // newReceiptVerifier returns nil without a secret.
 func newReceiptVerifier(secret string) (*standardwebhooks.Webhook, error) {
 	if secret == "" {

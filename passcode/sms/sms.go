@@ -22,9 +22,8 @@ type Message struct {
 	// their own are told it, and speak of the message by it in their receipts.
 	ID string
 	To phone.Number
-	// From is the sender as the person sees it; empty leaves it to the route. A route
-	// that names one itself keeps to its own: a number of one vendor is a stranger's
-	// to another.
+	// From is the sender as the person sees it; empty leaves it to the route. Vendors
+	// keep to the one of their own options: a number of one is a stranger's to another.
 	From string
 	Body string
 	// ReceiptURL is where the route can say what became of the message; empty

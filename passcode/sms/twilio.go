@@ -126,8 +126,8 @@ func (t *Twilio) Send(ctx context.Context, m Message) (string, error) {
 	} else {
 		form.Set("From", t.config.From)
 	}
-	if m.ReceiptURL != "" {
-		form.Set("StatusCallback", m.ReceiptURL)
+	if callback := callbackFor(m.ReceiptURL); callback != "" {
+		form.Set("StatusCallback", callback)
 	}
 	path := t.config.BaseURL + "/2010-04-01/Accounts/" + t.config.AccountSID + "/Messages.json"
 	got, err := t.api.post(ctx, path, "application/x-www-form-urlencoded", form.Encode(), basic(t.config.AccountSID, t.config.AuthToken))

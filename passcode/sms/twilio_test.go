@@ -106,6 +106,8 @@ func TestTwilioRequest(t *testing.T) {
 			"To": {testNumber}, "From": {"+15005550006"}, "Body": {testBody}, "StatusCallback": {receiptURL}}},
 		"a service": {func(c *TwilioConfig) { c.MessagingServiceSID = service }, nil, url.Values{
 			"To": {testNumber}, "MessagingServiceSid": {service}, "Body": {testBody}, "StatusCallback": {receiptURL}}},
+		"nobody can call back": {nil, func(m *Message) { m.ReceiptURL = "https://localhost:3000/" }, url.Values{
+			"To": {testNumber}, "From": {"+15005550006"}, "Body": {testBody}}},
 		"nobody listens": {nil, func(m *Message) { m.ReceiptURL = "" }, url.Values{
 			"To": {testNumber}, "From": {"+15005550006"}, "Body": {testBody}}},
 	} {

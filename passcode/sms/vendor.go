@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -75,6 +77,24 @@ func basic(user, password string) func(*http.Request) error {
 		r.SetBasicAuth(user, password)
 		return nil
 	}
+}
+
+// callbackFor returns where a vendor is told to call back: nowhere when it could
+// not, since vendors refuse a message with an address that leads them nowhere.
+func callbackFor(receiptURL string) string {
+	u, err := url.Parse(receiptURL)
+	if err != nil || u.Scheme != "https" {
+		return ""
+	}
+	host := u.Hostname()
+	if a, err := netip.ParseAddr(host); err == nil {
+		if !reachable(a, false) {
+			return ""
+		}
+	} else if !strings.Contains(host, ".") || strings.HasSuffix(host, ".localhost") {
+		return ""
+	}
+	return receiptURL
 }
 
 // failure says what an answer that does not take the message means. code is the

@@ -328,6 +328,20 @@ func TestVendorsOutOfReach(t *testing.T) {
 	})
 }
 
+// A vendor that is told to call back to a place it can't reach refuses the text.
+func TestVendorsAreToldOfReachableCallbacksOnly(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]bool{
+		receiptURL: true, "https://login.example.com:8443/x": true, "https://[2606:4700::1111]/x": true,
+		"": false, "http://login.example.com/x": false, "https://localhost/x": false, "https://x.localhost/x": false,
+		"https://127.0.0.1/x": false, "https://192.168.1.7/x": false, "https://[::1]/x": false, "https://sms/x": false, "%": false,
+	} {
+		if got := callbackFor(address); got != map[bool]string{true: address}[want] {
+			t.Errorf("callbackFor(%s) = %q", address, got)
+		}
+	}
+}
+
 func TestVendorsPrintNoSecret(t *testing.T) {
 	t.Parallel()
 	check := func(t *testing.T, s Sender) {

@@ -133,7 +133,7 @@ func (f vonageFault) code() string {
 // Send creates a message. 202 means that Vonage has it, whatever comes behind.
 func (v *Vonage) Send(ctx context.Context, m Message) (string, error) {
 	out := vonageMessage{
-		Type: "text", Channel: "sms", Text: m.Body, Ref: m.ID, WebhookURL: m.ReceiptURL,
+		Type: "text", Channel: "sms", Text: m.Body, Ref: m.ID, WebhookURL: callbackFor(m.ReceiptURL),
 		// Vonage wants numbers without the plus, those that we send from as well.
 		To: strings.TrimPrefix(m.To.E164(), "+"), From: strings.TrimPrefix(v.config.From, "+"),
 	}
