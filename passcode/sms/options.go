@@ -40,6 +40,13 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// note adds a problem where something is wrong.
+func (p *Problems) note(wrong bool, path, text string) {
+	if wrong {
+		*p = append(*p, Problem{path, text})
+	}
+}
+
 // ReadOptions reads a JSON object; empty is one without keys. path is where the
 // object stands, for the problems.
 func ReadOptions(raw json.RawMessage, path string) *Options {

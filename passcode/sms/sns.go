@@ -56,12 +56,11 @@ type SNS struct {
 }
 
 var (
-	awsRegions  = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]+){1,3}-[0-9]{1,2}$`)
-	snsNumbers  = regexp.MustCompile(`^\+?[0-9]{3,15}$`)
-	snsNames    = regexp.MustCompile(`^[A-Za-z0-9-]{1,11}$`)
-	snsLetters  = regexp.MustCompile(`[A-Za-z]`)
-	snsPrices   = regexp.MustCompile(`^[0-9]{1,3}(\.[0-9]{1,5})?$`)
-	errNoClient = errors.New("sns without an HTTP client")
+	awsRegions = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]+){1,3}-[0-9]{1,2}$`)
+	snsNumbers = regexp.MustCompile(`^\+?[0-9]{3,15}$`)
+	snsNames   = regexp.MustCompile(`^[A-Za-z0-9-]{1,11}$`)
+	snsLetters = regexp.MustCompile(`[A-Za-z]`)
+	snsPrices  = regexp.MustCompile(`^[0-9]{1,3}(\.[0-9]{1,5})?$`)
 )
 
 func isSenderID(name string) bool {
@@ -70,18 +69,13 @@ func isSenderID(name string) bool {
 
 func (c SNSConfig) check() Problems {
 	var found Problems
-	problem := func(wrong bool, key, text string) {
-		if wrong {
-			found = append(found, Problem{key, text})
-		}
-	}
-	problem(c.Region == "", "sns_region", "is missing")
-	problem(c.Region != "" && !awsRegions.MatchString(c.Region), "sns_region", `is not the name of a region, such as "eu-central-1"`)
-	problem(c.AccessKeyID == "", "aws_access_key_id", "is missing")
-	problem(c.SecretAccessKey == "", "aws_secret_access_key", "is missing")
-	problem(c.SenderID != "" && !isSenderID(c.SenderID), "sender_id", "is not 1 to 11 letters, digits and hyphens with a letter among them")
-	problem(c.From != "" && !snsNumbers.MatchString(c.From) && !isSenderID(c.From), "from", "is neither a number nor a sender ID")
-	problem(c.MaxPrice != "" && !snsPrices.MatchString(c.MaxPrice), "sns_max_price", `is not a price in US dollars, such as "0.20"`)
+	found.note(c.Region == "", "sns_region", "is missing")
+	found.note(c.Region != "" && !awsRegions.MatchString(c.Region), "sns_region", `is not the name of a region, such as "eu-central-1"`)
+	found.note(c.AccessKeyID == "", "aws_access_key_id", "is missing")
+	found.note(c.SecretAccessKey == "", "aws_secret_access_key", "is missing")
+	found.note(c.SenderID != "" && !isSenderID(c.SenderID), "sender_id", "is not 1 to 11 letters, digits and hyphens with a letter among them")
+	found.note(c.From != "" && !snsNumbers.MatchString(c.From) && !isSenderID(c.From), "from", "is neither a number nor a sender ID")
+	found.note(c.MaxPrice != "" && !snsPrices.MatchString(c.MaxPrice), "sns_max_price", `is not a price in US dollars, such as "0.20"`)
 	return found
 }
 
@@ -92,7 +86,7 @@ func NewSNS(c SNSConfig) (*SNS, error) {
 		return nil, found
 	}
 	if c.Client == nil {
-		return nil, errNoClient
+		return nil, errors.New("sns without an HTTP client")
 	}
 	c.BaseURL = cmp.Or(c.BaseURL, "https://sns."+c.Region+".amazonaws.com/")
 	if c.Now == nil {

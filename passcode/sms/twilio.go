@@ -72,20 +72,15 @@ var (
 // check returns what is wrong, by the names of the options.
 func (c TwilioConfig) check() Problems {
 	var found Problems
-	problem := func(wrong bool, key, text string) {
-		if wrong {
-			found = append(found, Problem{key, text})
-		}
-	}
-	problem(c.AccountSID == "", "twilio_sid", "is missing")
-	problem(c.AccountSID != "" && !twilioAccounts.MatchString(c.AccountSID), "twilio_sid", "is not AC and 32 hexadecimal digits")
-	problem(c.AuthToken == "", "twilio_token", "is missing")
-	problem(c.From == "" && c.MessagingServiceSID == "", "from", "is missing; or set messaging_service_sid")
-	problem(c.MessagingServiceSID != "" && !twilioServices.MatchString(c.MessagingServiceSID), "messaging_service_sid", "is not MG and 32 hexadecimal digits")
-	problem(c.Edge != "" && !twilioPlaces.MatchString(c.Edge), "twilio_edge", `is not the name of one, such as "dublin"`)
-	problem(c.Region != "" && !twilioPlaces.MatchString(c.Region), "twilio_region", `is not the name of one, such as "ie1"`)
-	problem(c.Edge == "" && c.Region != "", "twilio_edge", "is missing: it goes with twilio_region")
-	problem(c.Edge != "" && c.Region == "", "twilio_region", "is missing: it goes with twilio_edge")
+	found.note(c.AccountSID == "", "twilio_sid", "is missing")
+	found.note(c.AccountSID != "" && !twilioAccounts.MatchString(c.AccountSID), "twilio_sid", "is not AC and 32 hexadecimal digits")
+	found.note(c.AuthToken == "", "twilio_token", "is missing")
+	found.note(c.From == "" && c.MessagingServiceSID == "", "from", "is missing; or set messaging_service_sid")
+	found.note(c.MessagingServiceSID != "" && !twilioServices.MatchString(c.MessagingServiceSID), "messaging_service_sid", "is not MG and 32 hexadecimal digits")
+	found.note(c.Edge != "" && !twilioPlaces.MatchString(c.Edge), "twilio_edge", `is not the name of one, such as "dublin"`)
+	found.note(c.Region != "" && !twilioPlaces.MatchString(c.Region), "twilio_region", `is not the name of one, such as "ie1"`)
+	found.note(c.Edge == "" && c.Region != "", "twilio_edge", "is missing: it goes with twilio_region")
+	found.note(c.Edge != "" && c.Region == "", "twilio_region", "is missing: it goes with twilio_edge")
 	return found
 }
 

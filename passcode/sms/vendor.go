@@ -17,8 +17,8 @@ const (
 	vendorTimeout = 10 * time.Second
 	// maxVendorTimeout is the most that the option timeout can make of it.
 	maxVendorTimeout = 30 * time.Second
-	// maxCode and maxName bound what is kept of a vendor's words.
-	maxCode, maxName = 40, 128
+	// maxCode, maxDigits and maxName bound what is kept of a vendor's words.
+	maxCode, maxDigits, maxName = 40, 6, 128
 	// callbackWindow is how far the time in a callback may be from ours.
 	callbackWindow = 5 * time.Minute
 )
@@ -116,11 +116,18 @@ func (a answer) failure(code string, final bool) *Error {
 	return e
 }
 
-// cleanCode keeps a vendor's code when it is one, and nothing of a sentence.
+// cleanCode keeps a vendor's code when it is one: nothing of a sentence, and nothing
+// with digits enough for a phone number.
 func cleanCode(code string) string {
-	if code == "" || len(code) > maxCode || strings.ContainsFunc(code, func(r rune) bool {
-		return !isWord(r) && r != '-' && r != '.'
-	}) {
+	digits := 0
+	for _, r := range code {
+		if '0' <= r && r <= '9' {
+			digits++
+		} else if !isLetter(r) && r != '-' && r != '.' {
+			return ""
+		}
+	}
+	if len(code) > maxCode || digits > maxDigits {
 		return ""
 	}
 	return code
@@ -135,8 +142,8 @@ func cleanName(name string) string {
 	return name
 }
 
-func isWord(r rune) bool {
-	return r == '_' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+func isLetter(r rune) bool {
+	return r == '_' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
 }
 
 // isFresh reports whether a callback was made just now, as far as clocks agree.

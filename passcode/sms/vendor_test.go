@@ -61,7 +61,7 @@ var vendorsUnderTest = map[string]struct {
 	},
 }
 
-// at fills in what most tests want: this machine, and time enough for a busy one.
+// or fills in what most tests want: this machine, and time enough for a busy one.
 func (at vendorAt) or(t *testing.T) vendorAt {
 	t.Helper()
 	if at.client == nil {
@@ -139,25 +139,7 @@ func TestVendorsAnswerBadlyAndHaveTheMessage(t *testing.T) {
 		"a name too long":  sayName(strings.Repeat("x", 129)),
 		"a name in clouds": sayName("☁"),
 		"a name in lines":  sayName(`a\nb`),
-		"10 MB": func(w http.ResponseWriter, _ *http.Request) {
-			for range 10 {
-				if _, err := w.Write(make([]byte, 1<<20)); err != nil {
-					return
-				}
-			}
-		},
-		"endless": func(w http.ResponseWriter, r *http.Request) {
-			for r.Context().Err() == nil {
-				if _, err := w.Write(make([]byte, 1<<16)); err != nil {
-					return
-				}
-			}
-		},
-		"trickling": func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprint(w, "{")
-			w.(http.Flusher).Flush()
-			<-r.Context().Done()
-		},
+		"10 MB":            longAnswers["10 MB"], "endless": longAnswers["endless"], "trickling": longAnswers["trickling"],
 		"cut off": func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprint(w, "{")
 			w.(http.Flusher).Flush()
@@ -228,13 +210,9 @@ func TestVendorsFail(t *testing.T) {
 		"502 in HTML":         {said(502, "<html><body>bad gateway</body></html>"), Error{Kind: KindStatus, Status: 502}},
 		"203 is not its word": {said(203, `{"sid":"SM1","message_uuid":"1"}`), Error{Kind: KindStatus, Status: 203}},
 		"204":                 {said(204, ""), Error{Kind: KindStatus, Status: 204}},
-		"10 MB of failure": {func(w http.ResponseWriter, _ *http.Request) {
+		"10 MB of failure": {func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(400)
-			for range 10 {
-				if _, err := w.Write(make([]byte, 1<<20)); err != nil {
-					return
-				}
-			}
+			longAnswers["10 MB"](w, r)
 		}, Error{Kind: KindStatus, Status: 400}},
 		"hangs": {func(_ http.ResponseWriter, r *http.Request) {
 			<-r.Context().Done()
@@ -328,6 +306,20 @@ func TestVendorsOutOfReach(t *testing.T) {
 	})
 }
 
+// What is kept of a vendor's words can be logged.
+func TestCodes(t *testing.T) {
+	t.Parallel()
+	for code, kept := range map[string]bool{
+		"21610": true, "low-balance": true, "InvalidParameter": true, "DLR-4.2": true, "E_1": true, "123456": true, "": true,
+		"819012345678": false, testNumber: false, "a1b2c3d4e5f6g7": false, "a b": false, "a:b": false, "ä": false, "a\x00": false,
+		"a/b": false, "<b>": false, strings.Repeat("x", 41): false,
+	} {
+		if got := cleanCode(code); got != map[bool]string{true: code}[kept] {
+			t.Errorf("cleanCode(%q) = %q", code, got)
+		}
+	}
+}
+
 // A vendor that is told to call back to a place it can't reach refuses the text.
 func TestVendorsAreToldOfReachableCallbacksOnly(t *testing.T) {
 	t.Parallel()
@@ -382,7 +374,7 @@ func altered(body []byte) [][]byte {
 	return out
 }
 
-// optionsOf are the options of a connection with secrets in them.
+// senderOf makes a sender of options, and says what is wrong with them.
 func senderOf(t *testing.T, options string, d Deps) (Sender, Problems) {
 	t.Helper()
 	o := ReadOptions([]byte(options), "options")

@@ -58,13 +58,9 @@ var vonageNumber = []string{
 
 func (c VonageConfig) check() Problems {
 	var found Problems
-	for _, needed := range []struct{ value, key string }{
-		{c.APIKey, "vonage_api_key"}, {c.APISecret, "vonage_api_secret"}, {c.From, "from"},
-	} {
-		if needed.value == "" {
-			found = append(found, Problem{needed.key, "is missing"})
-		}
-	}
+	found.note(c.APIKey == "", "vonage_api_key", "is missing")
+	found.note(c.APISecret == "", "vonage_api_secret", "is missing")
+	found.note(c.From == "", "from", "is missing")
 	return found
 }
 
