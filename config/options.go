@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -122,40 +123,57 @@ var (
 )
 
 // knownOptions are Auth0's options of an SMS connection (its SDKs' types) and
-// those of our senders. Those of other providers are kept and not used.
+// ours: origin_bound and those of senders. Those of other providers are kept and not used.
 var knownOptions = []string{
 	"authParams", "aws_access_key_id", "aws_secret_access_key", "aws_secret_access_key_file",
 	"aws_session_token", "aws_session_token_file", "brute_force_protection", "disable_signup",
 	"forward_req_info", "from", "gateway_authentication", "gateway_url", "messaging_service_sid",
-	"name", "non_persistent_attrs", "provider", "receipt_secret", "receipt_secret_file",
+	"name", "non_persistent_attrs", "origin_bound", "provider", "receipt_secret", "receipt_secret_file",
 	"sender_id", "sns_max_price", "sns_region", "strategy", "syntax", "template", "timeout", "totp",
 	"twilio_edge", "twilio_region", "twilio_sid", "twilio_token", "twilio_token_file",
 	"upstream_params", "vonage_api_key", "vonage_api_secret", "vonage_api_secret_file",
 	"vonage_signature_secret", "vonage_signature_secret_file",
 }
 
-// optionCheck checks one connection's options.
+// connectionOptions are those of knownOptions that say nothing of how texts leave.
+var connectionOptions = []string{
+	"authParams", "brute_force_protection", "disable_signup", "name", "non_persistent_attrs",
+	"strategy", "syntax", "template", "totp", "upstream_params",
+}
+
+// optionCheck checks the options of one connection or sender.
 type optionCheck struct {
 	*report
 	path    string
 	private bool // gateways may be private
+	sender  bool // of a sender
 }
 
-func (o Options) check(r *report, path string, allowPrivate bool) {
+// check checks the options of a connection, which needs no provider where routes
+// send by others.
+func (o Options) check(r *report, path string, allowPrivate, routed bool) {
+	o.checkAll(optionCheck{report: r, path: path, private: allowPrivate}, !routed)
+}
+
+func (o Options) checkSender(r *report, path string, allowPrivate bool) {
+	o.checkAll(optionCheck{report: r, path: path, private: allowPrivate, sender: true}, true)
+}
+
+func (o Options) checkAll(c optionCheck, needsProvider bool) {
 	values := o.values()
-	c := optionCheck{r, path, allowPrivate}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		c.option(key, values[key])
 	}
+	c.template(values["syntax"], values["template"])
 	provider, _ := values["provider"].(string)
 	url, _ := values["gateway_url"].(string)
 	switch {
-	case values["provider"] == nil:
-		r.problem(path+".provider", "missing: set it to "+choice(providers))
+	case values["provider"] == nil && needsProvider:
+		c.problem(c.path+".provider", "missing: set it to "+choice(providers))
 	case provider == "sms_gateway" && url == "":
-		r.problem(path+".gateway_url", "missing: set it to the address of your gateway")
+		c.problem(c.path+".gateway_url", "missing: set it to the address of your gateway")
 	case provider == "console":
-		r.warn(path+".provider", "console prints codes to the log: for development only")
+		c.warn(c.path+".provider", "console prints codes to the log: for development only")
 	case slices.Contains(vendors, provider):
 		c.vendor(values)
 	}
@@ -164,6 +182,10 @@ func (o Options) check(r *report, path string, allowPrivate bool) {
 func (c optionCheck) option(key string, v any) {
 	path := join(c.path, key)
 	if v == nil && key != "provider" { // null is the same as absent
+		return
+	}
+	if c.sender && slices.Contains(connectionOptions, key) {
+		c.problem(path, "belongs to the connection: a sender says how texts leave, not what they say")
 		return
 	}
 	switch key {
@@ -177,13 +199,11 @@ func (c optionCheck) option(key string, v any) {
 		c.receiptSecret(path, v)
 	case "totp":
 		c.totp(path, v)
-	case "syntax":
-		c.syntax(path, v)
-	case "from", "template":
+	case "from", "syntax", "template":
 		if _, ok := v.(string); !ok {
 			c.problem(path, `want text: put it in quotes, "like this"`)
 		}
-	case "disable_signup", "brute_force_protection":
+	case "disable_signup", "brute_force_protection", "origin_bound":
 		if _, ok := v.(bool); !ok {
 			c.problem(path, "want true or false")
 		}
@@ -213,13 +233,18 @@ func (c optionCheck) provider(path string, v any) {
 	}
 }
 
-func (c optionCheck) syntax(path string, v any) {
-	switch v {
-	case "md_with_macros":
-	case "liquid":
-		c.problem(path, "liquid is not supported by this version; use md_with_macros")
-	default:
-		c.problem(path, "unknown syntax; use md_with_macros")
+// template looks at the two together. What is no text has its problem already.
+func (c optionCheck) template(syntax, template any) {
+	s, syntaxIsText := syntax.(string)
+	text, templateIsText := template.(string)
+	if !syntaxIsText && syntax != nil || !templateIsText && template != nil {
+		return
+	}
+	_, err := sms.ParseTemplate(s, text)
+	if unknown, ok := errors.AsType[*sms.SyntaxError](err); ok {
+		c.problem(join(c.path, "syntax"), unknown.Error())
+	} else if err != nil {
+		c.problem(join(c.path, "template"), err.Error())
 	}
 }
 

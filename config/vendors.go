@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/handset-oidc/handset/passcode/phone"
 	"github.com/handset-oidc/handset/passcode/sms"
 )
 
@@ -71,12 +72,7 @@ func fillVendors(c *Config, environ []string, d *decoder) {
 		}
 	}
 	fillTwilio(c, set, d)
-	for i := range c.Connections {
-		o := &c.Connections[i].Options
-		values := o.values()
-		if values["provider"] != "sns" {
-			continue
-		}
+	c.eachProvider("sns", func(values map[string]any) {
 		// One key of two accounts would be no key: the file has all, or none.
 		if !has(values, "aws_access_key_id", "aws_secret_access_key") {
 			for name, key := range awsVariables {
@@ -85,11 +81,32 @@ func fillVendors(c *Config, environ []string, d *decoder) {
 		}
 		fill(values, "sns_region", set["AWS_REGION"])
 		fill(values, "sns_region", set["AWS_DEFAULT_REGION"])
-		o.replace(values)
+	})
+}
+
+// eachProvider changes the options of each connection and sender of a provider.
+func (c *Config) eachProvider(name string, change func(values map[string]any)) {
+	do := func(o Options) Options {
+		if values := o.values(); values["provider"] == name {
+			change(values)
+			o.replace(values)
+		}
+		return o
+	}
+	for i := range c.Connections {
+		c.Connections[i].Options = do(c.Connections[i].Options)
+	}
+	for name, o := range c.Senders {
+		c.Senders[name] = do(o)
 	}
 }
 
-// fillTwilio makes texts go by Twilio where the file says by nothing else.
+// twilioSender is the sender that the environment makes.
+const twilioSender = "twilio"
+
+// fillTwilio gives an account to those who have provider twilio and none. When
+// nobody has, it makes a sender of it, by which all texts go where the file says
+// nothing else.
 func fillTwilio(c *Config, set map[string]string, d *decoder) {
 	names := slices.Sorted(maps.Keys(twilioVariables))
 	missing := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return set[name] != "" })
@@ -102,27 +119,37 @@ func fillTwilio(c *Config, set map[string]string, d *decoder) {
 	if len(missing) > 0 {
 		return
 	}
-	if len(c.Connections) == 0 {
-		c.Connections = []Connection{{Name: "sms", Strategy: "sms"}}
-	}
 	used := false
-	for i := range c.Connections {
-		o := &c.Connections[i].Options
-		values := o.values()
-		fill(values, "provider", "twilio")
-		if values["provider"] != "twilio" || has(values, "twilio_sid", "twilio_token") {
-			continue
+	c.eachProvider("twilio", func(values map[string]any) {
+		if has(values, "twilio_sid", "twilio_token") {
+			return
 		}
 		for name, key := range twilioVariables {
 			if key != "from" || values["messaging_service_sid"] == nil {
 				fill(values, key, set[name])
 			}
 		}
-		o.replace(values)
 		used = true
+	})
+	if used {
+		return
 	}
-	if !used {
-		d.warn(names[0], "no connection takes its account from the environment; ignored")
+	if c.isSender(twilioSender) {
+		d.warn(names[0], "the sender "+twilioSender+" has its own account; ignored")
+		return
+	}
+	values := map[string]any{"provider": "twilio"}
+	for name, key := range twilioVariables {
+		values[key] = set[name]
+	}
+	var o Options
+	o.replace(values)
+	if c.Senders == nil {
+		c.Senders = Senders{}
+	}
+	c.Senders[twilioSender] = o
+	if len(c.Routes) == 0 && (len(c.Connections) == 0 || !c.ownSender()) {
+		c.Routes = []Route{{To: []string{phone.AllRegions}, Via: []string{twilioSender}}}
 	}
 }
 

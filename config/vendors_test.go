@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 const (
@@ -29,8 +30,14 @@ func optionsOf(t *testing.T, c *Config) map[string]any {
 	if len(c.Connections) != 1 {
 		t.Fatalf("%d connections", len(c.Connections))
 	}
+	return asMap(t, c.Connections[0].Options)
+}
+
+// asMap returns options as they are.
+func asMap(t *testing.T, o Options) map[string]any {
+	t.Helper()
 	var out map[string]any
-	if err := json.Unmarshal(c.Connections[0].Options.JSON(), &out); err != nil {
+	if err := json.Unmarshal(o.JSON(), &out); err != nil {
 		t.Fatal(err)
 	}
 	return out
@@ -40,50 +47,66 @@ func optionsOf(t *testing.T, c *Config) map[string]any {
 func TestTwilioFromTheEnvironment(t *testing.T) {
 	t.Parallel()
 	environ := []string{"TwilioAccountSid=" + testTwilioSID, "TwilioAuthToken=hunter2hunter2", "TwilioPhoneNumber=+15005550006"}
-	all := map[string]any{"provider": "twilio", "twilio_sid": testTwilioSID, "twilio_token": "hunter2hunter2", "from": "+15005550006"}
-	with := func(more map[string]any) map[string]any {
-		out := maps.Clone(all)
+	other := strings.Replace(testTwilioSID, "a", "b", 1)
+	account := func(more map[string]any) map[string]any {
+		out := map[string]any{"provider": "twilio", "twilio_sid": testTwilioSID, "twilio_token": "hunter2hunter2", "from": "+15005550006"}
 		maps.Copy(out, more)
 		return out
 	}
+	all := []Route{{To: []string{"all"}, Via: []string{"twilio"}}}
+	const gateway = `provider: sms_gateway, gateway_url: "https://g.example/"`
 	for name, c := range map[string]struct {
-		text string
-		want map[string]any
+		text     string
+		options  map[string]any // of the connection
+		sender   map[string]any // named twilio
+		routes   []Route
+		warnings []string
 	}{
-		"no connection":            {minimal, all},
-		"no provider":              {connectionWith(`disable_signup: true`), with(map[string]any{"disable_signup": true})},
-		"no account":               {connectionWith(`provider: twilio, timeout: 5`), with(map[string]any{"timeout": 5.0})},
-		"a sender of its own":      {connectionWith(`provider: twilio, from: Shop`), with(map[string]any{"from": "Shop"})},
-		"an account of its own":    {connectionWith(`provider: twilio, from: Shop, twilio_sid: ` + strings.Replace(testTwilioSID, "a", "b", 1) + `, twilio_token: other`), nil},
-		"a service of its own":     {connectionWith(`provider: twilio, messaging_service_sid: ` + testService), nil},
-		"a provider of its own":    {connectionWith(`provider: console`), map[string]any{"provider": "console"}},
-		"nothing for other people": {connectionWith(`provider: sms_gateway, gateway_url: "https://g.example/"`), map[string]any{"provider": "sms_gateway", "gateway_url": "https://g.example/"}},
+		"nothing else":       {minimal, nil, account(nil), all, nil},
+		"a bare connection":  {connectionWith(`disable_signup: true`), map[string]any{"disable_signup": true}, account(nil), all, nil},
+		"no account":         {connectionWith(`provider: twilio, timeout: 5`), account(map[string]any{"timeout": 5.0}), nil, nil, nil},
+		"a name of its own":  {connectionWith(`provider: twilio, from: Shop`), account(map[string]any{"from": "Shop"}), nil, nil, nil},
+		"a gateway":          {connectionWith(gateway), map[string]any{"provider": "sms_gateway", "gateway_url": "https://g.example/"}, account(nil), nil, []string{"senders.twilio"}},
+		"a gateway, a route": {connectionWith(gateway) + "routes: [{to: [JP], via: [twilio, sms]}]\n", map[string]any{"provider": "sms_gateway", "gateway_url": "https://g.example/"}, account(nil), []Route{{To: []string{"JP"}, Via: []string{"twilio", "sms"}}}, nil},
+		"a sender":           {minimal + "senders: {twilio: {provider: twilio, from: Shop}}\nroutes: [{to: [all], via: [twilio]}]\n", nil, account(map[string]any{"from": "Shop"}), all, nil},
+		"a sender with all": {minimal + "senders: {twilio: {provider: twilio, from: Shop, twilio_sid: " + other + ", twilio_token: other}}\nroutes: [{to: [all], via: [twilio]}]\n", nil,
+			map[string]any{"provider": "twilio", "from": "Shop", "twilio_sid": other, "twilio_token": "other"}, all, []string{"TwilioAccountSid"}},
 	} {
 		loaded, warnings, err := load(t, c.text, environ...)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		got := optionsOf(t, loaded)
-		switch name {
-		case "an account of its own":
-			c.want = map[string]any{"provider": "twilio", "twilio_sid": strings.Replace(testTwilioSID, "a", "b", 1), "twilio_token": "other", "from": "Shop"}
-		case "a service of its own":
-			c.want = with(map[string]any{"messaging_service_sid": testService})
-			delete(c.want, "from")
+		var options, sender map[string]any
+		if len(loaded.Connections) > 0 {
+			options = asMap(t, loaded.Connections[0].Options)
 		}
-		if d := cmp.Diff(c.want, got); d != "" {
-			t.Errorf("%s (-want +got):\n%s", name, d)
+		if o, ok := loaded.Senders["twilio"]; ok {
+			sender = asMap(t, o)
 		}
-		used := got["twilio_sid"] == testTwilioSID
-		warned := slices.ContainsFunc(warnings, func(w Warning) bool { return w.Path == "TwilioAccountSid" })
-		if used == warned {
-			t.Errorf("%s: used %t, warned %t", name, used, warned)
+		var warned []string
+		for _, w := range warnings {
+			warned = append(warned, w.Path)
+		}
+		for what, d := range map[string]string{
+			"connection": cmp.Diff(c.options, options), "sender": cmp.Diff(c.sender, sender),
+			"routes": cmp.Diff(c.routes, loaded.Routes, cmpopts.EquateEmpty()), "warnings": cmp.Diff(c.warnings, warned),
+		} {
+			if d != "" {
+				t.Errorf("%s: %s (-want +got):\n%s", name, what, d)
+			}
+		}
+		if found := loaded.ValidateServe(); len(found) > 0 {
+			t.Errorf("%s: %v", name, found)
 		}
 		text, err := loaded.YAML()
 		if err != nil || strings.Contains(string(text), "hunter2") {
 			t.Errorf("%s: %v, printed:\n%s", name, err, text)
 		}
+	}
+	c := mustLoad(t, connectionWith(`provider: twilio, messaging_service_sid: `+testService), environ...)
+	if got := optionsOf(t, c); got["from"] != nil || got["twilio_sid"] != testTwilioSID {
+		t.Errorf("a service of its own: %v", got)
 	}
 }
 
@@ -110,7 +133,7 @@ func TestHalfOfTwilioInTheEnvironment(t *testing.T) {
 		t.Errorf("empty variables: %v", err)
 	}
 	_, _, err := load(t, minimal, "TwilioAccountSid=AC1", "TwilioAuthToken=hunter2", "TwilioPhoneNumber=+1")
-	if got := problemsOf(t, err); len(got) != 1 || !strings.HasPrefix(got[0], "connections[0].options.twilio_sid: is not AC") {
+	if got := problemsOf(t, err); len(got) != 1 || !strings.HasPrefix(got[0], "senders.twilio.twilio_sid: is not AC") {
 		t.Errorf("a bad SID: %v", got)
 	}
 }

@@ -157,7 +157,7 @@ func startGateway(t *testing.T, dir, port string, command []string) (printed fun
 }
 
 // gatewayOf reads the configuration of the page as serve does.
-func gatewayOf(t *testing.T, dir, port string) sms.Sender {
+func gatewayOf(t *testing.T, dir, port string) *sms.Named {
 	t.Helper()
 	text := strings.NewReplacer(":9000/", ":"+port+"/", "secret_file: gateway.secret", "secret_file: "+dir+"/gateway.secret").
 		Replace("issuer: https://login.example.com/\ncountries: [JP]\n" + gatewayBlock(t, "yaml"))
@@ -169,14 +169,16 @@ func gatewayOf(t *testing.T, dir, port string) sms.Sender {
 	}
 	client := sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: c.AllowPrivateGateways})
 	t.Cleanup(client.CloseIdleConnections)
-	connection, err := passcode.ParseConnection(*server.Connection(c), sms.Deps{Client: client, AllowPrivate: c.AllowPrivateGateways})
+	connection, err := passcode.ParseConnection(*server.Connection(c), passcode.Senders{
+		Deps: sms.Deps{Client: client, AllowPrivate: c.AllowPrivateGateways},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return connection.Sender
+	return connection.Routes.Senders()[0]
 }
 
-func deliver(t *testing.T, to sms.Sender, want *sms.Error) {
+func deliver(t *testing.T, to *sms.Named, want *sms.Error) {
 	t.Helper()
 	number, err := phone.FromStored("+819012345678")
 	if err != nil {

@@ -23,7 +23,6 @@ import (
 )
 
 const (
-	smsPage        = "docs/sms.md"
 	receiptProgram = "receipt.mjs"
 	receiptSecret  = "the receipt secret of the manual"
 )
@@ -35,7 +34,7 @@ var secretFiles = regexp.MustCompile(`(_file): ([\w.]+)`)
 func TestProvidersOfTheManual(t *testing.T) {
 	t.Parallel()
 	var made []string
-	for _, block := range read(t, smsPage).blocks("yaml") {
+	for _, block := range examples(t, "connections:") {
 		dir := t.TempDir()
 		text := secretFiles.ReplaceAllStringFunc(block.text, func(s string) string {
 			found := secretFiles.FindStringSubmatch(s)
@@ -49,13 +48,14 @@ func TestProvidersOfTheManual(t *testing.T) {
 			t.Errorf("%v %v:\n%s", err, warnings, block.text)
 			continue
 		}
-		if _, err := passcode.ParseConnection(*server.Connection(c), sms.Deps{Client: sms.NewHTTPClient(sms.ClientConfig{})}); err != nil {
+		senders := passcode.Senders{Deps: sms.Deps{Client: sms.NewHTTPClient(sms.ClientConfig{})}}
+		if _, err := passcode.ParseConnection(*server.Connection(c), senders); err != nil {
 			t.Errorf("%v:\n%s", err, block.text)
 		}
 		made = append(made, strings.Fields(block.text[strings.Index(block.text, "provider:"):])[1])
 	}
 	if want := []string{"twilio", "vonage", "sns"}; !slices.Equal(made, want) {
-		t.Errorf("%s has examples of %v, want %v", smsPage, made, want)
+		t.Errorf("%s has examples of %v, want %v", textsPage, made, want)
 	}
 }
 

@@ -174,6 +174,14 @@ type Deps struct {
 	Now func() time.Time
 }
 
+// Clock returns the clock.
+func (d Deps) Clock() func() time.Time {
+	if d.Now == nil {
+		return time.Now
+	}
+	return d.Now
+}
+
 // NewSender makes the sender that the option provider names. It returns nil when
 // something is wrong, which o.Problems tells then.
 func NewSender(o *Options, d Deps) Sender {
