@@ -148,7 +148,7 @@ func fillTwilio(c *Config, set map[string]string, d *decoder) {
 		c.Senders = Senders{}
 	}
 	c.Senders[twilioSender] = o
-	if len(c.Routes) == 0 && (len(c.Connections) == 0 || !c.ownSender()) {
+	if _, own := c.OwnSender(); len(c.Routes) == 0 && (len(c.Connections) == 0 || !own) {
 		c.Routes = []Route{{To: []string{phone.AllRegions}, Via: []string{twilioSender}}}
 	}
 }
