@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -75,6 +74,9 @@ type checker struct {
 	env   *environment
 	c     *config.Config
 	vault *vault.Vault // once the secret key was read
+	// names are those of the clients, and stored the connection, of the database.
+	names  []string
+	stored *storage.Connection
 
 	known    []config.Problem
 	problems []config.Problem
@@ -202,7 +204,15 @@ func (k *checker) database(ctx context.Context) (string, error) {
 	if _, err := store.SigningKeys(ctx); err != nil {
 		return "", err
 	}
-	return k.c.Database.String(), nil
+	clients, err := store.Clients(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, client := range clients {
+		k.names = append(k.names, client.Name)
+	}
+	k.stored, err = storedConnection(ctx, store)
+	return k.c.Database.String(), err
 }
 
 // notYet is about a database that serve will make.
@@ -232,36 +242,64 @@ func (k *checker) redis(ctx context.Context) (string, error) {
 // databaseConnection says which connection serves when the file declares none.
 const databaseConnection = "sms (in the database; prints texts to the log until you configure a gateway)"
 
-// connection reads the connection of the file as serve does, and reaches its gateway
-// or SMSC.
+// connection reads senders and the connection in use as serve does, and reaches the
+// gateways and SMSCs that the file declares.
 func (k *checker) connection(ctx context.Context) (string, error) {
-	connection := server.Connection(k.c)
-	if connection == nil {
-		return databaseConnection, nil
-	}
-	client := sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: k.c.AllowPrivateGateways})
-	parsed, err := passcode.ParseConnection(*connection, sms.Deps{
-		Client: client, AllowPrivate: k.c.AllowPrivateGateways, Console: io.Discard,
-	})
+	senders, err := openSenders(k.c)
 	if err != nil {
-		return "", fmt.Errorf("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
-	}
-	if smsc, ok := parsed.Sender.(*sms.SMPP); ok {
-		ctx, cancel := context.WithTimeout(ctx, reachWithin)
-		defer cancel()
-		if err := smsc.Reach(ctx); err != nil {
-			return "", fmt.Errorf("options.smpp_host: the SMSC can't be reached: %w", err)
-		}
-		return string(connection.Name) + ", SMSC answers", nil
-	}
-	gateway, ok := k.c.Connections[0].Options.GatewayURL()
-	if !ok {
-		return string(connection.Name), nil
-	}
-	if err := k.reach(ctx, client, gateway); err != nil {
 		return "", err
 	}
-	return string(connection.Name) + ", gateway answers", nil
+	defer senders.Close()
+	for _, named := range senders.Named {
+		if _, err := k.gateway(ctx, senders.Deps, k.c.Senders[named.Name]); err != nil {
+			return "", fmt.Errorf("senders.%s: %w", named.Name, err)
+		}
+	}
+	record := server.Connection(k.c)
+	if record == nil {
+		return databaseConnection, k.storedConnection(senders)
+	}
+	parsed, err := parseConnection(*record, senders)
+	if err != nil {
+		return "", err
+	}
+	defer parsed.Close()
+	k.measure("connections[0].options.template", parsed)
+	reached, err := k.gateway(ctx, senders.Deps, k.c.Connections[0].Options)
+	if err != nil {
+		return "", fmt.Errorf("options.%w", err)
+	}
+	return string(record.Name) + reached, nil
+}
+
+// gateway reaches the gateway or SMSC of the options, if they have one, and says so.
+func (k *checker) gateway(ctx context.Context, d sms.Deps, o config.Options) (string, error) {
+	if address, ok := o.GatewayURL(); ok {
+		return ", gateway answers", k.reach(ctx, d.Client, address)
+	}
+	smsc, ok := sms.NewSender(sms.ReadOptions(o.JSON(), ""), d).(*sms.SMPP)
+	if !ok {
+		return "", nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, reachWithin)
+	defer cancel()
+	if err := smsc.Reach(ctx); err != nil {
+		return "", fmt.Errorf("smpp_host: the SMSC can't be reached: %w", err)
+	}
+	return ", SMSC answers", nil
+}
+
+// storedConnection reads the connection of the database.
+func (k *checker) storedConnection(senders passcode.Senders) error {
+	if k.stored == nil {
+		return nil
+	}
+	parsed, err := parseConnection(*k.stored, senders)
+	if err != nil {
+		return fmt.Errorf("the connection sms of the database: %w", err)
+	}
+	k.measure("the template of the connection sms", parsed)
+	return parsed.Close()
 }
 
 // reach asks the gateway's server for its options. Any answer will do: what
@@ -272,7 +310,7 @@ func (k *checker) reach(ctx context.Context, client *http.Client, gateway string
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodOptions, gateway, nil)
 	if err != nil {
-		return errors.New("options.gateway_url: not a valid address")
+		return errors.New("gateway_url: not a valid address")
 	}
 	response, err := client.Do(request)
 	if err != nil {
@@ -284,7 +322,7 @@ func (k *checker) reach(ctx context.Context, client *http.Client, gateway string
 			}
 			err = inner
 		}
-		return fmt.Errorf("options.gateway_url: the gateway can't be reached: %w", err)
+		return fmt.Errorf("gateway_url: the gateway can't be reached: %w", err)
 	}
 	return response.Body.Close()
 }

@@ -95,6 +95,8 @@ To run it:
 		newKeysCommand(env),
 		newClientCommand(env),
 		newUserCommand(env),
+		newWhyCommand(env),
+		newSMSCommand(env),
 		newVersionCommand(env),
 	)
 	return root

@@ -244,8 +244,10 @@ func startFailing(t testing.TB, opts ...option) (*rig, *faults) {
 			SessionIdle: c.Sessions.Idle, SessionAbsolute: c.Sessions.Absolute, IDTokenOnRefresh: true,
 		},
 		Connection: server.Connection(c),
-		Senders:    sms.Deps{Client: sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: true}), AllowPrivate: true},
-		Logger:     logger, Now: r.clock.Now,
+		Sending: server.Sending(c, sms.Deps{
+			Client: sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: true}), AllowPrivate: true,
+		}),
+		Logger: logger, Now: r.clock.Now,
 	})
 	if err != nil {
 		t.Fatal(err)

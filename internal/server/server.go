@@ -12,9 +12,11 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -22,6 +24,7 @@ import (
 	"github.com/handset-oidc/handset/config"
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/keys"
+	"github.com/handset-oidc/handset/passcode"
 	"github.com/handset-oidc/handset/passcode/phone"
 	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/provider"
@@ -146,19 +149,19 @@ func (s *Server) providerConfig(ring *keys.Ring) provider.Config {
 			SessionIdle: c.Sessions.Idle, SessionAbsolute: c.Sessions.Absolute, IDTokenOnRefresh: c.Tokens.IDTokenOnRefresh,
 		},
 		Connection: Connection(c),
-		Senders: sms.Deps{
+		Sending: Sending(c, sms.Deps{
 			Client:       sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: c.AllowPrivateGateways}),
 			AllowPrivate: c.AllowPrivateGateways, Console: s.c.Console, Inbox: s.c.Inbox, Now: s.c.Now,
-		},
+		}),
 		TrustedProxies: c.TrustedProxies, Logger: s.c.Logger, Now: s.c.Now,
 	}
 }
 
 func (s *Server) rules() phone.Rules {
 	c := s.c.Config
-	rules := phone.Rules{Countries: c.Countries, Fictional: s.c.Fictional}
+	rules := phone.Rules{Countries: c.Countries, Fictional: s.c.Fictional, Now: s.c.Now}
 	for _, t := range c.TestNumbers {
-		rules.TestNumbers = append(rules.TestNumbers, phone.TestNumber{Number: t.Number, Prefix: t.Prefix, Code: t.Code.Reveal()})
+		rules.TestNumbers = append(rules.TestNumbers, phone.TestNumber{Number: t.Number, Prefix: t.Prefix, Code: t.Code.Reveal(), Until: t.ValidUntil.Time()})
 	}
 	return rules
 }
@@ -180,6 +183,18 @@ func Clients(c *config.Config, v *vault.Vault) []storage.Client {
 		if secret := c.Clients[i].ClientSecret; !secret.IsZero() {
 			out[i].SecretMACs = [][]byte{client.SecretMAC(v, out[i].ClientID, secret.Reveal())}
 		}
+	}
+	return out
+}
+
+// Sending returns the senders and routes of the file; commands use it too.
+func Sending(c *config.Config, deps sms.Deps) passcode.Sending {
+	out := passcode.Sending{Deps: deps}
+	for _, name := range slices.Sorted(maps.Keys(c.Senders)) {
+		out.Senders = append(out.Senders, passcode.NamedOptions{Name: name, Options: c.Senders[name].JSON()})
+	}
+	for _, r := range c.Routes {
+		out.Rules = append(out.Rules, passcode.Rule{To: r.To, Via: r.Via})
 	}
 	return out
 }

@@ -1,6 +1,7 @@
 package sms
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -20,11 +21,13 @@ import (
 )
 
 const (
-	smppTimeout     = 10 * time.Second
 	smppEnquireLink = 30 * time.Second
 	smppWindow      = 10
 	// smppBackoff is the first wait before binding again.
 	smppBackoff = time.Second
+	// What the fields of a bind have room for (SMPP 3.4 §4.1.5). SMSCs give longer
+	// passwords than §5.2.2 allows, so that one has no limit here.
+	maxSystemID, maxSystemType = 15, 12
 )
 
 // SMPPConfig describes an account at an SMSC that speaks SMPP 3.4.
@@ -52,6 +55,9 @@ type SMPPConfig struct {
 	// Backoff is the first wait before binding again, which doubles up to 30 s;
 	// zero is 1 s.
 	Backoff time.Duration
+	// From is the sender as the person sees it: a number, a short code or a name. Empty
+	// leaves it to the SMSC.
+	From string
 	// Source and Destination say what kind of addresses sender and number are.
 	Source, Destination SMPPAddress
 	// LongPayload sends long texts whole, in message_payload, and not in parts.
@@ -68,7 +74,9 @@ type SMPPConfig struct {
 // message and opens again, by itself, when it breaks: receipts arrive on it. Each
 // SMPP has a bind of its own.
 type SMPP struct {
+	opaque
 	config   SMPPConfig
+	source   pdu.Address
 	receipts *smppReceipts
 	window   chan struct{}
 	limiter  *rate.Limiter
@@ -83,20 +91,37 @@ type SMPP struct {
 	work   sync.WaitGroup
 }
 
-// NewSMPP checks the configuration and opens nothing.
+// check returns what is wrong, by the names of the options.
+func (c SMPPConfig) check() Problems {
+	var found Problems
+	if err := checkSMPPHost(c.Host, c.AllowPrivate); err != nil {
+		found = append(found, Problem{"smpp_host", err.Error()})
+	}
+	found.note(c.SystemID == "", "smpp_system_id", "is missing")
+	found.note(len(c.SystemID) > maxSystemID, "smpp_system_id", fmt.Sprintf("has more than %d characters", maxSystemID))
+	found.note(len(c.SystemType) > maxSystemType, "smpp_system_type", fmt.Sprintf("has more than %d characters", maxSystemType))
+	const foreign = "has characters that are not ASCII"
+	found.note(!plainASCII(c.SystemID), "smpp_system_id", foreign)
+	found.note(!plainASCII(c.Password), "smpp_password", foreign)
+	found.note(!plainASCII(c.SystemType), "smpp_system_type", foreign)
+	_, err := c.Source.sender(c.From)
+	found.note(err != nil, "from", "is no number, no short code, and no name of at most 11 ASCII characters")
+	return found
+}
+
+// NewSMPP checks the configuration and opens nothing. The error is of type
+// [Problems].
 func NewSMPP(c SMPPConfig) (*SMPP, error) {
-	if err := CheckSMPPHost(c.Host, c.AllowPrivate); err != nil {
-		return nil, err
+	if found := c.check(); len(found) > 0 {
+		return nil, found
 	}
-	if c.SystemID == "" {
-		return nil, errors.New("smpp without a system_id")
-	}
-	c.Window = defaultTo(c.Window, smppWindow)
-	c.EnquireLink = defaultTo(c.EnquireLink, smppEnquireLink)
-	c.Timeout = defaultTo(c.Timeout, smppTimeout)
-	c.Backoff = defaultTo(c.Backoff, smppBackoff)
+	c.Window = cmp.Or(c.Window, smppWindow)
+	c.EnquireLink = cmp.Or(c.EnquireLink, smppEnquireLink)
+	c.Timeout = cmp.Or(c.Timeout, vendorTimeout)
+	c.Backoff = cmp.Or(c.Backoff, smppBackoff)
+	source, _ := c.Source.sender(c.From) // it was checked
 	s := &SMPP{
-		config: c, receipts: newSMPPReceipts(c.Receipts), window: make(chan struct{}, c.Window),
+		opaque: "smpp", config: c, source: source, receipts: newSMPPReceipts(c.Receipts), window: make(chan struct{}, c.Window),
 		limiter: rate.NewLimiter(rate.Inf, 1), bound: &smppBound{done: make(chan struct{})},
 	}
 	if c.Rate > 0 {
@@ -107,16 +132,8 @@ func NewSMPP(c SMPPConfig) (*SMPP, error) {
 	return s, nil
 }
 
-func defaultTo[T comparable](v, otherwise T) T {
-	var zero T
-	if v == zero {
-		return otherwise
-	}
-	return v
-}
-
-// CheckSMPPHost returns what is wrong with an SMSC's address.
-func CheckSMPPHost(hostPort string, allowPrivate bool) error {
+// checkSMPPHost returns what is wrong with an SMSC's address.
+func checkSMPPHost(hostPort string, allowPrivate bool) error {
 	host, port, err := net.SplitHostPort(hostPort)
 	n, notNumber := strconv.ParseUint(port, 10, 16)
 	switch {
@@ -168,15 +185,8 @@ func busy(err error) *Error {
 	return &Error{Kind: KindRefused, Code: "EBUSY"}
 }
 
-// Format prints nothing of the account, whatever the verb.
-func (s *SMPP) Format(f fmt.State, _ rune) { fmt.Fprint(f, "smpp sender") }
-
 // parts makes the PDUs of a message.
 func (s *SMPP) parts(m Message) ([]*pdu.SubmitSM, error) {
-	source, err := s.config.Source.sender(m.From)
-	if err != nil {
-		return nil, statusError(data.ESME_RINVSRCADR)
-	}
 	destination, err := s.config.Destination.international(strings.TrimPrefix(m.To.E164(), "+"))
 	if err != nil {
 		return nil, statusError(data.ESME_RINVDSTADR)
@@ -186,7 +196,7 @@ func (s *SMPP) parts(m Message) ([]*pdu.SubmitSM, error) {
 		return nil, &Error{Kind: KindInternal, Code: "EINTERNAL"}
 	}
 	for _, p := range parts {
-		p.SourceAddr, p.DestAddr = source, destination
+		p.SourceAddr, p.DestAddr = s.source, destination
 	}
 	return parts, nil
 }

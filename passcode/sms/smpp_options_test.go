@@ -10,12 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func smppOptions(t *testing.T, text string, d Deps) (Sender, Problems) {
-	t.Helper()
-	o := ReadOptions(json.RawMessage(text), "options")
-	return NewSender(o, d), o.Problems()
-}
-
 func TestSMPPOptions(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)
@@ -35,6 +29,7 @@ func TestSMPPOptions(t *testing.T) {
 			"smpp_tls":"false","smpp_ca":` + string(pemText) + `,"smpp_window":3,"smpp_rate":20,"smpp_enquire_link":15,"timeout":5,
 			"smpp_source_ton":1,"smpp_source_npi":0,"smpp_destination_ton":0,"smpp_destination_npi":1,
 			"smpp_long":"payload","smpp_receipt_id":"decimal","from":"Handset"}`, SMPPConfig{
+			From: "Handset",
 			Host: "10.0.0.1:2775", SystemID: "a", Password: "hunter2", SystemType: "b", InsecurePlain: true, RootCAs: ca.pool(),
 			Window: 3, Rate: 20, EnquireLink: 15 * time.Second, Timeout: 5 * time.Second,
 			Source: SMPPAddress{&one, &zero}, Destination: SMPPAddress{&zero, &one}, LongPayload: true, ReceiptID: "decimal",
@@ -45,7 +40,7 @@ func TestSMPPOptions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, problems := smppOptions(t, c.options, Deps{AllowPrivate: true})
+			s, problems := senderOf(t, c.options, Deps{AllowPrivate: true})
 			if len(problems) > 0 {
 				t.Fatal(problems)
 			}
@@ -64,7 +59,7 @@ func TestSMPPOptionProblems(t *testing.T) {
 	t.Parallel()
 	const least = `"provider":"smpp","smpp_host":"smsc.example:3550","smpp_system_id":"a"`
 	for options, want := range map[string]string{
-		`{"provider":"smpp"}`: "options.smpp_system_id: is missing\noptions.smpp_host: is missing",
+		`{"provider":"smpp"}`: "options.smpp_host: is missing\noptions.smpp_system_id: is missing",
 		`{"provider":"smpp","smpp_system_id":"a","smpp_host":"smsc.example"}`:     "options.smpp_host: is not host:port",
 		`{"provider":"smpp","smpp_system_id":"a","smpp_host":":3550"}`:            "options.smpp_host: is not host:port",
 		`{"provider":"smpp","smpp_system_id":"a","smpp_host":"a:65536"}`:          "options.smpp_host: is not host:port",
@@ -79,15 +74,15 @@ func TestSMPPOptionProblems(t *testing.T) {
 		`{` + least + `,"smpp_window":1.5}`:                                       "options.smpp_window: is not a whole number",
 		`{` + least + `,"smpp_rate":-1}`:                                          "options.smpp_rate: is not between 0 and 10000",
 		`{` + least + `,"smpp_enquire_link":0}`:                                   "options.smpp_enquire_link: is not between 1 and 600 seconds",
-		`{` + least + `,"timeout":61}`:                                            "options.timeout: is not between 1 and 60 seconds",
+		`{` + least + `,"timeout":61}`:                                            "options.timeout: is not between 1 and 30 seconds",
 		`{` + least + `,"smpp_source_ton":7}`:                                     "options.smpp_source_ton: is not between 0 and 6",
 		`{` + least + `,"smpp_destination_npi":-1}`:                               "options.smpp_destination_npi: is not between 0 and 18",
 		`{` + least + `,"smpp_long":"sar"}`:                                       "options.smpp_long: is not one of: udh, payload",
 		`{` + least + `,"smpp_receipt_id":"octal"}`:                               "options.smpp_receipt_id: is not one of: same, decimal, hex",
-		`{` + least + `,"from":"a very long name"}`:                               "options.from: is no sender for SMPP: a number, a short code, or a name of at most 11 ASCII characters",
+		`{` + least + `,"from":"a very long name"}`:                               "options.from: is no number, no short code, and no name of at most 11 ASCII characters",
 		`{` + least + `,"smpp_window":0,"smpp_rate":"a","smpp_receipt_id":"oct"}`: "options.smpp_window: is not between 1 and 1000\noptions.smpp_rate: is not a whole number\noptions.smpp_receipt_id: is not one of: same, decimal, hex",
 	} {
-		s, problems := smppOptions(t, options, Deps{})
+		s, problems := senderOf(t, options, Deps{})
 		if problems.Error() != want || s != nil {
 			t.Errorf("%s:\n got %v\nwant %s", options, problems, want)
 		}
@@ -100,7 +95,7 @@ func TestSMPPOptionProblems(t *testing.T) {
 func TestSMPPReceiptsGoWhereDepsSay(t *testing.T) {
 	t.Parallel()
 	var got []Receipt
-	s, problems := smppOptions(t, `{"provider":"smpp","smpp_host":"smsc.example:3550","smpp_system_id":"a"}`, Deps{
+	s, problems := senderOf(t, `{"provider":"smpp","smpp_host":"smsc.example:3550","smpp_system_id":"a"}`, Deps{
 		Receipts: func(r Receipt) { got = append(got, r) },
 	})
 	if len(problems) > 0 {

@@ -89,7 +89,7 @@ func (s *smppSession) bind() error {
 		switch header.CommandID {
 		case data.BIND_TRANSCEIVER_RESP, data.GENERIC_NACK:
 			if header.CommandStatus != data.ESME_ROK {
-				return statusError(header.CommandStatus)
+				return &Error{Kind: KindUnreachable, Code: statusError(header.CommandStatus).Code}
 			}
 			return nil
 		}

@@ -336,7 +336,7 @@ func (s *smsc) client(t testing.TB, change func(*SMPPConfig)) (*SMPP, receiptBox
 	t.Helper()
 	box := make(receiptBox, 1<<12)
 	c := SMPPConfig{
-		Host: s.addr(), SystemID: "handset", Password: "hunter2", SystemType: "login",
+		Host: s.addr(), SystemID: "handset", Password: "hunter2", SystemType: "login", From: "+7654321",
 		InsecurePlain: true, AllowPrivate: true, Timeout: 20 * time.Second, // what a busy machine never needs
 		Backoff: time.Millisecond, Receipts: func(r Receipt) { box <- r },
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/linxGnu/gosmpp/data"
 	"golang.org/x/time/rate"
 )
 
@@ -33,8 +34,18 @@ func TestSMPPSubmits(t *testing.T) {
 	if p.Short.Message != testBody || p.DataCoding != 0 || p.ESMClass != 0 || p.Registered != 1 {
 		t.Errorf("text %+v", p)
 	}
-	if p.Dest != "819012345678" || p.DestTON != 1 || p.DestNPI != 1 || p.Source != "1234567" || p.SourceTON != 1 || p.SourceNPI != 1 {
+	if p.Dest != "819012345678" || p.DestTON != 1 || p.DestNPI != 1 || p.Source != "7654321" || p.SourceTON != 1 || p.SourceNPI != 1 {
 		t.Errorf("addresses %+v", p)
+	}
+}
+
+// The encoder and what operators are told by Segments have one alphabet.
+func TestSMPPAlphabetIsThatOfSegments(t *testing.T) {
+	t.Parallel()
+	for r := range rune(0x20000) {
+		if got, want := len(data.ValidateGSM7String(string(r))) == 0, len(OutsideGSM7(string(r))) == 0; got != want {
+			t.Errorf("%q: the encoder has it is %t, Segments says %t", r, got, want)
+		}
 	}
 }
 
@@ -72,6 +83,9 @@ func TestSMPPTextsArriveWhole(t *testing.T) {
 				t.Fatalf("Send = %q, %v", id, err)
 			}
 			submits := server.got("submit_sm")
+			if _, segments, _ := Segments(c.body); !c.payload && segments != c.parts {
+				t.Errorf("Segments says %d, want %d", segments, c.parts)
+			}
 			if len(submits) != c.parts {
 				t.Fatalf("%d parts, want %d", len(submits), c.parts)
 			}
@@ -186,21 +200,6 @@ func TestSMPPSender(t *testing.T) {
 	}
 }
 
-func TestSMPPWrongSenderIsNotSent(t *testing.T) {
-	t.Parallel()
-	server := newSMSC(t, nil, nil)
-	sender, _ := server.client(t, nil)
-	m := testMessage(t)
-	m.From = "Grüße von uns"
-	_, err := sender.Send(t.Context(), m)
-	checkFailure(t, err, Error{Kind: KindRefused, Code: "ESME_RINVSRCADR"})
-	server.mu.Lock()
-	defer server.mu.Unlock()
-	if server.opened != 0 {
-		t.Error("it connected")
-	}
-}
-
 // A bind that is refused fails what waits for it, and what comes after it at once,
 // until one succeeds.
 func TestSMPPBindRefused(t *testing.T) {
@@ -219,7 +218,7 @@ func TestSMPPBindRefused(t *testing.T) {
 			})
 			sender, _ := server.client(t, func(c *SMPPConfig) { c.Backoff = time.Hour })
 			for range 3 {
-				checkFailure(t, try(t.Context(), t, sender), Error{Kind: KindRefused, Code: code})
+				checkFailure(t, try(t.Context(), t, sender), Error{Kind: KindUnreachable, Code: code})
 			}
 			if n := len(server.got("bind_transceiver")); n != 1 {
 				t.Errorf("it tried %d times", n)
@@ -245,7 +244,7 @@ func TestSMPPBindsAgain(t *testing.T) {
 		return true
 	}))
 	sender, _ := server.client(t, nil)
-	checkFailure(t, try(t.Context(), t, sender), Error{Kind: KindRefused, Code: "ESME_RBINDFAIL"})
+	checkFailure(t, try(t.Context(), t, sender), Error{Kind: KindUnreachable, Code: "ESME_RBINDFAIL"})
 	server.wait("bind_transceiver", 4)
 	sendEventually(t, sender)
 }

@@ -27,10 +27,10 @@ type smppText struct {
 }
 
 // encodeSMPP takes the default alphabet (data_coding 0) where it has all characters
-// of the body, and UCS-2 (data_coding 8) otherwise.
+// of the body, and UCS-2 (data_coding 8) otherwise, as [Segments] tells operators.
 func encodeSMPP(body string) (smppText, error) {
 	coding := data.GSM7BIT
-	if len(data.ValidateGSM7String(body)) > 0 {
+	if encoding, _, _ := Segments(body); encoding == UCS2 {
 		coding = data.UCS2
 	}
 	octets, err := coding.Encode(body)
@@ -82,7 +82,7 @@ func endsInHighSurrogate(octets []byte) int {
 	return 0
 }
 
-var errTooLong = errors.New("text is longer than a text can be")
+var errParts = errors.New("text is longer than texts can be")
 
 // submits makes the PDUs of a body. Long texts are one PDU with the whole text in
 // message_payload where payload says so, and else parts with a header each that
@@ -100,7 +100,7 @@ func submits(body string, payload bool, ref byte) ([]*pdu.SubmitSM, error) {
 	}
 	parts := text.split()
 	if len(parts) > maxParts {
-		return nil, errTooLong
+		return nil, errParts
 	}
 	var out []*pdu.SubmitSM
 	for i, octets := range parts {
@@ -126,7 +126,7 @@ func newSubmit(coding data.Encoding, octets []byte) (*pdu.SubmitSM, error) {
 
 func newPayload(text smppText) (*pdu.SubmitSM, error) {
 	if len(text.octets) > maxParts*ucs2Part {
-		return nil, errTooLong
+		return nil, errParts
 	}
 	p, err := newSubmit(text.coding, nil)
 	if err != nil {
@@ -149,11 +149,11 @@ const maxAddress = 20
 const (
 	// maxShortCode is the longest row of digits that is taken for a short code.
 	maxShortCode = 8
-	// maxName is what phones show of a name (3GPP TS 23.040 §9.1.2.5).
-	maxName = 11
+	// maxSenderName is what phones show of a name (3GPP TS 23.040 §9.1.2.5).
+	maxSenderName = 11
 )
 
-var errSender = errors.New("is no sender for SMPP: a number, a short code, or a name of at most 11 ASCII characters")
+var errSender = errors.New("sender is not one that a text can have")
 
 // sender makes source_addr: "+4912345" and long rows of digits are international
 // numbers, short ones short codes, all else is a name. Empty leaves the sender to
@@ -166,7 +166,7 @@ func (a SMPPAddress) sender(from string) (pdu.Address, error) {
 		return pdu.Address{}, errSender
 	case from == "":
 		return a.address(data.GSM_TON_UNKNOWN, data.GSM_NPI_UNKNOWN, "")
-	case !numeric && len(from) > maxName:
+	case !numeric && len(from) > maxSenderName:
 		return pdu.Address{}, errSender
 	case !numeric:
 		return a.address(data.GSM_TON_ALPHANUMERIC, data.GSM_NPI_UNKNOWN, from)

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/handset-oidc/handset/internal/vault"
@@ -17,19 +18,18 @@ const (
 )
 
 // Reseal writes what other secret keys have sealed again under the active one, in
-// small transactions: numbers, signing keys, options of connections. When it
+// small transactions: numbers of people and texts, signing keys, options of connections. When it
 // returns, a replaced key is needed only for what expires by itself (sessions,
 // codes, refresh tokens) and for the client secrets made under it. With nothing to
 // do it costs a look-up.
 func (s *Store) Reseal(ctx context.Context) error {
 	name := s.vault.MAC(vault.NumberIndex)[:keyName:keyName]
-	for {
-		n, err := s.resealNumbers(ctx, name)
-		if err != nil {
+	for _, table := range []numbered{
+		{usersSealedByOthers, resealUser, func(id string) string { return place(storage.UserID(id)) }},
+		{textsSealedByOthers, resealText, func(id string) string { return textPlace(storage.TextID(id)) }},
+	} {
+		if err := s.resealNumbers(ctx, name, table); err != nil {
 			return wrap("reseal numbers", err)
-		}
-		if n < resealBatch {
-			break
 		}
 	}
 	err := s.db.write(ctx, durable, func(c *conn) error {
@@ -52,27 +52,39 @@ func scanSealed(r scanner) (row sealedRow, err error) {
 	return row, err
 }
 
-func (s *Store) resealNumbers(ctx context.Context, name []byte) (n int, err error) {
+// numbered is a table with sealed numbers and their blind index.
+type numbered struct {
+	find, update statement
+	place        func(id string) string
+}
+
+func (s *Store) resealNumbers(ctx context.Context, name []byte, table numbered) error {
 	last := append(slices.Clone(name), bytes.Repeat([]byte{0xff}, 64)...)
-	err = s.db.write(ctx, fast, func(c *conn) error {
-		rows, err := list(c, usersSealedByOthers, scanSealed, name, last, int64(resealBatch))
-		if err != nil {
-			return err
-		}
-		n = len(rows)
-		for _, row := range rows {
-			id := storage.UserID(row.id)
-			number, err := s.openNumber(id, row.sealed)
+	for n := resealBatch; n == resealBatch; {
+		err := s.db.write(ctx, fast, func(c *conn) error {
+			rows, err := list(c, table.find, scanSealed, name, last, int64(resealBatch))
 			if err != nil {
 				return err
 			}
-			if err := s.reseal(c, id, number.E164()); err != nil {
-				return err
+			n = len(rows)
+			for _, row := range rows {
+				at := table.place(row.id)
+				number, err := s.vault.Open(vault.Number, at, row.sealed)
+				if err != nil {
+					return fmt.Errorf("number of %s: %w", at, err)
+				}
+				if _, err := c.exec(table.update, s.vault.Seal(vault.Number, at, number),
+					s.vault.MAC(vault.NumberIndex, string(number)), row.id); err != nil {
+					return err
+				}
 			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
-		return nil
-	})
-	return n, err
+	}
+	return nil
 }
 
 func (s *Store) resealRows(c *conn, name []byte, use vault.Use, place string, find, update statement) error {

@@ -24,6 +24,7 @@ type SQL interface {
 	peopleStore
 	clientStore
 	registryStore
+	textStore
 	Changes(ctx context.Context, after int64) ([]storage.Change, error)
 	LastChange(ctx context.Context) (int64, error)
 	Sweep(ctx context.Context, now time.Time) error
@@ -90,7 +91,7 @@ func RunSQL(t *testing.T, open func(t *testing.T) SQL) {
 	t.Helper()
 	topics := [][]promise{
 		loginPromises, sessionPromises, grantPromises, refreshPromises, peoplePromises,
-		clientPromises, registryPromises, sweepPromises,
+		clientPromises, registryPromises, textPromises, sweepPromises,
 	}
 	for _, topic := range topics {
 		for _, p := range topic {
