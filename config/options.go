@@ -141,7 +141,7 @@ var knownOptions = []string{
 // connectionOptions are those of knownOptions that say nothing of how texts leave.
 var connectionOptions = []string{
 	"authParams", "brute_force_protection", "disable_signup", "name", "non_persistent_attrs",
-	"strategy", "syntax", "template", "totp", "upstream_params",
+	"origin_bound", "strategy", "syntax", "template", "totp", "upstream_params",
 }
 
 // optionCheck checks the options of one connection or sender.

@@ -155,6 +155,10 @@ func TestAmazonFromTheEnvironment(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", options, d)
 		}
 	}
+	c := mustLoad(t, minimal+"senders: {main: {provider: sns}}\nroutes: [{to: [all], via: [main]}]\n", environ...)
+	if got := asMap(t, c.Senders["main"]); got["aws_access_key_id"] != "AKID" || got["sns_region"] != "eu-west-1" {
+		t.Errorf("a sender: %v", got)
+	}
 	// One's own key does not go with the environment's secret.
 	_, _, err := load(t, connectionWith(`provider: sns, aws_access_key_id: mine`), environ...)
 	if got := problemsOf(t, err); len(got) != 1 || got[0] != "connections[0].options.aws_secret_access_key: is missing" {

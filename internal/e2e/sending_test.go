@@ -1,9 +1,14 @@
 package e2e
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -210,4 +215,130 @@ func TestAttackForgeReceipts(t *testing.T) {
 			t.Errorf("%s: %d", sender, res.status)
 		}
 	}
+}
+
+const receiptSecret = "a secret of the gateway's receipts"
+
+// receipt is a callback of a gateway of ours, signed as Standard Webhooks has it.
+func receipt(secret, body string, at time.Time) (headers []string) {
+	stamp := strconv.FormatInt(at.Unix(), 10)
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte("r-1." + stamp + "." + body))
+	return []string{
+		"Webhook-Id", "r-1", "Webhook-Timestamp", stamp,
+		"Webhook-Signature", "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)),
+	}
+}
+
+// postRaw sends a body as it is. Headers come in pairs.
+func postRaw(t testing.TB, address, body string, headers ...string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	return res.StatusCode
+}
+
+// A gateway that was told where says what became of its text, once; nobody else
+// can, and the person's page knows nothing of it.
+func TestReceiptsOfAGateway(t *testing.T) {
+	t.Parallel()
+	told := make(chan http.Header, 1)
+	r := start(t, withoutAddressLimits(), withConfig(func(c *config.Config) {
+		var options map[string]any
+		if err := json.Unmarshal(c.Connections[0].Options.JSON(), &options); err != nil {
+			t.Fatal(err)
+		}
+		options["receipt_secret"] = receiptSecret
+		text, err := json.Marshal(options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Connections[0].Options = config.NewOptions(string(text))
+	}))
+	r.gateway.answers(func(_ http.ResponseWriter, req *http.Request) bool {
+		told <- req.Header.Clone()
+		return true
+	})
+	p := r.askCode(newBrowser(t), r.newRequest(webClient), newNumber())
+	header := <-told
+	id, address := header.Get("Handset-Message-Id"), header.Get("Handset-Receipt-Url")
+	if id == "" || address != r.base+"/sms/receipts/sms" {
+		t.Fatalf("the gateway was told %q and %q", id, address)
+	}
+	reference := p.reference(t)
+	before := p.b.get(p.url.String()).words()
+	sent, delivered := `{"message_id":"`+id+`","status":"sent"}`, `{"message_id":"`+id+`","status":"delivered"}`
+	now := r.clock.Now()
+	for name, c := range map[string]struct {
+		body    string
+		headers []string
+	}{
+		"no signature":       {delivered, nil},
+		"another secret":     {delivered, receipt("a secret of somebody else's", delivered, now)},
+		"another body":       {delivered, receipt(receiptSecret, sent, now)},
+		"an hour ago":        {delivered, receipt(receiptSecret, delivered, now.Add(-time.Hour))},
+		"in an hour":         {delivered, receipt(receiptSecret, delivered, now.Add(time.Hour))},
+		"an empty signature": {delivered, []string{"Webhook-Id", "r-1", "Webhook-Timestamp", strconv.FormatInt(now.Unix(), 10), "Webhook-Signature", ""}},
+	} {
+		if got := postRaw(t, address, c.body, c.headers...); got != http.StatusUnauthorized {
+			t.Errorf("%s: %d", name, got)
+		}
+	}
+	if got := r.timeline(reference, 1, 0); len(got.Receipts) != 0 {
+		t.Errorf("forged receipts are on record: %+v", got.Receipts)
+	}
+	for _, body := range []string{sent, delivered} {
+		if got := postRaw(t, address, body, receipt(receiptSecret, body, now)...); got != http.StatusNoContent {
+			t.Errorf("%s: %d", body, got)
+		}
+		if got := postRaw(t, address, body, receipt(receiptSecret, body, now)...); got != http.StatusUnauthorized {
+			t.Errorf("%s again: %d", body, got)
+		}
+	}
+	if got := postRaw(t, address, "{", receipt(receiptSecret, "{", now)...); got != http.StatusBadRequest {
+		t.Errorf("signed nonsense: %d", got)
+	}
+	if got := postRaw(t, address, strings.Repeat("x", 20<<10)); got != http.StatusRequestEntityTooLarge {
+		t.Errorf("20 KB: %d", got)
+	}
+	var states []string
+	for _, receipt := range r.timeline(reference, 1, 0).Receipts {
+		states = append(states, receipt.State)
+	}
+	if !slices.Equal(states, []string{"sent", "delivered"}) {
+		t.Errorf("receipts on record: %q", states)
+	}
+	if after := p.b.get(p.url.String()).words(); after != before {
+		t.Errorf("the page tells of the receipt:\n%s\nbefore:\n%s", after, before)
+	}
+}
+
+// A number that can't be texted is told at its field, costs nothing, and no other
+// sender is asked.
+func TestANumberThatCannotBeTexted(t *testing.T) {
+	t.Parallel()
+	r := startTwoSenders(t)
+	r.gateway.answers(status(http.StatusUnprocessableEntity))
+	number := newNumber()
+	for range 7 { // past every limit, since it is free
+		p := r.authorize(newBrowser(t), r.newRequest(webClient)).submit("/login/phone", "phone", number)
+		p.wants(http.StatusUnprocessableEntity, "Enter a mobile number that can get text messages")
+		p.reference(t)
+	}
+	if n := len(r.other.to(number)); n != 0 {
+		t.Errorf("%d texts by the second sender", n)
+	}
+	r.gateway.answers(nil)
+	r.login(newBrowser(t), r.newRequest(webClient), number).answer()
 }
