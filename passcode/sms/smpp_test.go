@@ -480,7 +480,7 @@ func TestSMPPGarbage(t *testing.T) {
 // An answer is an answer, whatever stands in it: the text is on its way.
 func TestSMPPUnreadableAnswer(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("1234567890", 8)
+	long := strings.Repeat("1234567890", 13)
 	server := newSMSC(t, nil, numbered("submit_sm", func(c smscConn, p smscPDU, n int) bool {
 		switch n {
 		case 1: // no NUL behind the name
