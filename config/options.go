@@ -138,7 +138,7 @@ var knownOptions = []string{
 // connectionOptions are those of knownOptions that say nothing of how texts leave.
 var connectionOptions = []string{
 	"authParams", "brute_force_protection", "disable_signup", "name", "non_persistent_attrs",
-	"strategy", "syntax", "template", "totp", "upstream_params",
+	"origin_bound", "strategy", "syntax", "template", "totp", "upstream_params",
 }
 
 // optionCheck checks the options of one connection or sender.
@@ -164,7 +164,9 @@ func (o Options) checkAll(c optionCheck, needsProvider bool) {
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		c.option(key, values[key])
 	}
-	c.template(values["syntax"], values["template"])
+	if !c.sender {
+		c.template(values["syntax"], values["template"])
+	}
 	provider, _ := values["provider"].(string)
 	url, _ := values["gateway_url"].(string)
 	switch {
