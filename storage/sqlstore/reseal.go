@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/handset-oidc/handset/internal/vault"
-	"github.com/handset-oidc/handset/storage"
 )
 
 const (
@@ -17,16 +16,16 @@ const (
 )
 
 // Reseal writes what other secret keys have sealed again under the active one, in
-// small transactions: numbers, signing keys, options of connections. When it
+// small transactions: numbers and attributes, signing keys, options of connections. When it
 // returns, a replaced key is needed only for what expires by itself (sessions,
 // codes, refresh tokens) and for the client secrets made under it. With nothing to
 // do it costs a look-up.
 func (s *Store) Reseal(ctx context.Context) error {
 	name := s.vault.MAC(vault.NumberIndex)[:keyName:keyName]
 	for {
-		n, err := s.resealNumbers(ctx, name)
+		n, err := s.resealPeople(ctx, name)
 		if err != nil {
-			return wrap("reseal numbers", err)
+			return wrap("reseal people", err)
 		}
 		if n < resealBatch {
 			break
@@ -52,21 +51,16 @@ func scanSealed(r scanner) (row sealedRow, err error) {
 	return row, err
 }
 
-func (s *Store) resealNumbers(ctx context.Context, name []byte) (n int, err error) {
+func (s *Store) resealPeople(ctx context.Context, name []byte) (n int, err error) {
 	last := append(slices.Clone(name), bytes.Repeat([]byte{0xff}, 64)...)
 	err = s.db.write(ctx, fast, func(c *conn) error {
-		rows, err := list(c, usersSealedByOthers, scanSealed, name, last, int64(resealBatch))
+		people, err := list(c, usersSealedByOthers, s.scanUser, name, last, int64(resealBatch))
 		if err != nil {
 			return err
 		}
-		n = len(rows)
-		for _, row := range rows {
-			id := storage.UserID(row.id)
-			number, err := s.openNumber(id, row.sealed)
-			if err != nil {
-				return err
-			}
-			if err := s.reseal(c, id, number.E164()); err != nil {
+		n = len(people)
+		for _, u := range people {
+			if err := s.reseal(c, u); err != nil {
 				return err
 			}
 		}
