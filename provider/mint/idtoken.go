@@ -63,7 +63,7 @@ func (m *Minter) IDToken(c IDTokenClaims) (string, error) {
 		SessionID: c.Session,
 	}
 	if c.AccessToken != "" {
-		hash, err := oidc.ClaimHash(c.AccessToken, keys.Algorithm) // OIDC Core §3.1.3.6
+		hash, err := oidc.ClaimHash(c.AccessToken, keys.RS256) // OIDC Core §3.1.3.6
 		if err != nil {
 			return "", fmt.Errorf("id token: at_hash: %w", err)
 		}
@@ -73,7 +73,7 @@ func (m *Minter) IDToken(c IDTokenClaims) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("id token: %w", err)
 	}
-	return m.keys.Signer().Sign(keys.TypeJWT, payload)
+	return m.keys.Signer(keys.RS256).Sign(keys.TypeJWT, payload)
 }
 
 // Hint is what an id_token_hint says.
@@ -100,7 +100,7 @@ func (m *Minter) VerifyHint(_ context.Context, raw string) (Hint, error) {
 		Session  string           `json:"sid"`
 	}
 	err := oidclib.Verify(raw, oidclib.Rules{
-		Algorithms: []jose.SignatureAlgorithm{keys.Algorithm},
+		Algorithms: []jose.SignatureAlgorithm{keys.RS256},
 		// An access token or a logout token of ours is signed by the same key.
 		Types: []string{"jwt"},
 		Key:   func(kid string, _ jose.SignatureAlgorithm) any { return m.keys.PublicKey(storage.KeyID(kid)) },

@@ -314,7 +314,7 @@ func TestHintOfARetiredKeyVerifies(t *testing.T) {
 	if err := ring.Maintain(t.Context(), clock); err != nil {
 		t.Fatal(err)
 	}
-	if ring.Signer().ID != keys.ID(&keystest.Key(2).PublicKey) {
+	if ring.Signer(keys.RS256).ID != keys.ID(&keystest.Key(2).PublicKey) {
 		t.Fatal("the key did not rotate")
 	}
 	if _, err := m.VerifyHint(t.Context(), token); err != nil {
