@@ -21,7 +21,7 @@ var amr = oidc.AuthenticationMethodsReferences{"sms", "otp"}
 
 // IDTokenClaims is what an ID token says beside what every one says.
 type IDTokenClaims struct {
-	Subject  storage.UserID
+	Subject  storage.Subject   // as the client sees it
 	Client   storage.ClientID  // the only audience, so there is no azp
 	Session  storage.SessionID // `sid`
 	AuthTime time.Time
@@ -78,7 +78,7 @@ func (m *Minter) IDToken(c IDTokenClaims) (string, error) {
 
 // Hint is what an id_token_hint says.
 type Hint struct {
-	Subject  storage.UserID
+	Subject  storage.Subject // as the client at the time saw it
 	Session  storage.SessionID
 	ClientID storage.ClientID // its audience
 	IssuedAt time.Time
@@ -114,7 +114,7 @@ func (m *Minter) VerifyHint(_ context.Context, raw string) (Hint, error) {
 		return Hint{}, fmt.Errorf("%w: not an ID token's claims", ErrHint)
 	}
 	return Hint{
-		Subject:  storage.UserID(claims.Subject),
+		Subject:  storage.Subject(claims.Subject),
 		Session:  storage.SessionID(claims.Session),
 		ClientID: storage.ClientID(claims.Audience[0]),
 		IssuedAt: claims.IssuedAt.Time(),
