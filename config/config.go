@@ -91,6 +91,15 @@ type Config struct {
 	// exported client can be pasted. What is declared here can't be changed by
 	// API or command; `handset client add` makes others.
 	Clients []Client `yaml:"clients"`
+	// The APIs that tokens can be for. Field names are Auth0's, so an exported
+	// resource server can be pasted. What is declared here can't be changed by
+	// API or command; `handset api add` makes others.
+	ResourceServers []ResourceServer `yaml:"resource_servers"`
+	// Which clients may use an API in their own name (`client_credentials`), and
+	// in the name of people where the API says `clients: granted`. Field names are
+	// Auth0's. What is declared here can't be changed by API or command; `handset
+	// client allow` makes others.
+	ClientGrants []ClientGrant `yaml:"client_grants"`
 	// What is written to standard error.
 	Log Log `yaml:"log"`
 }

@@ -21,14 +21,18 @@ import (
 	"github.com/handset-oidc/handset/keys"
 	"github.com/handset-oidc/handset/passcode"
 	"github.com/handset-oidc/handset/passcode/phone"
+	"github.com/handset-oidc/handset/provider/api"
 	"github.com/handset-oidc/handset/provider/authorize"
 	"github.com/handset-oidc/handset/provider/client"
 	"github.com/handset-oidc/handset/provider/discovery"
 	"github.com/handset-oidc/handset/provider/introspect"
 	"github.com/handset-oidc/handset/provider/login"
 	"github.com/handset-oidc/handset/provider/oauth"
+	"github.com/handset-oidc/handset/provider/registration"
 	"github.com/handset-oidc/handset/provider/revocation"
+	"github.com/handset-oidc/handset/provider/revoke"
 	"github.com/handset-oidc/handset/provider/session"
+	"github.com/handset-oidc/handset/provider/subject"
 	"github.com/handset-oidc/handset/provider/token"
 	"github.com/handset-oidc/handset/provider/userinfo"
 	"github.com/handset-oidc/handset/storage"
@@ -44,6 +48,9 @@ type Durable interface {
 	introspect.Records
 	userinfo.People
 	client.Store
+	api.Store
+	subject.Store
+	revoke.Grants
 	keys.Store
 	revocation.Source
 
@@ -79,12 +86,15 @@ type Lifetimes struct {
 
 // Config is what a Provider needs.
 type Config struct {
-	Issuer    string // exactly what tokens carry
-	SQL       Durable
-	Redis     Ephemeral
-	Vault     *vault.Vault
-	Keys      *keys.Ring
-	Clients   []storage.Client // declared by configuration
+	Issuer  string // exactly what tokens carry
+	SQL     Durable
+	Redis   Ephemeral
+	Vault   *vault.Vault
+	Keys    *keys.Ring
+	Clients []storage.Client // declared by configuration
+	// APIs and client grants that are declared by configuration.
+	APIs      []storage.API
+	Grants    []storage.ClientGrant
 	Rules     phone.Rules
 	Limits    map[string]storage.Limit
 	Lifetimes Lifetimes
@@ -105,6 +115,8 @@ type Provider struct {
 
 	pages       *web.Pages
 	clients     *client.Registry
+	apis        *api.Registry
+	subjects    *subject.Names
 	revocations *revocation.Set
 	engine      *passcode.Engine
 	connection  atomic.Pointer[passcode.Connection]
@@ -175,7 +187,16 @@ func (p *Provider) engines(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p.revocations, err = revocation.New(revocation.Config{Source: p.c.SQL, Life: p.c.Lifetimes.Access, Now: p.c.Now})
+	p.subjects = subject.New(p.c.SQL, p.clients)
+	p.apis, err = api.New(ctx, api.Config{
+		Store: p.c.SQL, Fixed: p.c.APIs, FixedGrants: p.c.Grants, Userinfo: p.userinfo(),
+	})
+	if err != nil {
+		return err
+	}
+	p.revocations, err = revocation.New(revocation.Config{
+		Source: p.c.SQL, Life: p.c.Lifetimes.Access, APILife: registration.LongestToken, Now: p.c.Now,
+	})
 	if err != nil {
 		return err
 	}
@@ -189,6 +210,11 @@ func (p *Provider) engines(ctx context.Context) (err error) {
 		return err
 	}
 	return p.loadConnection(ctx)
+}
+
+// userinfo is the userinfo endpoint as tokens for APIs name it beside the API.
+func (p *Provider) userinfo() storage.Audience {
+	return storage.Audience(oauth.Endpoint(p.c.Issuer, discovery.PathUserinfo))
 }
 
 // loadConnection reads the connection in use: the declared one, else the one

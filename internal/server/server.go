@@ -27,6 +27,7 @@ import (
 	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/provider"
 	"github.com/handset-oidc/handset/provider/client"
+	"github.com/handset-oidc/handset/provider/registration"
 	"github.com/handset-oidc/handset/storage"
 	"github.com/handset-oidc/handset/storage/redisstore"
 	"github.com/handset-oidc/handset/storage/sqlstore"
@@ -129,7 +130,7 @@ const hintLife = 7 * 24 * time.Hour
 func OpenKeys(ctx context.Context, c *config.Config, store keys.Store, logger *slog.Logger, now func() time.Time) (*keys.Ring, error) {
 	ring, err := keys.Open(ctx, keys.Config{
 		Store: store, Dir: c.Keys.Dir, RotateEvery: c.Keys.RotateEvery,
-		LongestToken: max(hintLife, c.Tokens.ID, c.Sessions.Absolute), Now: now, Logger: logger,
+		LongestToken: max(hintLife, c.Tokens.ID, c.Sessions.Absolute, registration.LongestToken), Now: now, Logger: logger,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("signing keys: %w", err)
@@ -141,7 +142,7 @@ func (s *Server) providerConfig(ring *keys.Ring) provider.Config {
 	c := s.c.Config
 	return provider.Config{
 		Issuer: c.Issuer, SQL: s.SQL, Redis: s.Redis, Vault: s.c.Vault, Keys: ring,
-		Clients: Clients(c, s.c.Vault), Rules: s.rules(), Limits: limits(c),
+		Clients: Clients(c, s.c.Vault), APIs: APIs(c), Grants: ClientGrants(c), Rules: s.rules(), Limits: limits(c),
 		Lifetimes: provider.Lifetimes{
 			Access: c.Tokens.Access, ID: c.Tokens.ID, RefreshIdle: c.Tokens.RefreshIdle, RefreshAbsolute: c.Tokens.RefreshAbsolute,
 			SessionIdle: c.Sessions.Idle, SessionAbsolute: c.Sessions.Absolute, IDTokenOnRefresh: c.Tokens.IDTokenOnRefresh,
@@ -181,6 +182,26 @@ func Clients(c *config.Config, v *vault.Vault) []storage.Client {
 		if secret := c.Clients[i].ClientSecret; !secret.IsZero() {
 			out[i].SecretMACs = [][]byte{client.SecretMAC(v, out[i].ClientID, secret.Reveal())}
 		}
+	}
+	return out
+}
+
+// APIs returns the APIs that the file declares.
+func APIs(c *config.Config) []storage.API {
+	out := make([]storage.API, len(c.ResourceServers))
+	for i := range c.ResourceServers {
+		out[i] = c.ResourceServers[i].Record()
+		out[i].FromFile = true
+	}
+	return out
+}
+
+// ClientGrants returns the client grants that the file declares.
+func ClientGrants(c *config.Config) []storage.ClientGrant {
+	out := make([]storage.ClientGrant, len(c.ClientGrants))
+	for i := range c.ClientGrants {
+		out[i] = c.ClientGrants[i].Record()
+		out[i].FromFile = true
 	}
 	return out
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,9 +85,13 @@ func (a audience) MarshalJSON() ([]byte, error) {
 // most proxies, which take headers of twice as much, let pass.
 const maxAPIToken = 4 << 10
 
-// APIToken returns a signed access token for an API, which lives from now. It is
-// never one that anything takes for an ID token: typ is at+jwt (RFC 9068 §2.1).
-func (m *Minter) APIToken(alg keys.Algorithm, c APITokenClaims) (string, error) {
+// APIToken returns an access token for an API, signed by the algorithm of that
+// name, which lives from now. It is never one that anything takes for an ID token:
+// typ is at+jwt (RFC 9068 §2.1).
+func (m *Minter) APIToken(alg string, c APITokenClaims) (string, error) {
+	if !slices.Contains(keys.Algorithms(), keys.Algorithm(alg)) {
+		return "", fmt.Errorf("api token: no keys for the algorithm %q", alg)
+	}
 	if c.Subject == "" || c.Client == "" || c.ID == "" || len(c.Audience) == 0 || c.Audience[0] == "" {
 		return "", errors.New("api token: no subject, client, name or audience")
 	}
@@ -105,7 +110,7 @@ func (m *Minter) APIToken(alg keys.Algorithm, c APITokenClaims) (string, error) 
 	if payload, err = appendClaims(payload, c.Claims); err != nil {
 		return "", fmt.Errorf("api token: %w", err)
 	}
-	token, err := m.keys.Signer(alg).Sign(keys.TypeAccessToken, payload)
+	token, err := m.keys.Signer(keys.Algorithm(alg)).Sign(keys.TypeAccessToken, payload)
 	if err == nil && len(token) > maxAPIToken {
 		return "", fmt.Errorf("api token for %s: the configured claims make it longer than %d bytes", c.Audience[0], maxAPIToken)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -18,6 +19,9 @@ import (
 // amr is how a person proved who they are here: a code by text message. SMS as
 // the only factor never claims more (RFC 8176 §2).
 var amr = oidc.AuthenticationMethodsReferences{"sms", "otp"}
+
+// Methods is how every person proved who they are, as `amr` says it.
+func Methods() []string { return slices.Clone(amr) }
 
 // IDTokenClaims is what an ID token says beside what every one says.
 type IDTokenClaims struct {

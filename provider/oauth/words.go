@@ -23,9 +23,14 @@ func Scopes() []string { return []string{ScopeOpenID, ScopeProfile, ScopePhone, 
 // ParseScope splits a scope parameter (RFC 6749 §3.3), drops repetitions and
 // what Handset doesn't know, and keeps the order.
 func ParseScope(scope string) []string {
+	return slices.DeleteFunc(SplitScope(scope), func(s string) bool { return !slices.Contains(Scopes(), s) })
+}
+
+// SplitScope splits a scope parameter and drops repetitions.
+func SplitScope(scope string) []string {
 	var out []string
 	for s := range strings.FieldsSeq(scope) {
-		if slices.Contains(Scopes(), s) && !slices.Contains(out, s) {
+		if !slices.Contains(out, s) {
 			out = append(out, s)
 		}
 	}
