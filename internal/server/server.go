@@ -157,8 +157,14 @@ func (s *Server) providerConfig(ring *keys.Ring) provider.Config {
 }
 
 func (s *Server) rules() phone.Rules {
-	c := s.c.Config
-	rules := phone.Rules{Countries: c.Countries, Fictional: s.c.Fictional}
+	rules := Rules(s.c.Config)
+	rules.Fictional = s.c.Fictional
+	return rules
+}
+
+// Rules returns which numbers the configuration lets people have; commands use it too.
+func Rules(c *config.Config) phone.Rules {
+	rules := phone.Rules{Countries: c.Countries}
 	for _, t := range c.TestNumbers {
 		rules.TestNumbers = append(rules.TestNumbers, phone.TestNumber{Number: t.Number, Prefix: t.Prefix, Code: t.Code.Reveal()})
 	}
