@@ -54,7 +54,7 @@ type Config struct {
 	// The secret key itself, instead of a file of it. Meant for
 	// `HANDSET_SECRET_KEY`.
 	SecretKey Secret `yaml:"secret_key" example:"-"`
-	// The keys that sign ID tokens.
+	// The keys that sign ID tokens and the tokens of APIs.
 	Keys Keys `yaml:"keys"`
 	// How long a person stays logged in to this provider (single sign-on).
 	Sessions Sessions `yaml:"sessions"`
@@ -107,6 +107,15 @@ type Config struct {
 	// exported client can be pasted. What is declared here can't be changed by
 	// API or command; `handset client add` makes others.
 	Clients []Client `yaml:"clients"`
+	// The APIs that tokens can be for. Field names are Auth0's, so an exported
+	// resource server can be pasted. What is declared here can't be changed by
+	// API or command; `handset api add` makes others.
+	ResourceServers []ResourceServer `yaml:"resource_servers"`
+	// Which clients may use an API in their own name (`client_credentials`), and
+	// in the name of people where the API says `clients: granted`. Field names are
+	// Auth0's. What is declared here can't be changed by API or command; `handset
+	// client allow` makes others.
+	ClientGrants []ClientGrant `yaml:"client_grants"`
 	// What is written to standard error.
 	Log Log `yaml:"log"`
 }
@@ -124,10 +133,12 @@ func (t TLS) On() bool { return t.CertFile != "" }
 
 // Keys says where signing keys come from.
 type Keys struct {
-	// A folder of RSA private keys (`*.pem`, PKCS#1 or PKCS#8, at least 2048
-	// bits). The newest file signs, the others only verify, and keys are not
-	// rotated by themselves. Empty: keys are made, and kept sealed in the
-	// database.
+	// A folder of private keys (`*.pem`): RSA of at least 2048 bits (PKCS#1 or
+	// PKCS#8) for RS256, which signs ID tokens, and EC on the curve P-256 (SEC 1
+	// or PKCS#8) for ES256, which signs the tokens of APIs. Of an algorithm the
+	// newest file signs, the others only verify, and its keys are not rotated by
+	// themselves. For an algorithm without a file, and when this is empty, keys
+	// are made, and kept sealed in the database.
 	Dir string `yaml:"dir" example:"/etc/handset/keys"`
 	// How long a key signs before a new one, published in advance, takes over.
 	// `0s`: only `handset keys rotate` does that.

@@ -30,6 +30,7 @@ func (c *Config) Validate() ([]Problem, []Warning) {
 	c.checkSenders(r)
 	c.checkRoutes(r)
 	c.checkClients(r)
+	c.checkAPIs(r)
 	oneOf(r, "log.level", c.Log.Level, []string{"debug", "info", "warn", "error"})
 	oneOf(r, "log.format", c.Log.Format, []string{"json", "text"})
 	return r.problems, r.warnings

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -157,7 +158,7 @@ func (k *checker) keysFolder(ctx context.Context) (string, error) {
 		k.env.warn("keys.dir: there is no *.pem file in %s; keys of the database sign", k.c.Keys.Dir)
 		return k.c.Keys.Dir, err
 	}
-	ring, err := server.OpenKeys(ctx, k.c, noKeys{}, k.env.logger(), k.env.now)
+	ring, err := server.OpenKeys(ctx, k.c, &forgottenKeys{}, k.env.logger(), k.env.now)
 	if err != nil {
 		return "", err
 	}
@@ -165,23 +166,33 @@ func (k *checker) keysFolder(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	files, signers := 0, ""
 	for _, key := range all {
+		from := key.File
+		if from == "" {
+			from = "the database"
+		} else {
+			files++
+		}
 		if key.Signs {
-			return fmt.Sprintf("%d files, %s signs", len(all), key.File), nil
+			signers += fmt.Sprintf(", %s by %s", key.Algorithm, from)
 		}
 	}
-	return "", errors.New("no key signs")
+	return fmt.Sprintf("%d files%s", files, signers), nil
 }
 
-// noKeys is a keys.Store without keys, that keeps none.
-type noKeys struct{}
+// forgottenKeys is a keys.Store whose keys are gone with the check: they stand for
+// those of the database.
+type forgottenKeys struct{ kept []storage.SigningKey }
 
-var _ keys.Store = noKeys{}
+var _ keys.Store = (*forgottenKeys)(nil)
 
-func (noKeys) SigningKeys(context.Context) ([]storage.SigningKey, error) { return nil, nil }
+func (f *forgottenKeys) SigningKeys(context.Context) ([]storage.SigningKey, error) {
+	return slices.Clone(f.kept), nil
+}
 
-func (noKeys) UpdateSigningKeys(_ context.Context, change func([]storage.SigningKey) ([]storage.SigningKey, error)) error {
-	_, err := change(nil)
+func (f *forgottenKeys) UpdateSigningKeys(_ context.Context, change func([]storage.SigningKey) ([]storage.SigningKey, error)) (err error) {
+	f.kept, err = change(f.kept)
 	return err
 }
 

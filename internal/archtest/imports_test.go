@@ -22,7 +22,7 @@ type room struct {
 
 // engines are what endpoints share.
 var engines = []string{
-	"provider/client", "provider/mint", "provider/session", "provider/revocation",
+	"provider/api", "provider/client", "provider/mint", "provider/session", "provider/subject", "provider/revocation",
 	"provider/oauth", "passcode", "passcode/limit", "passcode/phone", "passcode/sms", "storage",
 	"views", "internal/vault", "internal/web", "internal/reqctx",
 }
@@ -61,6 +61,8 @@ var house = []room{
 	{"internal/web", []string{"internal/reqctx", "internal/vault", "provider/oauth", "storage", "views"}, "it writes answers; it decides nothing"},
 
 	{"provider/revocation", []string{"storage"}, "a set in memory, filled from the store by its own interface"},
+	{"provider/subject", []string{"provider/oauth", "provider/registration", "storage"}, "engines know leaves, never endpoints"},
+	{"provider/api", []string{"internal/web", "provider/mint", "provider/oauth", "storage"}, "engines know leaves, and the one that reads tokens; never endpoints"},
 	{"provider/session", []string{"internal/vault", "internal/web", "storage"}, "engines know leaves, never endpoints"},
 	{"provider/mint", []string{"internal/oidclib", "internal/vault", "keys", "provider/oauth", "storage"}, "engines know leaves and keys, never endpoints"},
 	{"provider/client", []string{"internal/oidclib", "internal/reqctx", "internal/vault", "internal/web", "provider/oauth", "provider/registration", "storage"}, "engines know leaves, never endpoints"},
@@ -77,7 +79,7 @@ var house = []room{
 	{"provider/internal/endpointtest", []string{anything}, "endpoints are tested on real stores"},
 
 	{"provider", append([]string{
-		"keys",
+		"keys", "provider/registration",
 		"provider/authorize", "provider/login", "provider/token", "provider/userinfo",
 		"provider/introspect", "provider/revoke", "provider/logout", "provider/discovery",
 		"provider/receipts",

@@ -235,7 +235,7 @@ func TestKeyRotatedByAnotherProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := ring.Rotate(t.Context())
+	key, err := ring.Rotate(t.Context(), keys.RS256)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,6 +29,7 @@ import (
 	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/provider"
 	"github.com/handset-oidc/handset/provider/client"
+	"github.com/handset-oidc/handset/provider/registration"
 	"github.com/handset-oidc/handset/storage"
 	"github.com/handset-oidc/handset/storage/redisstore"
 	"github.com/handset-oidc/handset/storage/sqlstore"
@@ -131,7 +132,7 @@ const hintLife = 7 * 24 * time.Hour
 func OpenKeys(ctx context.Context, c *config.Config, store keys.Store, logger *slog.Logger, now func() time.Time) (*keys.Ring, error) {
 	ring, err := keys.Open(ctx, keys.Config{
 		Store: store, Dir: c.Keys.Dir, RotateEvery: c.Keys.RotateEvery,
-		LongestToken: max(hintLife, c.Tokens.ID, c.Sessions.Absolute), Now: now, Logger: logger,
+		LongestToken: max(hintLife, c.Tokens.ID, c.Sessions.Absolute, registration.LongestToken), Now: now, Logger: logger,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("signing keys: %w", err)
@@ -143,7 +144,7 @@ func (s *Server) providerConfig(ring *keys.Ring) provider.Config {
 	c := s.c.Config
 	return provider.Config{
 		Issuer: c.Issuer, SQL: s.SQL, Redis: s.Redis, Vault: s.c.Vault, Keys: ring,
-		Clients: Clients(c, s.c.Vault), Rules: s.rules(), Limits: limits(c),
+		Clients: Clients(c, s.c.Vault), APIs: APIs(c), Grants: ClientGrants(c), Rules: s.rules(), Limits: limits(c),
 		Lifetimes: provider.Lifetimes{
 			Access: c.Tokens.Access, ID: c.Tokens.ID, RefreshIdle: c.Tokens.RefreshIdle, RefreshAbsolute: c.Tokens.RefreshAbsolute,
 			SessionIdle: c.Sessions.Idle, SessionAbsolute: c.Sessions.Absolute, IDTokenOnRefresh: c.Tokens.IDTokenOnRefresh,
@@ -158,8 +159,14 @@ func (s *Server) providerConfig(ring *keys.Ring) provider.Config {
 }
 
 func (s *Server) rules() phone.Rules {
-	c := s.c.Config
-	rules := phone.Rules{Countries: c.Countries, Fictional: s.c.Fictional, Now: s.c.Now}
+	rules := Rules(s.c.Config)
+	rules.Fictional, rules.Now = s.c.Fictional, s.c.Now
+	return rules
+}
+
+// Rules returns which numbers the configuration lets people have; commands use it too.
+func Rules(c *config.Config) phone.Rules {
+	rules := phone.Rules{Countries: c.Countries}
 	for _, t := range c.TestNumbers {
 		rules.TestNumbers = append(rules.TestNumbers, phone.TestNumber{Number: t.Number, Prefix: t.Prefix, Code: t.Code.Reveal(), Until: t.ValidUntil.Time()})
 	}
@@ -195,6 +202,26 @@ func Sending(c *config.Config, deps sms.Deps) passcode.Sending {
 	}
 	for _, r := range c.Routes {
 		out.Rules = append(out.Rules, passcode.Rule{To: r.To, Via: r.Via})
+	}
+	return out
+}
+
+// APIs returns the APIs that the file declares.
+func APIs(c *config.Config) []storage.API {
+	out := make([]storage.API, len(c.ResourceServers))
+	for i := range c.ResourceServers {
+		out[i] = c.ResourceServers[i].Record()
+		out[i].FromFile = true
+	}
+	return out
+}
+
+// ClientGrants returns the client grants that the file declares.
+func ClientGrants(c *config.Config) []storage.ClientGrant {
+	out := make([]storage.ClientGrant, len(c.ClientGrants))
+	for i := range c.ClientGrants {
+		out[i] = c.ClientGrants[i].Record()
+		out[i].FromFile = true
 	}
 	return out
 }

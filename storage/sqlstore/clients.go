@@ -108,8 +108,8 @@ func (s *Store) UpdateClient(ctx context.Context, id storage.ClientID, edit func
 	return wrap("update client", err)
 }
 
-// RemoveClient removes a client, durably, and then revokes its grants, so that a
-// later client of the same ID inherits nothing. [storage.ErrNotFound]: there is
+// RemoveClient removes a client with what it may do at APIs, durably, and then
+// revokes its grants, so that a later client of the same ID inherits nothing. [storage.ErrNotFound]: there is
 // none. Called again after an interruption it finishes the work, and still says
 // ErrNotFound.
 func (s *Store) RemoveClient(ctx context.Context, id storage.ClientID, now time.Time) error {
@@ -121,17 +121,25 @@ func (s *Store) RemoveClient(ctx context.Context, id storage.ClientID, now time.
 		if n == 0 {
 			return storage.ErrNotFound
 		}
+		if n, err = c.exec(deleteClientGrantsOfClient, string(id)); err != nil {
+			return err
+		}
+		if n > 0 {
+			if err := change(c, storage.ChangeAPI, ""); err != nil {
+				return err
+			}
+		}
 		return change(c, storage.ChangeClient, string(id))
 	})
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return wrap("remove client", err)
 	}
-	return wrap("remove client", errors.Join(err, s.revokeGrantsOfClient(ctx, id, now)))
+	return wrap("remove client", errors.Join(err, s.revokeWalk(ctx, grantsOfClient, string(id), now)))
 }
 
-// revokeGrantsOfClient walks the grants in pages, each revoked in a transaction of
-// its own, so that logins go on meanwhile.
-func (s *Store) revokeGrantsOfClient(ctx context.Context, id storage.ClientID, now time.Time) error {
+// revokeWalk revokes the grants of a client or an API that find returns, in pages,
+// each in a transaction of its own, so that logins go on meanwhile.
+func (s *Store) revokeWalk(ctx context.Context, find statement, of string, now time.Time) error {
 	scan := func(r scanner) (id storage.GrantID, err error) {
 		err = r.Scan(&id)
 		return id, err
@@ -139,7 +147,7 @@ func (s *Store) revokeGrantsOfClient(ctx context.Context, id storage.ClientID, n
 	for after := ""; ; {
 		var page []storage.GrantID
 		err := s.db.read(ctx, func(c *conn) (err error) {
-			page, err = list(c, grantsOfClient, scan, after, string(id), int64(walkSize))
+			page, err = list(c, find, scan, after, of, int64(walkSize))
 			return err
 		})
 		if err != nil || len(page) == 0 {
