@@ -47,6 +47,7 @@ func galleryPhone(f Frame) []State {
 		{"phone-kind", with("020 7946 0958", NumberKind())},
 		{"phone-extension", with("07700 900982 ext 12", NumberExtension())},
 		{"phone-send-limit", with("07700 900 982", SendLimit(2*time.Hour))},
+		{"phone-not-texted", with("07700 900 982", NotTextedYet(26*time.Second))},
 		{"phone-gateway", with("07700 900 982", GatewayDown())},
 	}
 }

@@ -71,6 +71,12 @@ func SendLimit(wait time.Duration) Message {
 	return Message{keySendLimit, Args{"wait": Wait(wait)}}
 }
 
+// NotTextedYet (429): this number has not been texted, since the wait after the text
+// to another one is not over.
+func NotTextedYet(wait time.Duration) Message {
+	return Message{keyNotTexted, Args{"wait": Wait(wait)}}
+}
+
 // GatewayDown (503): the text could not be handed to any route.
 func GatewayDown() Message { return Message{Key: keyGateway} }
 
@@ -91,12 +97,15 @@ const (
 	keyCodeSpent   = "error.code_spent"
 	keyCodeExpired = "error.code_expired"
 	keySendLimit   = "error.send_limit"
+	keyNotTexted   = "error.not_texted"
 	keyGateway     = "error.gateway"
 )
 
 // aboutSending reports whether m is about the sending of a text rather than
 // about what was typed into the field.
-func (m Message) aboutSending() bool { return m.Key == keySendLimit || m.Key == keyGateway }
+func (m Message) aboutSending() bool {
+	return m.Key == keySendLimit || m.Key == keyNotTexted || m.Key == keyGateway
+}
 
 // codeIsDead reports whether m says that no code can be typed any more.
 func (m Message) codeIsDead() bool { return m.Key == keyCodeSpent || m.Key == keyCodeExpired }

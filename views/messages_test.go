@@ -22,6 +22,7 @@ func TestCopy(t *testing.T) {
 		"phone-kind":       "Enter a mobile number that can get text messages",
 		"phone-extension":  "Enter the number without an extension",
 		"phone-send-limit": "We have sent several codes to this number. Try again in 2 hours",
+		"phone-not-texted": "We have not sent a text to this number yet. Try again in 26 seconds",
 		"phone-gateway":    "We cannot send texts right now. Try again in a few minutes",
 		"code-format":      "Enter the 6 digits from the text message",
 		"code-wrong":       "That code is not right. Check the newest message. 4 tries left",
