@@ -15,8 +15,9 @@ type Config struct {
 	// The address of this provider, exactly as tokens carry it (`iss`): with or
 	// without a slash at the end, both are different issuers. A path is allowed;
 	// everything is then served below it. It is `https`, or `http` for a
-	// loopback host (localhost, 127.0.0.1, [::1]) on a developer's machine.
-	// Required.
+	// loopback host (localhost, 127.0.0.1, [::1]) on a developer's machine. There
+	// the numbers that the pages show as examples can be typed although nobody can
+	// own them, such as 07700 900 982. Required.
 	Issuer string `yaml:"issuer" example:"https://login.example.com/" live:""`
 	// Where people and applications are served, as `host:port`; no host means
 	// every address of the machine.

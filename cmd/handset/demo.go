@@ -98,7 +98,7 @@ func (env *environment) runDemo(ctx context.Context, f demoFlags, public, app ne
 	inbox := sms.NewInbox(200, env.now)
 	s, err := server.New(ctx, server.Config{
 		Config: c, Vault: v, Logger: newLogger(config.Log{Level: "info", Format: "text"}, log), Now: env.now,
-		Inbox: inbox, Fictional: true,
+		Inbox: inbox,
 		Mount: func(p http.Handler) http.Handler { return demo.Mount(p, inbox) },
 	})
 	if err != nil {

@@ -43,3 +43,18 @@ func TestWrongMethodIsToldInTheCallersForm(t *testing.T) {
 		t.Errorf("GET of the token endpoint: %d %s", p.status, p.header.Get("Content-Type"))
 	}
 }
+
+// A developer types the number that the page shows. Where real people log in
+// nobody can own it, and a text to it would be for nobody.
+func TestTheExampleCanBeTypedOnADevelopersMachine(t *testing.T) {
+	t.Parallel()
+	const example = "07700 900 982"
+	local := start(t, britain())
+	p := local.authorize(newBrowser(t), local.newRequest(webClient)).wants(http.StatusOK, example)
+	p.submit("/login/phone", "phone", example).wants(http.StatusOK, "Check your phone")
+	local.gateway.wait("+447700900982", 1)
+
+	real := startTLS(t, britain())
+	p = real.authorize(trusting(t), real.newRequest(webClient)).wants(http.StatusOK, example)
+	p.submit("/login/phone", "phone", example).wants(http.StatusUnprocessableEntity, "Enter a mobile number")
+}

@@ -42,8 +42,6 @@ type Config struct {
 	Console io.Writer
 	// Inbox, when set, gets every text in place of a sender (the demo).
 	Inbox *sms.Inbox
-	// Fictional lets the numbers be typed that the pages show as examples (the demo).
-	Fictional bool
 	// Mount, when set, puts more pages beside the provider's (the demo's inbox).
 	Mount func(p http.Handler) http.Handler
 }
@@ -156,7 +154,7 @@ func (s *Server) providerConfig(ring *keys.Ring) provider.Config {
 
 func (s *Server) rules() phone.Rules {
 	c := s.c.Config
-	rules := phone.Rules{Countries: c.Countries, Fictional: s.c.Fictional}
+	rules := phone.Rules{Countries: c.Countries, Fictional: c.Local()}
 	for _, t := range c.TestNumbers {
 		rules.TestNumbers = append(rules.TestNumbers, phone.TestNumber{Number: t.Number, Prefix: t.Prefix, Code: t.Code.Reveal()})
 	}
