@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -216,6 +217,30 @@ func TestScripts(t *testing.T) {
 		}
 		if got := text(t, `document.querySelector('li strong').textContent`); got != "222222" {
 			t.Errorf("on top: %q, want the newest", got)
+		}
+	})
+	t.Run("TheInboxScrollsInsideThePhone", func(t *testing.T) {
+		const phone, list = `document.querySelector('main')`, `document.getElementById('messages')`
+		messages := slices.Repeat([]InboxMessage{{To: "+447700900982", Body: "Your code is 111111", At: time.Unix(1, 0)}}, 40)
+		for _, l := range []struct {
+			width, height int64
+			want          string // the phone ends inside the window, its messages scroll
+		}{
+			{1280, 900, "true true"},
+			{1280, 640, "true true"},
+			{360, 740, "false false"}, // the window is the phone
+		} {
+			if err := chromedp.Do(ctx, chromedp.EmulateViewport(l.width, l.height)); err != nil {
+				t.Fatal(err)
+			}
+			open(t, Inbox{Frame: f, Messages: messages}.Page())
+			got := text(t, phone+`.getBoundingClientRect().bottom < innerHeight`) + " " + text(t, list+`.scrollHeight > `+list+`.clientHeight`)
+			if got != l.want {
+				t.Errorf("%d×%d: got %s, want %s", l.width, l.height, got, l.want)
+			}
+		}
+		if err := chromedp.Do(ctx, chromedp.EmulateViewport(1280, 900)); err != nil {
+			t.Fatal(err)
 		}
 	})
 }
