@@ -18,7 +18,7 @@ type Digits string
 // Region is an ISO 3166-1 code ("GB"), spelled as the country's name.
 type Region string
 
-// Regions is spelled as a list of countries.
+// Regions is spelled as a list of countries, in the order in which they are offered.
 type Regions []string
 
 // Wait is spelled in words, rounded up: "30 seconds", "2 minutes", "3 hours".

@@ -18,7 +18,7 @@ func TestCopy(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
 		"phone-unreadable": "Enter a mobile number, like 07700 900 982 or +44 7700 900982",
-		"phone-country":    "We cannot text numbers in United States. Countries we can text: Germany, United Kingdom, Japan",
+		"phone-country":    "We cannot text numbers in United States. Countries we can text: Germany, Japan, United Kingdom",
 		"phone-kind":       "Enter a mobile number that can get text messages",
 		"phone-extension":  "Enter the number without an extension",
 		"phone-send-limit": "We have sent several codes to this number. Try again in 2 hours",
