@@ -109,6 +109,7 @@ func galleryProblems(f Frame) []State {
 			Details: "invalid_request: redirect_uri is not registered for this client"})},
 		{"problem-request", page(Problem{Frame: nobody, Kind: ProblemRequest,
 			Details: "invalid_request: client_id is given twice"})},
+		{"problem-method", page(Problem{Frame: nobody, Kind: ProblemMethod, Details: "this address takes POST"})},
 		{"problem-foreign", page(Problem{Frame: nobody, Kind: ProblemForeign})},
 		{"problem-busy", page(Problem{Frame: f, Kind: ProblemBusy, Wait: time.Minute})},
 		{"problem-unavailable", page(Problem{Frame: f, Kind: ProblemUnavailable})},

@@ -94,7 +94,7 @@ func TestKeys(t *testing.T) {
 }
 
 var problemKinds = []ProblemKind{
-	ProblemTimedOut, ProblemApplication, ProblemRedirect, ProblemRequest, ProblemForeign,
+	ProblemTimedOut, ProblemApplication, ProblemRedirect, ProblemRequest, ProblemMethod, ProblemForeign,
 	ProblemBusy, ProblemUnavailable, ProblemNotFound, ProblemInternal,
 }
 

@@ -37,7 +37,9 @@ func TestWrongMethodIsToldInTheCallersForm(t *testing.T) {
 	r := start(t)
 	b := newBrowser(t)
 	b.header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
-	b.get(r.base+"/login/resend").wants(http.StatusMethodNotAllowed, "We could not understand this request")
+	for _, address := range []string{"/login/resend", "/oauth/token"} {
+		b.get(r.base+address).wants(http.StatusMethodNotAllowed, "This address cannot be opened in a browser", "this address takes ")
+	}
 	b.header.Set("Accept", "*/*")
 	if p := b.get(r.base + "/oauth/token"); p.status != http.StatusMethodNotAllowed || p.header.Get("Content-Type") != "application/json; charset=utf-8" {
 		t.Errorf("GET of the token endpoint: %d %s", p.status, p.header.Get("Content-Type"))
