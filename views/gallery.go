@@ -29,7 +29,9 @@ func Gallery(f Frame) []State {
 func galleryPhone(f Frame) []State {
 	page := LoginPhone{Frame: f, CSRF: "csrf-token", Txn: "txn-id", Countries: galleryCountries()}
 	one := page
-	one.Countries = []Country{{Region: "GB", Calling: "44", Selected: true}}
+	one.Countries = galleryCountries()[1:2]
+	none := page
+	none.Countries = append(galleryCountries()[:1], Country{Region: "TA", Calling: "290", Selected: true})
 	with := func(typed string, problem Message) templ.Component {
 		p := page
 		p.Phone, p.Error = typed, problem
@@ -40,6 +42,7 @@ func galleryPhone(f Frame) []State {
 	return []State{
 		{"phone", page.Page()},
 		{"phone-one-country", one.Page()},
+		{"phone-no-example", none.Page()},
 		{"phone-no-app", unnamed.Page()},
 		{"phone-prefilled", with("07700 900 982", Message{})},
 		{"phone-unreadable", with("07700", NumberUnreadable())},
@@ -82,7 +85,7 @@ func galleryCode(f Frame) []State {
 		{"code-contact", with(func(p *LoginCode) { p.Contact = "Call 0800 000 000, 9 to 17" })},
 		{"code-sent-again", with(func(p *LoginCode) { p.Notice = SentAgain() })},
 		{"code-sent-new", with(func(p *LoginCode) { p.Notice = SentNew() })},
-		{"code-too-early", with(func(p *LoginCode) { p.Notice = TooEarly(p.ResendIn) })},
+		{"code-too-early", with(func(p *LoginCode) { p.Notice = TooEarly() })},
 		{"code-format", failed(CodeFormat(6))},
 		{"code-wrong", failed(CodeWrong(4))},
 		{"code-wrong-last", failed(CodeWrong(1))},

@@ -73,7 +73,7 @@ func (p LoginCode) helpWait() Message {
 	if p.ResendIn <= 0 {
 		return Message{Key: "code.help_ask"}
 	}
-	return Message{"code.help_wait", p.waitArgs()}
+	return Message{Key: "code.help_wait"}
 }
 
 func (p LoginCode) waitArgs() Args { return Args{"wait": Wait(p.ResendIn)} }

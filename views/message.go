@@ -37,7 +37,7 @@ func (m Message) IsZero() bool { return m.Key == "" }
 // Problems of the login pages, with the answer's status as pages.md has it.
 
 // NumberUnreadable (422): nothing that looks like a number was typed.
-func NumberUnreadable() Message { return Message{Key: "error.number"} }
+func NumberUnreadable() Message { return Message{Key: keyNumber} }
 
 // CountryNotAllowed (422): the number's region is not among those that may be texted.
 func CountryNotAllowed(region string, allowed []string) Message {
@@ -88,12 +88,12 @@ func SentAgain() Message { return Message{Key: "notice.sent_again"} }
 // SentNew tells that a new code is on its way and the old one is dead.
 func SentNew() Message { return Message{Key: "notice.sent_new"} }
 
-// TooEarly tells that a resend was asked for before its time; nothing was sent.
-func TooEarly(wait time.Duration) Message {
-	return Message{"notice.too_early", Args{"wait": Wait(wait)}}
-}
+// TooEarly tells that a resend was asked for before its time; nothing was sent. How
+// long to wait stands below the button, where it is counted down.
+func TooEarly() Message { return Message{Key: "notice.too_early"} }
 
 const (
+	keyNumber      = "error.number"
 	keyCodeSpent   = "error.code_spent"
 	keyCodeExpired = "error.code_expired"
 	keySendLimit   = "error.send_limit"

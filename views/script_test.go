@@ -114,10 +114,21 @@ func TestScripts(t *testing.T) {
 		}
 	})
 	t.Run("TheHintFollowsTheCountry", func(t *testing.T) {
-		open(t, LoginPhone{Frame: f, Countries: galleryCountries()}.Page())
+		const hint = `document.getElementById('phone-hint').innerText`
+		const others = "To use a number from another listed country, start with +."
+		open(t, LoginPhone{Frame: f, Countries: append(galleryCountries(), Country{Region: "TA", Calling: "290"})}.Page())
 		text(t, `(country.value = 'JP', country.dispatchEvent(new Event('change')))`)
-		if got := text(t, `document.querySelector('#phone-hint bdi').textContent`); got != "090-1234-5678" {
-			t.Errorf("example %q", got)
+		if got := text(t, hint); got != "For example 090-1234-5678. "+others {
+			t.Errorf("hint %q", got)
+		}
+		// A country without an example shows none: the one before is not its own.
+		text(t, `(country.value = 'TA', country.dispatchEvent(new Event('change')))`)
+		if got := text(t, hint); got != others {
+			t.Errorf("hint %q", got)
+		}
+		text(t, `(country.value = 'DE', country.dispatchEvent(new Event('change')))`)
+		if got := text(t, hint); got != "For example 01512 3456789. "+others {
+			t.Errorf("hint %q", got)
 		}
 	})
 	t.Run("TheCountdownShowsAndSpeaksOnce", func(t *testing.T) {

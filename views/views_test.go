@@ -228,7 +228,31 @@ func TestCountriesAreSortedByName(t *testing.T) {
 	}
 }
 
-// TestDeadCodeHasNoField: the one way on is a new code, and the number stays.
+// TestNoExampleIsBetterThanAnothers: nobody knows a mobile number of Tristan da
+// Cunha, and a British one would be refused there.
+func TestNoExampleIsBetterThanAnothers(t *testing.T) {
+	t.Parallel()
+	page := LoginPhone{Frame: englishFrame(t), Countries: []Country{{Region: "TA", Calling: "290"}}, Error: NumberUnreadable()}
+	one := parse(t, page.Page())
+	if len(find(one, "#phone-hint")) > 0 || attr(find(one, "#phone")[0], "aria-describedby") != "phone-error" {
+		t.Error("a hint without an example")
+	}
+	if got := textOf(find(one, ".summary a")[0]); got != "Enter a mobile number" {
+		t.Errorf("got %q", got)
+	}
+	page.Countries = append(galleryCountries()[:1], Country{Region: "TA", Calling: "290", Selected: true})
+	several := parse(t, page.Page())
+	if !has(find(several, "#phone-example")[0], "hidden") {
+		t.Error("an example is shown")
+	}
+	if got := attr(find(several, "#phone")[0], "aria-describedby"); got != "phone-hint phone-error" {
+		t.Errorf("described by %q", got)
+	}
+}
+
+// TestDeadCodeHasNoField: the one way on is a new code, and the number stays. It is
+// offered once: a link that sends nothing, and help for texts that do not come, stood
+// beside the button in the same words.
 func TestDeadCodeHasNoField(t *testing.T) {
 	t.Parallel()
 	for _, problem := range []Message{CodeSpent(), CodeExpired()} {

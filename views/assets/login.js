@@ -6,12 +6,13 @@ const byId = (id) => document.getElementById(id);
 // What is wrong is the first thing to be read.
 byId('summary')?.focus();
 
-// The hint shows a number of the chosen country.
+// The hint shows a number of the chosen country, or none where none is known.
 const country = byId('country');
 country?.addEventListener('change', () => {
   const example = country.selectedOptions[0]?.dataset.example;
-  const shown = document.querySelector('#phone-hint bdi');
-  if (example && shown) shown.textContent = example;
+  const shown = byId('phone-example');
+  shown.hidden = !example;
+  if (example) shown.querySelector('bdi').textContent = example;
 });
 
 // A form is sent once: a second press within ten seconds, or until the page comes
