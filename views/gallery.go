@@ -90,6 +90,7 @@ func galleryCode(f Frame) []State {
 		{"code-wrong", failed(CodeWrong(4))},
 		{"code-wrong-last", failed(CodeWrong(1))},
 		{"code-spent", failed(CodeSpent())},
+		{"code-spent-early", with(func(p *LoginCode) { p.Error, p.ResendIn = CodeSpent(), 12*time.Second })},
 		{"code-expired", failed(CodeExpired())},
 		{"code-send-limit", failed(SendLimit(14 * time.Minute))},
 		{"code-gateway", failed(GatewayDown())},

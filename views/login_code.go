@@ -38,9 +38,9 @@ type LoginCode struct {
 	Contact string
 }
 
-// sent says where the code went; after a text that failed, whom it is for.
+// sent says where the code went; when there is none, whom the next one is for.
 func (p LoginCode) sent() Message {
-	if p.Error.Key == keyGateway {
+	if p.Error.Key == keyGateway || p.dead() {
 		if p.Number == "" {
 			return Message{"code.unsent_ending", Args{"number": Digits(p.Ending)}}
 		}
@@ -86,9 +86,13 @@ func (p LoginCode) fieldIsWrong() bool {
 	return !p.Error.IsZero() && !p.dead() && !p.Error.aboutSending()
 }
 
-// target is where the error is put right.
+// target is where the error is put right; empty where the button that does it is all
+// that the page has.
 func (p LoginCode) target() string {
-	if p.fieldIsWrong() {
+	switch {
+	case p.dead():
+		return ""
+	case p.fieldIsWrong():
 		return "code"
 	}
 	return "resend"

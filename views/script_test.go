@@ -151,6 +151,8 @@ func TestScripts(t *testing.T) {
 		if got := text(t, resend+`.ariaDisabled`); got != "true" {
 			t.Errorf("aria-disabled %q", got)
 		}
+		open(t, LoginCode{Frame: f, Digits: 6, Number: "1", ResendIn: 3 * time.Hour}.Page())
+		until(t, `/^You can ask again in (3:00:00|2:5\d:\d\d)\.$/.test(`+wait+`.textContent)`)
 	})
 	t.Run("AnEarlyPressSendsNothing", func(t *testing.T) {
 		p := open(t, LoginCode{Frame: f, Digits: 6, Number: "1", ResendIn: 10 * time.Minute}.Page())

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/a-h/templ"
 	"github.com/andybalholm/cascadia"
@@ -262,6 +263,44 @@ func TestDeadCodeHasNoField(t *testing.T) {
 		}
 		if got := textOf(find(page, "#resend")[0]); got != "Send a new code" {
 			t.Errorf("%s: button %q", problem.Key, got)
+		}
+		if n := len(find(page, ".summary a, .error, details")); n > 0 {
+			t.Errorf("%s: %d things beside the button", problem.Key, n)
+		}
+		if got := textOf(find(page, ".lead")[0]); got != "Your number is 07700 900 982. Change number" {
+			t.Errorf("%s: %q", problem.Key, got)
+		}
+	}
+}
+
+// TestWhatIsSaidStaysTrue: a page is read for minutes. The line below the button
+// counts down; nothing else names the wait, and would go on naming it.
+func TestWhatIsSaidStaysTrue(t *testing.T) {
+	t.Parallel()
+	page := LoginCode{Frame: englishFrame(t), Number: "07700 900 982", Digits: 6, Lifetime: 5 * time.Minute, ResendIn: 26 * time.Second, Notice: TooEarly()}
+	node := parse(t, page.Page())
+	if n := strings.Count(textOf(node), "26 seconds"); n != 1 {
+		t.Errorf("the wait is named %d times: %s", n, textOf(node))
+	}
+	if got := textOf(find(node, ".notice")[0]); got != "We have not sent another text yet." {
+		t.Errorf("notice %q", got)
+	}
+}
+
+// TestAlreadySignedIn: the page says what is true however the person came to it. By
+// Back it is the same tab; and what was finished in another tab may be the sign-in
+// to another application.
+func TestAlreadySignedIn(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		page AlreadySignedIn
+		want string
+	}{
+		{AlreadySignedIn{Frame: englishFrame(t)}, "You have already signed in to Tiny."},
+		{AlreadySignedIn{Frame: englishFrame(t), CanContinue: true}, "You do not need another code for Tiny."},
+	} {
+		if got := textOf(find(parse(t, c.page.Page()), ".lead")[0]); got != c.want {
+			t.Errorf("got %q, want %q", got, c.want)
 		}
 	}
 }

@@ -46,6 +46,13 @@ const said = byId('said');
 const deadline = Date.now() + 1000 * (wait?.dataset.seconds ?? 0);
 let timer;
 
+// clock writes m:ss, from an hour on h:mm:ss.
+function clock(seconds) {
+  const two = (n) => String(n % 60).padStart(2, '0');
+  const minutes = Math.floor(seconds / 60);
+  return (minutes < 60 ? minutes : Math.floor(minutes / 60) + ':' + two(minutes)) + ':' + two(seconds);
+}
+
 function tick() {
   clearTimeout(timer);
   const button = byId('resend');
@@ -58,8 +65,7 @@ function tick() {
     return;
   }
   const seconds = Math.ceil(left / 1000);
-  const clock = Math.floor(seconds / 60) + ':' + String(seconds % 60).padStart(2, '0');
-  wait.textContent = wait.dataset.tick.replace('{wait}', clock);
+  wait.textContent = wait.dataset.tick.replace('{wait}', clock(seconds));
   timer = setTimeout(tick, left % 1000 || 1000);
 }
 
