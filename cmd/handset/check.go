@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,6 +77,8 @@ type checker struct {
 	env   *environment
 	c     *config.Config
 	vault *vault.Vault // once the secret key was read
+	// prints says that the connection of the database is the one that serve makes.
+	prints bool
 
 	known    []config.Problem
 	problems []config.Problem
@@ -186,6 +190,7 @@ func (noKeys) UpdateSigningKeys(_ context.Context, change func([]storage.Signing
 
 func (k *checker) database(ctx context.Context) (string, error) {
 	if _, absent := missingDatabase(k.c); absent {
+		k.prints = true
 		file, _ := databaseFile(k.c)
 		return notYet(file)
 	}
@@ -202,6 +207,11 @@ func (k *checker) database(ctx context.Context) (string, error) {
 	if _, err := store.SigningKeys(ctx); err != nil {
 		return "", err
 	}
+	kept, err := store.Connections(ctx)
+	if err != nil {
+		return "", err
+	}
+	k.prints = !slices.ContainsFunc(kept, leavesTheMachine)
 	return k.c.Database.String(), nil
 }
 
@@ -232,10 +242,19 @@ func (k *checker) redis(ctx context.Context) (string, error) {
 // databaseConnection says which connection serves when the file declares none.
 const databaseConnection = "sms (in the database; prints texts to the log until you configure a gateway)"
 
+// leavesTheMachine reports whether a connection's texts go further than the log.
+func leavesTheMachine(c storage.Connection) bool {
+	var options struct{ Provider string }
+	return json.Unmarshal(c.Options, &options) == nil && options.Provider != "" && options.Provider != "console"
+}
+
 // connection reads the connection of the file as serve does, and reaches its gateway.
 func (k *checker) connection(ctx context.Context) (string, error) {
 	connection := server.Connection(k.c)
 	if connection == nil {
+		if k.prints && !k.c.Local() {
+			k.env.warn("connections: none declared: codes are printed to the log and texted to nobody; declare one with a gateway")
+		}
 		return databaseConnection, nil
 	}
 	client := sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: k.c.AllowPrivateGateways})
