@@ -253,7 +253,7 @@ number that logs in later is a new person.`,
 		Example: `  handset user remove +819012345678 --yes`,
 		Args:    oneArgument("number or user ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := confirmed(yes, "this erases a person and can't be undone"); err != nil {
+			if err := confirmed(cmd, yes, "this erases a person and can't be undone"); err != nil {
 				return err
 			}
 			return env.withUser(cmd.Context(), args[0], func(db *database, u storage.User) error {

@@ -222,20 +222,24 @@ func demoRefuses(t *testing.T, program string) {
 	}
 	defer taken.Close()
 	_, port, _ := net.SplitHostPort(taken.Addr().String())
-	for _, c := range []struct{ flag, address, says, hint string }{
-		{"--listen", "0.0.0.0:0", "loopback", "localhost:3000"},
-		{"--listen", ":0", "loopback", "localhost:3000"},
-		{"--listen", "example.com:3000", "loopback", "localhost:3000"},
-		{"--app-listen", "192.0.2.1:0", "loopback", "localhost:3000"},
-		{"--app-listen", "[::]:0", "loopback", "localhost:3000"},
-		{"--listen", "localhost:" + port, "address already in use", "--listen"},
-		{"--app-listen", "localhost:" + port, "address already in use", "--app-listen"},
+	for _, c := range []struct {
+		flag, address, says, hint string
+		exit                      int
+	}{
+		{"--listen", "0.0.0.0:0", "loopback", "--listen localhost:3000", 2},
+		{"--listen", ":0", "loopback", "--listen localhost:3000", 2},
+		{"--listen", "example.com:3000", "loopback", "--listen localhost:3000", 2},
+		{"--listen", "3160", "want a host and a port", "--listen localhost:3160", 2},
+		{"--app-listen", "192.0.2.1:0", "loopback", "--app-listen localhost:4000", 2},
+		{"--app-listen", "[::]:0", "loopback", "--app-listen localhost:4000", 2},
+		{"--listen", "localhost:" + port, "address already in use", "--listen", 1},
+		{"--app-listen", "localhost:" + port, "address already in use", "--app-listen", 1},
 	} {
 		args := []string{"demo", "--listen", "localhost:0", "--app-listen", "localhost:0", c.flag, c.address}
 		out, err := exec.CommandContext(t.Context(), program, args...).CombinedOutput()
 		exit, ok := errors.AsType[*exec.ExitError](err)
-		if !ok || exit.ExitCode() != 1 {
-			t.Errorf("%s %s: %v, want exit 1", c.flag, c.address, err)
+		if !ok || exit.ExitCode() != c.exit {
+			t.Errorf("%s %s: %v, want exit %d", c.flag, c.address, err, c.exit)
 		}
 		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 		if len(lines) != 2 || !strings.HasPrefix(lines[0], "handset: error: ") || !strings.Contains(lines[0], c.says) ||
