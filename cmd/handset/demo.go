@@ -37,7 +37,7 @@ func newDemoCommand(env *environment) *cobra.Command {
 		Use:   "demo",
 		Short: "everything at once, nothing to configure, nothing kept",
 		Long: `Run a provider, an application that uses it, and an inbox that shows every text
-message, on this machine and in memory. Open the application, log in with any
+message, on this machine and in memory. Open the application, sign in with any
 mobile number, and read the code in the inbox.
 
 It listens on loopback addresses only and is never part of handset serve.`,
@@ -130,7 +130,7 @@ func (env *environment) runDemo(ctx context.Context, f demoFlags, public, app ne
 	}
 	defer s.Close()
 	application, err := webapp.New(ctx, webapp.Config{
-		Issuer: c.Issuer, ClientID: demoClientID, ClientSecret: secret, BaseURL: "http://" + f.appListen,
+		Name: c.Clients[0].Name, Issuer: c.Issuer, ClientID: demoClientID, ClientSecret: secret, BaseURL: "http://" + f.appListen,
 		InboxURL: c.Issuer + "inbox",
 	})
 	if err != nil {

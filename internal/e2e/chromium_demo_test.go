@@ -136,7 +136,7 @@ func demoLogin(t *testing.T, program string, l look) {
 	d := startDemo(t, program, "--listen", "localhost:0", "--app-listen", "localhost:0")
 	const typed, number = "+44 7400 123456", "+447400123456"
 
-	person.open(d.app).says("Log in with your phone").is("document.querySelector('main p a[target]').href", d.inbox)
+	person.open(d.app).says("Welcome to Tiny", "Sign in with your phone").is("document.querySelector('main p a[target]').href", d.inbox)
 	person.click("#login").wants(200, "Sign in to Tiny")
 	inbox := person.beside()
 	inbox.open(d.inbox).says("No messages yet")
@@ -152,7 +152,7 @@ func demoLogin(t *testing.T, program string, l look) {
 	inbox.photographed("inbox")
 	sub := person.text("document.querySelector('[data-claim=sub] .value').textContent")
 
-	person.click("#logout").says("Log in with your phone").is("location.origin", d.app).photographed("app")
+	person.click("#logout").says("Welcome to Tiny", "Sign in with your phone").is("location.origin", d.app).photographed("app")
 	person.click("#login").wants(200, "Sign in to Tiny")
 	person.fill("#phone", typed).click(submitButton).wants(200, "Check your phone")
 	inbox.until("document.querySelectorAll('li strong').length === 2")
