@@ -57,7 +57,7 @@ type Config struct {
 	SecretKey Secret `yaml:"secret_key" example:"-"`
 	// The keys that sign ID tokens.
 	Keys Keys `yaml:"keys"`
-	// How long a person stays logged in to this provider (single sign-on).
+	// How long a person stays signed in to this provider (single sign-on).
 	Sessions Sessions `yaml:"sessions"`
 	// How long tokens live.
 	Tokens Tokens `yaml:"tokens"`
@@ -81,14 +81,14 @@ type Config struct {
 	Limits Limits `yaml:"limits"`
 	// Numbers with a fixed code: nothing is texted, no limit of sends holds, and
 	// neither type nor country is checked. For automated tests and for the
-	// reviewers of an app store. Whoever knows the code can log in as the number.
+	// reviewers of an app store. Whoever knows the code can sign in as the number.
 	TestNumbers []TestNumber `yaml:"test_numbers"`
 	// How a number is proved. Field names are Auth0's, so an exported connection
 	// can be pasted. What is declared here can't be changed by API or command.
 	// Empty: the connection `sms` of the database, which at the first start
 	// prints texts to the log (provider `console`).
 	Connections []Connection `yaml:"connections"`
-	// The applications that people log in to. Field names are Auth0's, so an
+	// The applications that people sign in to. Field names are Auth0's, so an
 	// exported client can be pasted. What is declared here can't be changed by
 	// API or command; `handset client add` makes others.
 	Clients []Client `yaml:"clients"`
@@ -121,7 +121,7 @@ type Keys struct {
 
 // Sessions says how long a sign-on lasts.
 type Sessions struct {
-	// After this the person logs in with a new code, whatever they did meanwhile.
+	// After this the person signs in with a new code, whatever they did meanwhile.
 	Absolute time.Duration `yaml:"absolute"`
 	// After this without use the session ends.
 	Idle time.Duration `yaml:"idle"`

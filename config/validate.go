@@ -215,7 +215,7 @@ func (c *Config) checkTestNumbers(r *report) {
 		}
 	}
 	if n := len(c.TestNumbers); n > 0 {
-		r.warn("test_numbers", fmt.Sprintf("%d declared: whoever knows the code can log in as such a number", n))
+		r.warn("test_numbers", fmt.Sprintf("%d declared: whoever knows the code can sign in as such a number", n))
 	}
 }
 

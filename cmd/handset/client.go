@@ -16,7 +16,7 @@ import (
 
 func newClientCommand(env *environment) *cobra.Command {
 	return group("client", "register applications",
-		`Client registers the applications that people log in to. It works on the
+		`Client registers the applications that people sign in to. It works on the
 database of a running server, and every server knows within a second.
 
 Clients that the configuration file declares are listed and shown, and can't be

@@ -58,7 +58,7 @@ func newRootCommand(env *environment) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "handset",
 		Short: "an OpenID Connect provider with login by a texted code",
-		Long: `Handset is an OpenID Connect provider that you host yourself. People log in
+		Long: `Handset is an OpenID Connect provider that you host yourself. People sign in
 with their phone number and a code that is texted to them; applications see
 standard OpenID Connect.
 
