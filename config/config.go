@@ -15,8 +15,9 @@ type Config struct {
 	// The address of this provider, exactly as tokens carry it (`iss`): with or
 	// without a slash at the end, both are different issuers. A path is allowed;
 	// everything is then served below it. It is `https`, or `http` for a
-	// loopback host (localhost, 127.0.0.1, [::1]) on a developer's machine.
-	// Required.
+	// loopback host (localhost, 127.0.0.1, [::1]) on a developer's machine. There
+	// the numbers that the pages show as examples can be typed although nobody can
+	// own them, such as 07700 900 982. Required.
 	Issuer string `yaml:"issuer" example:"https://login.example.com/" live:""`
 	// Where people and applications are served, as `host:port`; no host means
 	// every address of the machine.
@@ -56,7 +57,7 @@ type Config struct {
 	SecretKey Secret `yaml:"secret_key" example:"-"`
 	// The keys that sign ID tokens and the tokens of APIs.
 	Keys Keys `yaml:"keys"`
-	// How long a person stays logged in to this provider (single sign-on).
+	// How long a person stays signed in to this provider (single sign-on).
 	Sessions Sessions `yaml:"sessions"`
 	// How long tokens live.
 	Tokens Tokens `yaml:"tokens"`
@@ -80,7 +81,7 @@ type Config struct {
 	Limits Limits `yaml:"limits"`
 	// Numbers with a fixed code: nothing is texted, no limit of sends holds, and
 	// neither type nor country is checked. For automated tests and for the
-	// reviewers of an app store. Whoever knows the code can log in as the number.
+	// reviewers of an app store. Whoever knows the code can sign in as the number.
 	TestNumbers []TestNumber `yaml:"test_numbers"`
 	// How a number is proved. Field names are Auth0's, so an exported connection
 	// can be pasted. What is declared here can't be changed by API or command.
@@ -103,7 +104,7 @@ type Config struct {
 	// that no route names is served by the connection's own sender. Empty: that one
 	// serves all.
 	Routes []Route `yaml:"routes"`
-	// The applications that people log in to. Field names are Auth0's, so an
+	// The applications that people sign in to. Field names are Auth0's, so an
 	// exported client can be pasted. What is declared here can't be changed by
 	// API or command; `handset client add` makes others.
 	Clients []Client `yaml:"clients"`
@@ -147,7 +148,7 @@ type Keys struct {
 
 // Sessions says how long a sign-on lasts.
 type Sessions struct {
-	// After this the person logs in with a new code, whatever they did meanwhile.
+	// After this the person signs in with a new code, whatever they did meanwhile.
 	Absolute time.Duration `yaml:"absolute"`
 	// After this without use the session ends.
 	Idle time.Duration `yaml:"idle"`

@@ -355,6 +355,22 @@ func TestIssuers(t *testing.T) {
 	}
 }
 
+// Only where http is allowed at all.
+func TestLocal(t *testing.T) {
+	t.Parallel()
+	for issuer, want := range map[string]bool{
+		"http://localhost:3000/": true, "http://127.0.0.1:3000/openid-connect": true, "http://[::1]:3000": true,
+		"https://localhost:3000/": false, "https://login.example.com/": false, "http://login.example.com/": false,
+		"http://localhost.example.com/": false, "": false,
+	} {
+		c := Default()
+		c.Issuer = issuer
+		if got := c.Local(); got != want {
+			t.Errorf("Local() of %q = %t", issuer, got)
+		}
+	}
+}
+
 // checkOne wants one problem that contains want, or none when want is empty.
 func checkOne(t *testing.T, got []string, want string) {
 	t.Helper()

@@ -75,6 +75,13 @@ func (c *Config) checkIssuer(r *report) {
 	}
 }
 
+// Local reports whether the issuer is a developer's own machine: http on a
+// loopback host.
+func (c *Config) Local() bool {
+	u, err := url.Parse(c.Issuer)
+	return err == nil && u.Scheme == "http" && Loopback(u.Hostname())
+}
+
 func isDots(segment string) bool { return segment == "." || segment == ".." }
 
 // Loopback reports whether a host is this machine: localhost, 127.0.0.0/8 or ::1.
@@ -215,7 +222,7 @@ func (c *Config) checkTestNumbers(r *report) {
 		}
 	}
 	if n := len(c.TestNumbers); n > 0 {
-		r.warn("test_numbers", fmt.Sprintf("%d declared: whoever knows the code can log in as such a number", n))
+		r.warn("test_numbers", fmt.Sprintf("%d declared: whoever knows the code can sign in as such a number", n))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -77,6 +78,8 @@ type checker struct {
 	// names are those of the clients, and stored the connection, of the database.
 	names  []string
 	stored *storage.Connection
+	// prints says that the connection of the database texts nobody.
+	prints bool
 
 	known    []config.Problem
 	problems []config.Problem
@@ -198,6 +201,7 @@ func (f *forgottenKeys) UpdateSigningKeys(_ context.Context, change func([]stora
 
 func (k *checker) database(ctx context.Context) (string, error) {
 	if _, absent := missingDatabase(k.c); absent {
+		k.prints = true
 		file, _ := databaseFile(k.c)
 		return notYet(file)
 	}
@@ -222,6 +226,7 @@ func (k *checker) database(ctx context.Context) (string, error) {
 		k.names = append(k.names, client.Name)
 	}
 	k.stored, err = storedConnection(ctx, store)
+	k.prints = err == nil && (k.stored == nil || !leavesTheMachine(*k.stored))
 	return k.c.Database.String(), err
 }
 
@@ -252,6 +257,12 @@ func (k *checker) redis(ctx context.Context) (string, error) {
 // databaseConnection says which connection serves when the file declares none.
 const databaseConnection = "sms (in the database; prints texts to the log until you configure a gateway)"
 
+// leavesTheMachine reports whether a connection's texts go further than the log.
+func leavesTheMachine(c storage.Connection) bool {
+	var options struct{ Provider string }
+	return json.Unmarshal(c.Options, &options) == nil && options.Provider != "" && options.Provider != "console"
+}
+
 // connection reads senders and the connection in use as serve does, and reaches the
 // gateways that the file declares.
 func (k *checker) connection(ctx context.Context) (string, error) {
@@ -268,6 +279,9 @@ func (k *checker) connection(ctx context.Context) (string, error) {
 	}
 	record := server.Connection(k.c)
 	if record == nil {
+		if k.prints && len(k.c.Routes) == 0 && !k.c.Local() {
+			k.env.warn("connections: none declared: codes are printed to the log and texted to nobody; declare one with a gateway")
+		}
 		return databaseConnection, k.storedConnection(senders)
 	}
 	parsed, err := parseConnection(*record, senders)

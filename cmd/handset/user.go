@@ -264,8 +264,8 @@ revoked, and no code is accepted until they are unblocked.`,
 func newUserUnblockCommand(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:     "unblock NUMBER|ID",
-		Short:   "let a blocked person log in again",
-		Long:    `Unblock lets a blocked person log in again. What blocking ended stays ended.`,
+		Short:   "let a blocked person sign in again",
+		Long:    `Unblock lets a blocked person sign in again. What blocking ended stays ended.`,
 		Example: `  handset user unblock +819012345678`,
 		Args:    oneArgument("number or user ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -287,11 +287,11 @@ func newUserRemoveCommand(env *environment) *cobra.Command {
 		Short: "erase a person",
 		Long: `Remove erases a person with their number and sessions, and revokes what was
 granted to applications. Their user ID is never given to anyone again: the same
-number that logs in later is a new person.`,
+number that signs in later is a new person.`,
 		Example: `  handset user remove +819012345678 --yes`,
 		Args:    oneArgument("number or user ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := confirmed(yes, "this erases a person and can't be undone"); err != nil {
+			if err := confirmed(cmd, yes, "this erases a person and can't be undone"); err != nil {
 				return err
 			}
 			return env.withUser(cmd.Context(), args[0], func(db *database, u storage.User) error {

@@ -136,7 +136,7 @@ func demoLogin(t *testing.T, program string, l look) {
 	d := startDemo(t, program, "--listen", "localhost:0", "--app-listen", "localhost:0")
 	const typed, number = "+44 7400 123456", "+447400123456"
 
-	person.open(d.app).says("Log in with your phone").is("document.querySelector('main p a[target]').href", d.inbox)
+	person.open(d.app).says("Welcome to Tiny", "Sign in with your phone").is("document.querySelector('main p a[target]').href", d.inbox)
 	person.click("#login").wants(200, "Sign in to Tiny")
 	inbox := person.beside()
 	inbox.open(d.inbox).says("No messages yet")
@@ -152,7 +152,7 @@ func demoLogin(t *testing.T, program string, l look) {
 	inbox.photographed("inbox")
 	sub := person.text("document.querySelector('[data-claim=sub] .value').textContent")
 
-	person.click("#logout").says("Log in with your phone").is("location.origin", d.app).photographed("app")
+	person.click("#logout").says("Welcome to Tiny", "Sign in with your phone").is("location.origin", d.app).photographed("app")
 	person.click("#login").wants(200, "Sign in to Tiny")
 	person.fill("#phone", typed).click(submitButton).wants(200, "Check your phone")
 	inbox.until("document.querySelectorAll('li strong').length === 2")
@@ -222,20 +222,24 @@ func demoRefuses(t *testing.T, program string) {
 	}
 	defer taken.Close()
 	_, port, _ := net.SplitHostPort(taken.Addr().String())
-	for _, c := range []struct{ flag, address, says, hint string }{
-		{"--listen", "0.0.0.0:0", "loopback", "localhost:3000"},
-		{"--listen", ":0", "loopback", "localhost:3000"},
-		{"--listen", "example.com:3000", "loopback", "localhost:3000"},
-		{"--app-listen", "192.0.2.1:0", "loopback", "localhost:3000"},
-		{"--app-listen", "[::]:0", "loopback", "localhost:3000"},
-		{"--listen", "localhost:" + port, "address already in use", "--listen"},
-		{"--app-listen", "localhost:" + port, "address already in use", "--app-listen"},
+	for _, c := range []struct {
+		flag, address, says, hint string
+		exit                      int
+	}{
+		{"--listen", "0.0.0.0:0", "loopback", "--listen localhost:3000", 2},
+		{"--listen", ":0", "loopback", "--listen localhost:3000", 2},
+		{"--listen", "example.com:3000", "loopback", "--listen localhost:3000", 2},
+		{"--listen", "3160", "want a host and a port", "--listen localhost:3160", 2},
+		{"--app-listen", "192.0.2.1:0", "loopback", "--app-listen localhost:4000", 2},
+		{"--app-listen", "[::]:0", "loopback", "--app-listen localhost:4000", 2},
+		{"--listen", "localhost:" + port, "address already in use", "--listen", 1},
+		{"--app-listen", "localhost:" + port, "address already in use", "--app-listen", 1},
 	} {
 		args := []string{"demo", "--listen", "localhost:0", "--app-listen", "localhost:0", c.flag, c.address}
 		out, err := exec.CommandContext(t.Context(), program, args...).CombinedOutput()
 		exit, ok := errors.AsType[*exec.ExitError](err)
-		if !ok || exit.ExitCode() != 1 {
-			t.Errorf("%s %s: %v, want exit 1", c.flag, c.address, err)
+		if !ok || exit.ExitCode() != c.exit {
+			t.Errorf("%s %s: %v, want exit %d", c.flag, c.address, err, c.exit)
 		}
 		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 		if len(lines) != 2 || !strings.HasPrefix(lines[0], "handset: error: ") || !strings.Contains(lines[0], c.says) ||

@@ -56,12 +56,11 @@ const (
 
 // options changes a rig before it starts.
 type options struct {
-	config    func(c *config.Config)
-	issuer    func(address string) string
-	redis     string
-	database  string
-	key       string
-	fictional bool
+	config   func(c *config.Config)
+	issuer   func(address string) string
+	redis    string
+	database string
+	key      string
 	// wrap goes around the public listener: TLS.
 	wrap func(net.Listener) net.Listener
 }
@@ -145,7 +144,7 @@ func start(t testing.TB, opts ...option) *rig {
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	r.stop, r.done = stop, make(chan error, 1)
 	r.server, err = server.New(ctx, server.Config{
-		Config: r.config, Vault: v, Now: r.clock.Now, Console: io.Discard, Fictional: o.fictional,
+		Config: r.config, Vault: v, Now: r.clock.Now, Console: io.Discard,
 		Logger: slog.New(slog.NewJSONHandler(r.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {

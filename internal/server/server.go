@@ -46,8 +46,6 @@ type Config struct {
 	Console io.Writer
 	// Inbox, when set, gets every text in place of a sender (the demo).
 	Inbox *sms.Inbox
-	// Fictional lets the numbers be typed that the pages show as examples (the demo).
-	Fictional bool
 	// Mount, when set, puts more pages beside the provider's (the demo's inbox).
 	Mount func(p http.Handler) http.Handler
 }
@@ -160,13 +158,13 @@ func (s *Server) providerConfig(ring *keys.Ring) provider.Config {
 
 func (s *Server) rules() phone.Rules {
 	rules := Rules(s.c.Config)
-	rules.Fictional, rules.Now = s.c.Fictional, s.c.Now
+	rules.Now = s.c.Now
 	return rules
 }
 
 // Rules returns which numbers the configuration lets people have; commands use it too.
 func Rules(c *config.Config) phone.Rules {
-	rules := phone.Rules{Countries: c.Countries}
+	rules := phone.Rules{Countries: c.Countries, Fictional: c.Local()}
 	for _, t := range c.TestNumbers {
 		rules.TestNumbers = append(rules.TestNumbers, phone.TestNumber{Number: t.Number, Prefix: t.Prefix, Code: t.Code.Reveal(), Until: t.ValidUntil.Time()})
 	}

@@ -109,6 +109,8 @@ type visit struct {
 	form      web.Values
 	// typed is the number of the challenge, zero while none was sent.
 	typed typed
+	// changed says that typed is another number than the one that was texted last.
+	changed bool
 }
 
 // told is what a page says of the last try.
