@@ -257,6 +257,18 @@ func (r *Ring) warnAboutModes(ctx context.Context) {
 // Signer returns the signer whose turn it is.
 func (r *Ring) Signer() *Signer { return r.current.Load().signerAt(r.config.Now()) }
 
+// Ready reports whether a key signs: one whose turn has come. On a server whose
+// clock was set back before that, no token would be good.
+func (r *Ring) Ready(context.Context) error {
+	now := r.config.Now()
+	for _, t := range r.current.Load().turns {
+		if !t.from.After(now) {
+			return nil
+		}
+	}
+	return errors.New("no signing key's turn has come; is the clock right?")
+}
+
 // JWKS returns the published keys as JSON (RFC 7517 §5), public members only,
 // and the text's strong ETag. The bytes are shared: don't change them.
 func (r *Ring) JWKS() (body []byte, etag string) {

@@ -240,7 +240,8 @@ func (s *Server) Serve(ctx context.Context, public, admin net.Listener) error {
 	servers := []*http.Server{people}
 	g.Go(func() error { return serve(people, public) })
 	if admin != nil {
-		operators := s.httpServer(s.Provider.Admin())
+		host, _, _ := net.SplitHostPort(s.c.Config.AdminListen) // validated with the configuration
+		operators := s.httpServer(s.Provider.Admin(admin.Addr(), host))
 		servers = append(servers, operators)
 		g.Go(func() error { return serve(operators, admin) })
 	}
