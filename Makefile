@@ -15,6 +15,8 @@ GENERATED = $(shell find . -name '*_templ.go' -not -path '*/node_modules/*') \
 # Programs that tests start, as program:package of Debian.
 NEEDS     = redis-server:redis-server chromium:chromium gcc:build-essential npm:npm \
             curl:curl openssl:openssl
+# make, within a recipe that make -n must not run.
+AGAIN     = $(MAKE) --no-print-directory
 # Folders of npm packages that tests use.
 NPM_DIRS  = $(patsubst %/package-lock.json,%,$(wildcard internal/e2e/*/package-lock.json))
 
@@ -36,7 +38,7 @@ build: ## bin/handset, one static binary
 .PHONY: test
 test: prepare ## install what the tests need, fuzz for a moment, and run them all
 	@status=0; \
-	$(MAKE) --no-print-directory fuzz-brief || status=1; \
+	$(AGAIN) fuzz-brief || status=1; \
 	CI=true $(GO) test -race -shuffle=on -timeout 20m ./... || status=1; \
 	exit $$status
 
