@@ -152,15 +152,7 @@ func (r *Ring) apply(ctx context.Context, now time.Time, decide func([]storage.S
 func (r *Ring) Reload(ctx context.Context) error {
 	r.reloading.Lock()
 	defer r.reloading.Unlock()
-	files, err := readDir(r.config.Dir)
-	if err != nil {
-		return err
-	}
-	kept, err := r.config.Store.SigningKeys(ctx)
-	if err != nil {
-		return fmt.Errorf("read signing keys: %w", err)
-	}
-	next, err := build(files, kept, r.now())
+	next, err := read(ctx, r.config.Store, r.config.Dir, r.now())
 	if err != nil {
 		return err
 	}
