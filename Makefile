@@ -79,7 +79,7 @@ check-format:
 
 .PHONY: check-vet
 check-vet:
-	@$(GO) vet ./...
+	@$(GO) vet ./... && $(GO) vet -tags soak ./internal/e2e
 
 .PHONY: check-static
 check-static:
@@ -125,8 +125,12 @@ fuzz: ## fuzz every parser for FUZZTIME (10s) each
 fuzz-brief:
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=200x
 
+.PHONY: soak
+soak: prepare ## 10,000 codes through two senders, one of which fails half the time
+	@CI=true $(GO) test -tags soak -count=1 -timeout 30m -run '^TestSoak$$' -v ./internal/e2e
+
 .PHONY: test-all
-test-all: check test fuzz ## check, test and fuzz
+test-all: check test fuzz soak ## check, test, fuzz and soak
 
 .PHONY: bench
 bench: prepare ## whole logins against a running server: what one costs

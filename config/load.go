@@ -49,6 +49,7 @@ func parse(source string, text []byte, environ []string) (*Config, []Warning, er
 	c := Default()
 	d.decode("", merged.Raw(), c)
 	readSecretFiles(c, d)
+	fillVendors(c, environ, d)
 	problems, warnings := c.Validate()
 	all := slices.Concat(d.problems, unrepeated(d.problems, problems))
 	return c, slices.Concat(d.warnings, warnings), Join(source, nil, all...)

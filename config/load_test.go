@@ -251,9 +251,9 @@ func TestProblems(t *testing.T) {
 			"test_numbers[0]: missing: number or prefix", "test_numbers[0].code: want 4 to 10 digits",
 			"test_numbers[1].number: want the international form", "test_numbers[2].prefix: want + and at least four digits",
 			"test_numbers[3]: set number or prefix, not both", "test_numbers[4].code: want 4 to 10 digits", "test_numbers[5]: is declared twice"}},
-		{"connection", "connections: [{name: a b, strategy: email, options: {}}, {name: x, strategy: sms, options: {provider: twilio}}, {name: x, strategy: sms, options: {provider: sms_gateway}}]", []string{
-			"connections[0].name: want letters, digits and hyphens", "connections[0].strategy: want sms", "connections[0].options.provider: missing: set it to console or sms_gateway",
-			"connections[1]: more than one connection is not supported", "connections[1].options.provider: twilio is not supported by this version", "connections[2].name: is declared twice", "connections[2]: more than one", "connections[2].options.gateway_url: missing"}},
+		{"connection", "connections: [{name: a b, strategy: email, options: {}}, {name: x, strategy: sms, options: {provider: smpp}}, {name: x, strategy: sms, options: {provider: sms_gateway}}]", []string{
+			"connections[0].name: want letters, digits and hyphens", "connections[0].strategy: want sms", "connections[0].options.provider: missing: set it to console, sms_gateway, sns, twilio or vonage",
+			"connections[1]: more than one connection is not supported", "connections[1].options.provider: smpp is not supported by this version", "connections[2].name: is declared twice", "connections[2]: more than one", "connections[2].options.gateway_url: missing"}},
 		{"gateway at loopback", gateway("provider: sms_gateway, gateway_url: \"http://127.0.0.1:9000/send\""), []string{
 			"connections[0].options.gateway_url: is a loopback or private address; when that is meant, set allow_private_gateways: true"}},
 		{"gateway at localhost", gateway("provider: sms_gateway, gateway_url: \"https://localhost./\""), []string{"connections[0].options.gateway_url: is a loopback"}},

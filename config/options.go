@@ -42,7 +42,10 @@ func (o Options) LogValue() slog.Value { return slog.StringValue(o.String()) }
 func (o Options) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
 // secretOptions are the options whose values are never shown, wherever they stand.
-var secretOptions = []string{"secret", "twilio_token"}
+var secretOptions = []string{
+	"secret", "twilio_token", "vonage_api_secret", "vonage_signature_secret", "aws_secret_access_key",
+	"aws_session_token", "receipt_secret",
+}
 
 // Redacted returns the options with "(hidden)" in place of each secret.
 func (o Options) Redacted() map[string]any {
@@ -93,25 +96,18 @@ func (o *Options) decode(d *decoder, path string, in any) {
 	*o = NewOptions(string(text))
 }
 
-// readSecret puts the content of gateway_authentication.secret_file in its place.
+// readSecret puts the content of files in the place of secrets.
 func (o *Options) readSecret(d *decoder, path string) {
 	values := o.values()
-	auth, _ := values["gateway_authentication"].(map[string]any)
-	name, ok := auth["secret_file"].(string)
-	if !ok {
-		return
+	readSecretOptions(values, d, path)
+	if auth, ok := values["gateway_authentication"].(map[string]any); ok {
+		readSecretOptions(auth, d, path+".gateway_authentication")
 	}
-	path += ".gateway_authentication"
-	if auth["secret"] != nil {
-		d.problem(path, "set secret or secret_file, not both")
-		return
-	}
-	secret, ok := d.file(path+".secret_file", name)
-	if !ok {
-		return
-	}
-	delete(auth, "secret_file")
-	auth["secret"] = secret
+	o.replace(values)
+}
+
+// replace puts other options in the place of these.
+func (o *Options) replace(values map[string]any) {
 	text, err := json.Marshal(values)
 	if err != nil {
 		panic("config: options do not marshal: " + err.Error()) // unreachable: they came from JSON
@@ -122,17 +118,21 @@ func (o *Options) readSecret(d *decoder, path string) {
 // Providers of texts: those that this version has, and those that Auth0 or a
 // later version has.
 var (
-	providers      = []string{"console", "sms_gateway"}
-	laterProviders = []string{"twilio", "vonage", "sns", "smpp", "phone_message_hook"}
+	providers      = []string{"console", "sms_gateway", "sns", "twilio", "vonage"}
+	laterProviders = []string{"smpp", "phone_message_hook"}
 )
 
-// knownOptions are Auth0's options of an SMS connection (its SDKs' types), and
-// origin_bound, which is ours. Those of other providers are kept and not used.
+// knownOptions are Auth0's options of an SMS connection (its SDKs' types) and
+// ours: origin_bound and those of senders. Those of other providers are kept and not used.
 var knownOptions = []string{
-	"authParams", "brute_force_protection", "disable_signup", "forward_req_info", "from",
-	"gateway_authentication", "gateway_url", "messaging_service_sid", "name",
-	"non_persistent_attrs", "origin_bound", "provider", "strategy", "syntax", "template", "totp",
-	"twilio_sid", "twilio_token", "upstream_params",
+	"authParams", "aws_access_key_id", "aws_secret_access_key", "aws_secret_access_key_file",
+	"aws_session_token", "aws_session_token_file", "brute_force_protection", "disable_signup",
+	"forward_req_info", "from", "gateway_authentication", "gateway_url", "messaging_service_sid",
+	"name", "non_persistent_attrs", "origin_bound", "provider", "receipt_secret", "receipt_secret_file",
+	"sender_id", "sns_max_price", "sns_region", "strategy", "syntax", "template", "timeout", "totp",
+	"twilio_edge", "twilio_region", "twilio_sid", "twilio_token", "twilio_token_file",
+	"upstream_params", "vonage_api_key", "vonage_api_secret", "vonage_api_secret_file",
+	"vonage_signature_secret", "vonage_signature_secret_file",
 }
 
 // connectionOptions are those of knownOptions that say nothing of how texts leave.
@@ -174,6 +174,8 @@ func (o Options) checkAll(c optionCheck, needsProvider bool) {
 		c.problem(c.path+".gateway_url", "missing: set it to the address of your gateway")
 	case provider == "console":
 		c.warn(c.path+".provider", "console prints codes to the log: for development only")
+	case slices.Contains(vendors, provider):
+		c.vendor(values)
 	}
 }
 
@@ -193,6 +195,8 @@ func (c optionCheck) option(key string, v any) {
 		c.gatewayURL(path, v)
 	case "gateway_authentication":
 		c.authentication(path, v)
+	case "receipt_secret":
+		c.receiptSecret(path, v)
 	case "totp":
 		c.totp(path, v)
 	case "from", "syntax", "template":
@@ -312,6 +316,15 @@ func (c optionCheck) authentication(path string, v any) {
 	}
 	if secret, _ := m["secret"].(string); secret == "" && m["secret_file"] == nil {
 		c.problem(path+".secret", "missing: set secret or secret_file")
+	}
+}
+
+func (c optionCheck) receiptSecret(path string, v any) {
+	secret, ok := v.(string)
+	if !ok {
+		c.problem(path, `want text: put it in quotes, "like this"`)
+	} else if err := sms.CheckReceiptSecret(secret); err != nil {
+		c.problem(path, err.Error())
 	}
 }
 

@@ -98,11 +98,7 @@ func (c *Config) isSender(name string) bool { return slices.Contains(c.senderNam
 // a sender of its own. Without a declared connection that is the database's.
 func (c *Config) senderNames() []string {
 	names := c.Senders.names()
-	if c.ownSender() {
-		own := firstConnection
-		if len(c.Connections) > 0 {
-			own = c.Connections[0].Name
-		}
+	if own, ok := c.OwnSender(); ok {
 		names = append(names, own)
 	}
 	return names
@@ -111,14 +107,18 @@ func (c *Config) senderNames() []string {
 // firstConnection is the connection that every database has.
 const firstConnection = "sms"
 
-// ownSender reports whether the connection in use has a sender of its own.
-func (c *Config) ownSender() bool {
-	return len(c.Connections) == 0 || c.Connections[0].Options.values()["provider"] != nil
+// OwnSender returns the name of the connection in use when it has a sender of its
+// own, which takes what no route names.
+func (c *Config) OwnSender() (name string, ok bool) {
+	if len(c.Connections) == 0 {
+		return firstConnection, true
+	}
+	return c.Connections[0].Name, c.Connections[0].Options.values()["provider"] != nil
 }
 
 // checkCoverage finds countries whose numbers may be texted and by nobody.
 func (c *Config) checkCoverage(r *report) {
-	if len(c.Routes) == 0 || c.ownSender() {
+	if _, own := c.OwnSender(); own || len(c.Routes) == 0 {
 		return
 	}
 	regions := c.Countries

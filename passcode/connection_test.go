@@ -155,10 +155,10 @@ func TestProviders(t *testing.T) {
 		"console":                 {"console", sms.Deps{Console: io.Discard}, ""},
 		"console in the demo":     {"console", sms.Deps{Inbox: inbox}, ""},
 		"inbox in the demo":       {"inbox", sms.Deps{Inbox: inbox}, ""},
-		"inbox elsewhere":         {"inbox", sms.Deps{Console: io.Discard}, `"inbox" is not one of: sms_gateway, console`},
-		"console without console": {"console", sms.Deps{}, `"console" is not one of: sms_gateway`},
-		"unknown":                 {"carrier-pigeon", sms.Deps{Inbox: inbox}, `"carrier-pigeon" is not one of: sms_gateway, console, inbox`},
-		"none":                    {"", sms.Deps{Console: io.Discard}, "is missing; one of: sms_gateway, console"},
+		"inbox elsewhere":         {"inbox", sms.Deps{Console: io.Discard}, `"inbox" is not one of: sms_gateway, twilio, vonage, sns, console`},
+		"console without console": {"console", sms.Deps{}, `"console" is not one of: sms_gateway, twilio, vonage, sns`},
+		"unknown":                 {"carrier-pigeon", sms.Deps{Inbox: inbox}, `"carrier-pigeon" is not one of: sms_gateway, twilio, vonage, sns, console, inbox`},
+		"none":                    {"", sms.Deps{Console: io.Discard}, "is missing; one of: sms_gateway, twilio, vonage, sns, console"},
 	} {
 		got, err := parse(`{"provider":"`+c.provider+`"}`, c.deps)
 		if c.want == "" {
@@ -183,7 +183,7 @@ func TestParseConnectionSaysAllThatIsWrong(t *testing.T) {
 			"options.from: is not a string", "options.disable_signup: is neither", "options.brute_force_protection: is neither",
 			"options.totp.time_step: is not a whole number", "options.totp.length: is not a whole number",
 			"options.template: is not a string", `options.syntax: "liquids" is not one of`,
-			"options.provider: is not a string", "options.provider: is missing",
+			"options.provider: is not a string",
 		},
 		`{"provider":"console","totp":{"time_step":601,"length":3}}`: {
 			"options.totp.time_step: is not between 1 and 600", "options.totp.length: is not between 4 and 8",

@@ -2,6 +2,7 @@ package passcode
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/handset-oidc/handset/passcode/phone"
 	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/storage"
 )
@@ -168,6 +170,29 @@ func (e *Engine) turn(ctx context.Context, senders []*sms.Named, id storage.Chal
 		return senders
 	}
 	return sms.After(senders, last)
+}
+
+// Test is the purpose of texts that an operator sends to see whether they arrive.
+const Test Purpose = "test"
+
+// SendText hands over a text without a code, by the same senders as codes go, and
+// returns its record, which [Engine.Drain] writes. No limit is asked: it is for
+// operators.
+func (e *Engine) SendText(ctx context.Context, c *Connection, number phone.Number, body string) (storage.Text, error) {
+	r := SendRequest{
+		Challenge: storage.ChallengeID(string(Test) + ":" + rand.Text()), Purpose: Test, Number: number, Connection: c,
+	}
+	now := e.now().UTC()
+	d := delivery{request: r, text: e.newText(r, storage.Started{Challenge: storage.Challenge{ExpiresAt: now}})}
+	d.message = sms.Message{ID: string(d.text.ID), To: number, From: c.From, Body: body}
+	ctx, cancel := context.WithTimeout(ctx, handOver)
+	defer cancel()
+	err := e.try(ctx, &d)
+	e.recorder.text(d.text)
+	if err != nil {
+		return d.text, notSent(err)
+	}
+	return d.text, nil
 }
 
 // undo gives back what a text that did not leave had cost. When the store fails

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/handset-oidc/handset/passcode/limit"
+	"github.com/handset-oidc/handset/passcode/phone"
 	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/storage"
 )
@@ -333,6 +334,25 @@ func TestWhatHappensIsOnRecord(t *testing.T) {
 	}
 	if r.tally.verified != 1 {
 		t.Errorf("%d codes observed as entered", r.tally.verified)
+	}
+}
+
+// Whoever uses a fixed code leaves a trace.
+func TestEveryUseOfATestNumberIsOnRecord(t *testing.T) {
+	t.Parallel()
+	records := &memory{}
+	r := newRig(t, func(c *Config) {
+		c.Records = records
+		c.TestNumbers = []phone.TestNumber{{Prefix: "+8190", Code: "424242"}}
+	})
+	r.mustSend("login:1")
+	r.mustCheck("login:1", "424242")
+	if err := r.engine.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(records.kept.Texts) != 1 || records.kept.Texts[0].Outcome != storage.TextTestNumber || records.kept.Texts[0].ClientID != client ||
+		len(records.kept.Events) != 1 || records.kept.Events[0].Kind != storage.CodeAccepted {
+		t.Errorf("on record: %+v", records.kept)
 	}
 }
 

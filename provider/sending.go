@@ -15,9 +15,8 @@ import (
 
 // sending builds the code engine and the ways by which its texts leave.
 func (p *Provider) sending(ctx context.Context) (err error) {
-	issuer := strings.TrimRight(p.c.Issuer, "/")
 	p.receipts = receipts.New(receipts.Config{
-		Issuer: issuer, Store: p.c.SQL, Sender: p.sender, Observe: p.metrics.receipt, Logger: p.c.Logger, Now: p.c.Now,
+		Issuer: strings.TrimRight(p.c.Issuer, "/"), Store: p.c.SQL, Sender: p.sender, Observe: p.metrics.receipt, Logger: p.c.Logger, Now: p.c.Now,
 	})
 	if p.senders, err = p.c.Sending.Open(); err != nil {
 		return err
@@ -25,17 +24,24 @@ func (p *Provider) sending(ctx context.Context) (err error) {
 	p.engine, err = passcode.New(passcode.Config{
 		Store: p.c.Redis, Vault: p.c.Vault, Limits: p.c.Limits, TestNumbers: p.c.Rules.TestNumbers, Now: p.c.Now, Logger: p.c.Logger,
 		Records: p.c.SQL, Observer: p.metrics, Senders: p.sendersAtWork,
-		ReceiptURL: func(sender string) string {
-			if p.url.Scheme != "https" && !p.c.Sending.Deps.AllowPrivate {
-				return "" // a vendor can't call back to a developer's machine, and refuses such an address
-			}
-			return issuer + strings.Replace(receipts.Path, "{sender}", sender, 1)
-		},
+		ReceiptURL: ReceiptURL(p.c.Issuer, p.c.Sending.Deps.AllowPrivate),
 	})
 	if err != nil {
 		return err
 	}
 	return p.loadConnection(ctx)
+}
+
+// ReceiptURL returns where senders call back for an issuer; empty where they can't:
+// a vendor doesn't reach a developer's machine, and refuses such an address. Where
+// private gateways are allowed they may be on that machine, too.
+func ReceiptURL(issuer string, allowPrivate bool) func(sender string) string {
+	return func(sender string) string {
+		if !strings.HasPrefix(issuer, "https:") && !allowPrivate {
+			return ""
+		}
+		return strings.TrimRight(issuer, "/") + strings.Replace(receipts.Path, "{sender}", sender, 1)
+	}
 }
 
 // sendersAtWork are the senders of the connection in use.

@@ -95,6 +95,7 @@ To run it:
 		newKeysCommand(env),
 		newClientCommand(env),
 		newUserCommand(env),
+		newWhyCommand(env),
 		newSMSCommand(env),
 		newVersionCommand(env),
 	)

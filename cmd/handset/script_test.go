@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,7 @@ func TestMain(m *testing.M) {
 //
 //	seed ID NUMBER       a person who logged in, in handset.db
 //	connection OPTIONS   the connection sms of handset.db has these options, as JSON
+//	reference NAME       the reference that stands in stdout becomes a variable
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -39,7 +41,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			return os.WriteFile(filepath.Join(e.WorkDir, "handset.key"), []byte(vault.Generate()), 0o600)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"seed": seed, "connection": connection},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"seed": seed, "connection": connection, "reference": reference},
 	})
 }
 
@@ -64,6 +66,16 @@ func connection(ts *testscript.TestScript, neg bool, args []string) {
 	onDatabase(ts, func(ctx context.Context, store *sqlstore.Store) error {
 		return store.PutConnection(ctx, storage.Connection{Name: "sms", Strategy: "sms", Options: []byte(args[0])})
 	})
+}
+
+var printedReference = regexp.MustCompile(`(?m)^reference (\S+)$`)
+
+func reference(ts *testscript.TestScript, neg bool, args []string) {
+	found := printedReference.FindStringSubmatch(ts.ReadFile("stdout"))
+	if neg || len(args) != 1 || found == nil {
+		ts.Fatalf("usage: reference NAME, after a command that prints one")
+	}
+	ts.Setenv(args[0], found[1])
 }
 
 // onDatabase works on handset.db.

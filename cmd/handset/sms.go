@@ -17,9 +17,12 @@ import (
 )
 
 func newSMSCommand(env *environment) *cobra.Command {
-	return group("sms", "look at texts before people do",
-		`Sms shows what the configured connection texts to people.`,
+	return group("sms", "what is texted, by which routes, and how it fares",
+		`Sms shows what is texted to people and what it costs, where texts leave and
+whether they arrive, and sends one to try it.`,
 		newSMSPreviewCommand(env),
+		newSMSRoutesCommand(env),
+		newSMSSendCommand(env),
 	)
 }
 

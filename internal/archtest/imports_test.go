@@ -45,7 +45,7 @@ var house = []room{
 	{"internal/oidclib", nil, "it wraps one library and knows nothing of ours"},
 	{"internal/archtest", nil, "it looks at source text, not at packages"},
 	{"views", nil, "pages get view models that are ready to print; they call no domain code"},
-	{"config", []string{"passcode/limit", "passcode/phone", "passcode/sms", "provider/oauth", "provider/registration", "storage"}, "configuration knows leaves, and what templates of texts may say, so that every command can read it"},
+	{"config", []string{"passcode/limit", "passcode/phone", "passcode/sms", "provider/oauth", "provider/registration", "storage"}, "configuration knows leaves, what templates of texts may say and what senders ask of their options, so that every command can read it"},
 
 	{"provider/registration", []string{"provider/oauth", "storage"}, "the rules of a registration hold wherever one comes from: file, command or API"},
 

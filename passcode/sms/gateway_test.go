@@ -296,31 +296,34 @@ func checkFailure(t *testing.T, err error, want Error) {
 	}
 }
 
+// longAnswers are answers that nobody should wait for the end of.
+var longAnswers = map[string]http.HandlerFunc{
+	"10 MB": func(w http.ResponseWriter, _ *http.Request) {
+		block := make([]byte, 1<<20)
+		for range 10 {
+			if _, err := w.Write(block); err != nil {
+				return
+			}
+		}
+	},
+	"endless": func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			if _, err := w.Write(make([]byte, 1<<16)); err != nil {
+				return
+			}
+		}
+	},
+	"trickling": func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "{")
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	},
+}
+
 // An answer can be as large or as slow as it likes: the status decides.
 func TestGatewayAnswersAreBounded(t *testing.T) {
 	t.Parallel()
-	for name, answer := range map[string]http.HandlerFunc{
-		"10 MB": func(w http.ResponseWriter, _ *http.Request) {
-			block := make([]byte, 1<<20)
-			for range 10 {
-				if _, err := w.Write(block); err != nil {
-					return
-				}
-			}
-		},
-		"endless": func(w http.ResponseWriter, r *http.Request) {
-			for r.Context().Err() == nil {
-				if _, err := w.Write(make([]byte, 1<<16)); err != nil {
-					return
-				}
-			}
-		},
-		"trickling": func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprint(w, "o")
-			w.(http.Flusher).Flush()
-			<-r.Context().Done()
-		},
-	} {
+	for name, answer := range longAnswers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			rec := newRecorder(t, answer)
