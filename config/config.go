@@ -22,7 +22,8 @@ type Config struct {
 	// Where people and applications are served, as `host:port`; no host means
 	// every address of the machine.
 	Listen string `yaml:"listen" example:"\":3000\"" live:""`
-	// Where `/healthz`, `/readyz` and `/metrics` are served. Keep it private.
+	// Where `/healthz`, `/readyz` and `/metrics` are served. Keep it private. It
+	// must be asked for by an address, as localhost, or by the host given here.
 	// Empty: not served.
 	AdminListen string `yaml:"admin_listen" example:"\"127.0.0.1:9300\""`
 	// The certificate to serve with. Both empty: plain HTTP, for a place behind

@@ -22,6 +22,7 @@ import (
 	"github.com/handset-oidc/handset/keys"
 	"github.com/handset-oidc/handset/passcode"
 	"github.com/handset-oidc/handset/storage"
+	"github.com/handset-oidc/handset/storage/sqlstore"
 )
 
 func newCheckCommand(env *environment) *cobra.Command {
@@ -30,8 +31,8 @@ func newCheckCommand(env *environment) *cobra.Command {
 		Short: "read the configuration, reach every part, say all that is wrong",
 		Long: `Check reads the configuration as serve does, reaches the database, Redis, the
 gateway and every file, and says all that is wrong at once. It sends no text and
-makes nothing that is not there: a database that does not exist yet is made by
-serve. A server may be running meanwhile.`,
+changes nothing: serve makes a database that does not exist yet, and brings an
+older one up to date. A server may be running meanwhile.`,
 		Example: `  handset check
   handset check --config /etc/handset/handset.yaml`,
 		Args: noArguments,
@@ -210,24 +211,42 @@ func (k *checker) database(ctx context.Context) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, reachWithin)
 	defer cancel()
-	store, err := openSQL(ctx, k.c, k.vault)
+	store, pending, err := server.OpenSQLToRead(ctx, k.c, k.vault)
 	if err != nil {
-		return "", err
+		return "", explained(err)
 	}
 	defer store.Close()
+	err = explained(k.records(ctx, store))
+	if pending == 0 {
+		return k.c.Database.String(), err
+	}
+	// What this version reads may be missing before them; a key that does not fit is
+	// one that does not fit.
+	if !errors.Is(err, vault.ErrSealed) {
+		err = nil
+	}
+	if pending == 1 {
+		return k.c.Database.String() + ", 1 migration is pending; serve applies it", err
+	}
+	return fmt.Sprintf("%s, %d migrations are pending; serve applies them", k.c.Database, pending), err
+}
+
+// records reads what the other checks need of the database, and what the secret
+// key must open.
+func (k *checker) records(ctx context.Context, store *sqlstore.Store) (err error) {
 	if _, err := store.SigningKeys(ctx); err != nil {
-		return "", err
+		return err
 	}
 	clients, err := store.Clients(ctx)
 	if err != nil {
-		return "", err
+		return err
 	}
 	for _, client := range clients {
 		k.names = append(k.names, client.Name)
 	}
 	k.stored, err = storedConnection(ctx, store)
 	k.prints = err == nil && (k.stored == nil || !leavesTheMachine(*k.stored))
-	return k.c.Database.String(), err
+	return err
 }
 
 // notYet is about a database that serve will make.

@@ -252,7 +252,9 @@ func startFailing(t testing.TB, opts ...option) (*rig, *faults) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	admin := httptest.NewServer(p.Admin())
+	admin := httptest.NewUnstartedServer(nil)
+	admin.Config.Handler = p.Admin(admin.Listener.Addr(), "")
+	admin.Start()
 	t.Cleanup(admin.Close)
 	r.admin = admin.URL
 	s := &http.Server{Handler: p}

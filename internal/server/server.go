@@ -94,11 +94,25 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 
 // OpenSQL opens the database of a configuration; commands use it too.
 func OpenSQL(ctx context.Context, c *config.Config, v *vault.Vault) (*sqlstore.Store, error) {
-	s, err := sqlstore.Open(ctx, sqlstore.Config{URL: c.Database.Reveal(), Vault: v, TokenLife: c.Tokens.Access})
+	s, err := sqlstore.Open(ctx, sqlConfig(c, v))
 	if err != nil {
 		return nil, fmt.Errorf("database %s: %w", c.Database, err)
 	}
 	return s, nil
+}
+
+// OpenSQLToRead opens the database for commands that change nothing, and returns
+// how many migrations are pending.
+func OpenSQLToRead(ctx context.Context, c *config.Config, v *vault.Vault) (*sqlstore.Store, int, error) {
+	s, pending, err := sqlstore.OpenToRead(ctx, sqlConfig(c, v))
+	if err != nil {
+		return nil, 0, fmt.Errorf("database %s: %w", c.Database, err)
+	}
+	return s, pending, nil
+}
+
+func sqlConfig(c *config.Config, v *vault.Vault) sqlstore.Config {
+	return sqlstore.Config{URL: c.Database.Reveal(), Vault: v, TokenLife: c.Tokens.Access}
 }
 
 // OpenRedis opens the Redis of a configuration; check uses it too.
@@ -136,6 +150,15 @@ func OpenKeys(ctx context.Context, c *config.Config, store keys.Store, logger *s
 		return nil, fmt.Errorf("signing keys: %w", err)
 	}
 	return ring, nil
+}
+
+// ListKeys returns the signing keys of a configuration as they are, and makes none.
+func ListKeys(ctx context.Context, c *config.Config, store keys.Store, now func() time.Time) ([]keys.Info, error) {
+	all, err := keys.List(ctx, store, c.Keys.Dir, now())
+	if err != nil {
+		return nil, fmt.Errorf("signing keys: %w", err)
+	}
+	return all, nil
 }
 
 func (s *Server) providerConfig(ring *keys.Ring) provider.Config {
@@ -265,7 +288,8 @@ func (s *Server) Serve(ctx context.Context, public, admin net.Listener) error {
 	servers := []*http.Server{people}
 	g.Go(func() error { return serve(people, public) })
 	if admin != nil {
-		operators := s.httpServer(s.Provider.Admin())
+		host, _, _ := net.SplitHostPort(s.c.Config.AdminListen) // validated with the configuration
+		operators := s.httpServer(s.Provider.Admin(admin.Addr(), host))
 		servers = append(servers, operators)
 		g.Go(func() error { return serve(operators, admin) })
 	}
