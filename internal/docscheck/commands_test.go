@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -23,6 +22,8 @@ import (
 	"time"
 
 	"golang.org/x/net/html"
+
+	"github.com/handset-oidc/handset/internal/porttest"
 )
 
 // TestReadme follows the README as a newcomer does, in a copy of the tree: it
@@ -110,7 +111,7 @@ func newNewcomer(t *testing.T) *newcomer {
 	}
 	n := &newcomer{t: t, dir: t.TempDir(), port: map[string]string{}, did: map[string]bool{}, running: map[string]*program{}}
 	for _, p := range []string{"3000", "4000", "9300"} {
-		n.port[p] = freePort(t)
+		n.port[p] = porttest.Reserve(t)
 	}
 	for _, name := range tree(t) {
 		n.copy(name)
@@ -126,20 +127,6 @@ func newNewcomer(t *testing.T) *newcomer {
 		}
 	})
 	return n
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 // copy leaves out what is no source: a database or binary that somebody left.
@@ -259,7 +246,7 @@ func (n *newcomer) type_(line string) {
 // run runs a command to its end, which must be a good one.
 func (n *newcomer) run(line string) string {
 	n.t.Helper()
-	ctx, cancel := context.WithTimeout(n.t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(n.t.Context(), 15*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-euc", line)
 	cmd.Dir, cmd.Env = n.dir, n.env
@@ -325,7 +312,7 @@ func (p *program) stop() {
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGINT)
 	select {
 	case <-p.done:
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 		<-p.done
 	}
@@ -363,7 +350,7 @@ func await(t *testing.T, address string) {
 	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(3 * time.Minute)
+	deadline := time.After(10 * time.Minute)
 	for {
 		if res, err := http.Get(address); err == nil {
 			res.Body.Close()
