@@ -89,7 +89,7 @@ func TestScripts(t *testing.T) {
 	}
 	until := func(t *testing.T, expression string) {
 		t.Helper()
-		deadline := time.After(15 * time.Second)
+		deadline := time.After(2 * time.Minute)
 		for {
 			// An error says that the page is just being left.
 			if ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool](expression)); err == nil && ok {

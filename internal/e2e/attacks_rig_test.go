@@ -109,7 +109,7 @@ func (r *rig) raw(request string) reply {
 		r.t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(patience))
 	// The server may answer and close before it has read all.
 	go io.WriteString(c, request)
 	method, _, _ := strings.Cut(request, " ")

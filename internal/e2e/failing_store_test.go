@@ -247,7 +247,7 @@ func startFailing(t testing.TB, opts ...option) (*rig, *faults) {
 		Sending: server.Sending(c, sms.Deps{
 			Client: sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: true}), AllowPrivate: true,
 		}),
-		Logger: logger, Now: r.clock.Now,
+		Logger: logger, Now: r.clock.Now, SendWait: patience,
 	})
 	if err != nil {
 		t.Fatal(err)
