@@ -192,6 +192,16 @@ func (f posted) send(t testing.TB, header ...string) reply {
 	return send(t, http.MethodPost, f.action, f.fields, header...)
 }
 
+// decided sends until it is told something: of a hundred at once a store may leave
+// some unanswered on a busy machine, and 503 has decided nothing.
+func decided(t testing.TB, send func() reply) reply {
+	for {
+		if a := send(); a.status != http.StatusServiceUnavailable || t.Context().Err() != nil {
+			return a
+		}
+	}
+}
+
 // wrong is the nth code that is not the right one.
 func wrong(code string, n int) string {
 	size := 1

@@ -57,7 +57,7 @@ type Config struct {
 type Waits struct {
 	Redis time.Duration // for each step of a command: redisstore.Config.Timeout
 	Text  time.Duration // for a text to be handed over: provider.Config.SendWait
-	HTTP  time.Duration // for a request to come, and as long again for its answer
+	HTTP  time.Duration // for a request to come, as long again for its answer, and for the next one
 }
 
 // Server is an assembled Handset.
@@ -294,7 +294,7 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 		ReadHeaderTimeout: cmp.Or(wait, 5*time.Second),
 		ReadTimeout:       cmp.Or(wait, 10*time.Second),
 		WriteTimeout:      cmp.Or(2*wait, 15*time.Second),
-		IdleTimeout:       60 * time.Second,
+		IdleTimeout:       cmp.Or(wait, 60*time.Second),
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slogErrors(s.c.Logger),
 	}
