@@ -33,7 +33,7 @@ build: ## bin/handset, one static binary
 # are skipped.
 .PHONY: test
 test: prepare ## install what the tests need and run them all
-	@CI=true $(GO) test -race -shuffle=on -timeout 20m ./...
+	@CI=true $(GO) test -race -shuffle=on -timeout 60m ./...
 
 .PHONY: prepare
 prepare:

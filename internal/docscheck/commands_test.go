@@ -405,10 +405,29 @@ func (n *newcomer) logIn(app, number string, read func() string) {
 	if !strings.Contains(text, "Check your phone") {
 		n.t.Fatalf("after the number, at %s: %s", at, text)
 	}
-	at, text = n.submit(b, at, text, "/login/code", "code", read())
+	at, text = n.submit(b, at, text, "/login/code", "code", awaitCode(n.t, read))
 	for _, want := range []string{"State", "Nonce", "Signature", "sms|"} {
 		if !strings.Contains(text, want) {
 			n.t.Errorf("logged in, at %s: the application does not say %q: %s", at, want, text)
+		}
+	}
+}
+
+// awaitCode reads until there is a code: a program's output arrives a moment after
+// its page.
+func awaitCode(t *testing.T, read func() string) string {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(2 * time.Minute)
+	for {
+		if code := read(); code != "" {
+			return code
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("no code was texted")
 		}
 	}
 }

@@ -19,13 +19,14 @@ import (
 	"github.com/handset-oidc/handset/internal/porttest"
 )
 
-// TestDemo runs the program that people start first, as they start it.
+// TestDemo runs the program that people start first, as they start it. Like
+// [TestProcess], it does so before the parallel tests.
 func TestDemo(t *testing.T) {
-	t.Parallel()
 	program := filepath.Join(t.TempDir(), "handset")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../../cmd/handset").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
+	t.Run("FirstLoginInTime", func(t *testing.T) { demoInTime(t, program) })
 	t.Run("FirstLogin", func(t *testing.T) {
 		t.Parallel()
 		demoLogin(t, program, look{"JavaScript", 1280, true})
@@ -133,20 +134,24 @@ func (d *demo) texts(number string) []struct{ To, Body, At string } {
 	return got.Messages
 }
 
+// demoInTime: the promise is ten seconds from the first line of output to the first
+// login, a person's typing included. What the program takes of them is less than
+// one; the rest of the bound is for a busy machine.
+func demoInTime(t *testing.T, program string) {
+	d := startDemo(t, program, "--listen", "localhost:0", "--app-listen", "localhost:0")
+	d.login(newBrowser(t), newNumber())
+	took := time.Since(d.began)
+	t.Logf("the first login took %v from the first line of output", took)
+	if took > time.Minute {
+		t.Error("that is too long")
+	}
+	d.interrupt(syscall.SIGINT)
+}
+
 func demoLogin(t *testing.T, program string, l look) {
 	person := newTab(t, chromium(t), l)
 	d := startDemo(t, program, "--listen", "localhost:0", "--app-listen", "localhost:0")
 	const typed, number = "+44 7400 123456", "+447400123456"
-
-	// The promise is ten seconds from the first line of output to the first login,
-	// a person's reading included. What the programs take of it is less than a
-	// second; the rest of this bound is for a busy machine.
-	d.login(newBrowser(t), "+447400123458")
-	took := time.Since(d.began)
-	t.Logf("the first login took %v from the first line of output", took)
-	if took > time.Minute {
-		t.Errorf("the first login took %v from the first line of output", took)
-	}
 
 	person.open(d.app).says("Log in with your phone").is("document.querySelector('main p a[target]').href", d.inbox)
 	person.click("#login").wants(200, "Sign in to Tiny")
@@ -210,11 +215,14 @@ var subPattern = regexp.MustCompile(`(?s)data-claim="sub".*?class="value">([^<]+
 func (d *demo) login(b *browser, number string) string {
 	d.t.Helper()
 	p := b.get(d.app+"/login").submit("/login/phone", "phone", number)
-	texts := d.texts(number)
-	if len(texts) == 0 {
-		d.t.Fatalf("no text; the page: %s", p.words())
-	}
-	p = p.submit("/login/code", "code", codePattern.FindString(texts[len(texts)-1].Body))
+	var code string
+	awaits(d.t, "a text; the page: "+p.words(), func() bool {
+		for _, text := range d.texts(number) {
+			code = codePattern.FindString(text.Body)
+		}
+		return code != ""
+	})
+	p = p.submit("/login/code", "code", code)
 	found := subPattern.FindStringSubmatch(p.body)
 	if found == nil {
 		d.t.Fatalf("not signed in: %s", p.words())

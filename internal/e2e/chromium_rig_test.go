@@ -73,7 +73,7 @@ func startChromium(t *testing.T, binary string) {
 		t.Fatal(err)
 	}
 	allocator, stopAllocator := chromedp.NewExecAllocator(context.Background(),
-		chromedp.ExecPath(binary), chromedp.UserDataDir(data),
+		chromedp.ExecPath(binary), chromedp.UserDataDir(data), chromedp.WSURLReadTimeout(patience),
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-background-networking", true),

@@ -134,9 +134,9 @@ func (p *process) stop() {
 	p.cmd = nil
 }
 
-// TestProcess runs the built command.
+// TestProcess runs the built command, whose real waits no test can lengthen: beside
+// the parallel tests a busy machine would keep it waiting.
 func TestProcess(t *testing.T) {
-	t.Parallel()
 	binary := build(t)
 	for _, c := range []struct {
 		name string
@@ -294,7 +294,7 @@ func TestTwoServersShareEveryLogin(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "handset.db")
 	key := vault.Generate()
 	a := start(t, front.in(), withRedis(redis.URL), withDatabase(file), withKey(key), withoutAddressLimits())
-	b := start(t, front.beside(), withRedis(redis.URL), withDatabase(file), withKey(key), withoutAddressLimits(), withConfig(func(c *config.Config) {
+	b := start(t, front.beside(), withClock(a.clock), withRedis(redis.URL), withDatabase(file), withKey(key), withoutAddressLimits(), withConfig(func(c *config.Config) {
 		c.Clients, c.Connections = a.config.Clients, a.config.Connections
 	}))
 	a.login(newBrowser(t), a.newRequest(webClient), newNumber()).answer() // connections are open

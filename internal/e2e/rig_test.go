@@ -69,6 +69,7 @@ type options struct {
 	key       string
 	fictional bool
 	waits     server.Waits
+	clock     *clock
 	// wrap goes around the public listener: TLS.
 	wrap func(net.Listener) net.Listener
 }
@@ -87,6 +88,7 @@ func withConfig(change func(*config.Config)) option {
 	}
 }
 
+func withClock(c *clock) option       { return func(o *options) { o.clock = c } }
 func withRedis(url string) option     { return func(o *options) { o.redis = url } }
 func withDatabase(file string) option { return func(o *options) { o.database = "sqlite:" + file } }
 func withKey(line string) option      { return func(o *options) { o.key = line } }
@@ -130,12 +132,13 @@ func start(t testing.TB, opts ...option) *rig {
 	o := options{
 		redis: "embedded", database: "sqlite::memory:", key: vault.Generate(),
 		issuer: func(address string) string { return "http://" + address + "/" },
+		clock:  newClock(),
 		waits:  server.Waits{Redis: patience / 4, Text: patience, HTTP: patience},
 	}
 	for _, opt := range opts {
 		opt(&o)
 	}
-	r := &rig{t: t, clock: newClock(), gateway: newGateway(t), logs: &safeBuffer{}, http: http.DefaultClient}
+	r := &rig{t: t, clock: o.clock, gateway: newGateway(t), logs: &safeBuffer{}, http: http.DefaultClient}
 	rp := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		body, _ := io.ReadAll(req.Body)
 		fmt.Fprintf(w, "callback %s %s", req.Method, body)
