@@ -253,18 +253,29 @@ func (r *rig) configure(o options) *config.Config {
 
 // clock is a clock that only tests move, so that no limit, cooldown or lifetime
 // depends on how busy the machine is.
-type clock struct{ now atomic.Int64 }
-
-// newClock returns one that stands at the real time, since relying parties look at
-// theirs, and always within a second, never at its turn.
-func newClock() *clock {
-	c := &clock{}
-	c.now.Store(time.Now().Truncate(time.Second).Add(time.Second / 2).UnixNano())
-	return c
+type clock struct {
+	begun time.Time
+	ahead atomic.Int64
+	runs  bool
 }
 
-func (c *clock) Now() time.Time          { return time.Unix(0, c.now.Load()) }
-func (c *clock) Advance(d time.Duration) { c.now.Add(int64(d)) }
+// newClock returns one that stands near the real time, always within a second and
+// never at its turn.
+func newClock() *clock {
+	return &clock{begun: time.Now().Truncate(time.Second).Add(time.Second / 2)}
+}
+
+// onRealTime is for what looks at its own clock, too: relying parties of others.
+func onRealTime() option { return withClock(&clock{runs: true}) }
+
+func (c *clock) Now() time.Time {
+	if c.runs {
+		return time.Now()
+	}
+	return c.begun.Add(time.Duration(c.ahead.Load()))
+}
+
+func (c *clock) Advance(d time.Duration) { c.ahead.Add(int64(d)) }
 
 // safeBuffer takes logs from many goroutines.
 type safeBuffer struct {

@@ -91,7 +91,7 @@ func TestRelyingPartyOpenIDClient(t *testing.T) {
 	needsNode(t)
 	signing, public := assertionKeys(t)
 	for name, tail := range map[string]string{"issuer at the root": "/", "issuer with a path": "/openid-connect"} {
-		r := start(t, withPath(tail), withClient("by-key", func(c *config.Client) { c.JWKS = public }))
+		r := start(t, onRealTime(), withPath(tail), withClient("by-key", func(c *config.Client) { c.JWKS = public }))
 		for method, settings := range map[string]map[string]any{
 			"client_secret_post":    {"client": webClient, "secret": secret},
 			"client_secret_basic":   {"client": basicClient, "secret": secret},
