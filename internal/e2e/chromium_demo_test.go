@@ -49,7 +49,7 @@ func TestDemo(t *testing.T) {
 type demo struct {
 	t                    *testing.T
 	cmd                  *exec.Cmd
-	stderr               bytes.Buffer
+	stderr               safeBuffer
 	began                time.Time // its first line of output
 	provider, app, inbox string
 }
@@ -105,7 +105,7 @@ func (d *demo) interrupt(signal syscall.Signal) {
 	go func() { done <- d.cmd.Wait() }()
 	select {
 	case err := <-done:
-		if err != nil || d.stderr.Len() > 0 {
+		if err != nil || d.stderr.String() != "" {
 			d.t.Errorf("it ended with %v and said: %s", err, d.stderr.String())
 		}
 	case <-time.After(patience):
