@@ -39,7 +39,7 @@ build: ## bin/handset, one static binary
 test: prepare ## install what the tests need, fuzz for a moment, and run them all
 	@status=0; \
 	$(AGAIN) fuzz-brief || status=1; \
-	CI=true $(GO) test -race -shuffle=on -timeout 20m ./... || status=1; \
+	CI=true $(GO) test -race -shuffle=on -timeout 60m ./... || status=1; \
 	exit $$status
 
 .PHONY: prepare

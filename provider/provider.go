@@ -106,6 +106,9 @@ type Config struct {
 	Sending        passcode.Sending
 	TrustedProxies []netip.Prefix
 	Logger         *slog.Logger
+	// SendWait is how long the number page waits for a text to be handed over
+	// before it goes on as sent; zero is 3 s.
+	SendWait time.Duration
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }

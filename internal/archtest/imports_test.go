@@ -43,6 +43,7 @@ var house = []room{
 	{"internal/vault", nil, whyLeaf},
 	{"internal/reqctx", nil, whyLeaf},
 	{"internal/oidclib", nil, "it wraps one library and knows nothing of ours"},
+	{"internal/porttest", nil, "it finds ports for the programs that tests start"},
 	{"internal/archtest", nil, "it looks at source text, not at packages"},
 	{"views", nil, "pages get view models that are ready to print; they call no domain code"},
 	{"config", []string{"passcode/limit", "passcode/phone", "passcode/sms", "provider/oauth", "provider/registration", "storage"}, "configuration knows leaves, what templates of texts may say and what senders ask of their options, so that every command can read it"},
@@ -137,6 +138,7 @@ var testOnly = []string{
 	"testing", "net/http/httptest", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal",
 	"github.com/chromedp", "github.com/andybalholm/cascadia",
 	module + "/storage/storagetest", module + "/keys/keystest", module + "/provider/internal", module + "/internal/e2e",
+	module + "/internal/porttest",
 }
 
 // pure packages are libraries for other modules: nothing of ours is behind them.

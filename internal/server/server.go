@@ -46,8 +46,17 @@ type Config struct {
 	Console io.Writer
 	// Inbox, when set, gets every text in place of a sender (the demo).
 	Inbox *sms.Inbox
+	// Waits are set by tests, on whose machine a wait may not be what decides.
+	Waits Waits
 	// Mount, when set, puts more pages beside the provider's (the demo's inbox).
 	Mount func(p http.Handler) http.Handler
+}
+
+// Waits are the real times that a server waits for others; zero is the default of each.
+type Waits struct {
+	Redis time.Duration // for each step of a command: redisstore.Config.Timeout
+	Text  time.Duration // for a text to be handed over: provider.Config.SendWait
+	HTTP  time.Duration // for a request to come, as long again for its answer, and for the next one
 }
 
 // Server is an assembled Handset.
@@ -74,7 +83,7 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 	if s.SQL, err = OpenSQL(ctx, c.Config, c.Vault); err != nil {
 		return nil, err
 	}
-	if s.Redis, err = OpenRedis(ctx, c.Config, c.Vault, c.Logger); err != nil {
+	if s.Redis, err = openRedis(ctx, c.Config, c.Vault, c.Logger, c.Waits.Redis); err != nil {
 		return nil, err
 	}
 	ring, err := OpenKeys(ctx, c.Config, s.SQL, c.Logger, c.Now)
@@ -117,7 +126,11 @@ func sqlConfig(c *config.Config, v *vault.Vault) sqlstore.Config {
 
 // OpenRedis opens the Redis of a configuration; check uses it too.
 func OpenRedis(ctx context.Context, c *config.Config, v *vault.Vault, logger *slog.Logger) (*redisstore.Store, error) {
-	s, err := redisstore.Open(ctx, redisstore.Config{URL: c.Redis.Reveal(), Vault: v, Logger: logger})
+	return openRedis(ctx, c, v, logger, 0)
+}
+
+func openRedis(ctx context.Context, c *config.Config, v *vault.Vault, logger *slog.Logger, timeout time.Duration) (*redisstore.Store, error) {
+	s, err := redisstore.Open(ctx, redisstore.Config{URL: c.Redis.Reveal(), Vault: v, Logger: logger, Timeout: timeout})
 	switch {
 	case errors.Is(err, storage.ErrUnavailable):
 		return nil, fmt.Errorf("redis: can't reach Redis at %s; is it running? (%w)", redisHost(c), err)
@@ -175,7 +188,7 @@ func (s *Server) providerConfig(ring *keys.Ring) provider.Config {
 			Client:       sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: c.AllowPrivateGateways}),
 			AllowPrivate: c.AllowPrivateGateways, Console: s.c.Console, Inbox: s.c.Inbox, Now: s.c.Now,
 		}),
-		TrustedProxies: c.TrustedProxies, Logger: s.c.Logger, Now: s.c.Now,
+		TrustedProxies: c.TrustedProxies, Logger: s.c.Logger, Now: s.c.Now, SendWait: s.c.Waits.Text,
 	}
 }
 
@@ -324,12 +337,13 @@ func serve(server *http.Server, l net.Listener) error {
 // httpServer sets the limits of security.md §4. Without them a client could
 // hold a connection for good.
 func (s *Server) httpServer(h http.Handler) *http.Server {
+	wait := s.c.Waits.HTTP
 	return &http.Server{
 		Handler:           h,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      15 * time.Second,
-		IdleTimeout:       60 * time.Second,
+		ReadHeaderTimeout: cmp.Or(wait, 5*time.Second),
+		ReadTimeout:       cmp.Or(wait, 10*time.Second),
+		WriteTimeout:      cmp.Or(2*wait, 15*time.Second),
+		IdleTimeout:       cmp.Or(wait, 60*time.Second),
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slogErrors(s.c.Logger),
 	}

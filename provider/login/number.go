@@ -187,7 +187,7 @@ func (h *Handler) send(r *http.Request, v *visit) (passcode.Sent, error) {
 		return passcode.Sent{}, err
 	}
 	facts := reqctx.From(ctx)
-	wait := sendWait
+	wait := h.SendWait
 	if conn.SignupDisabled {
 		wait = 0
 	}
