@@ -277,7 +277,7 @@ func TestLostAnswerIsNotTakenForASecondUse(t *testing.T) {
 	e := newEmbedded()
 	t.Cleanup(e.close)
 	armed := &atomic.Bool{}
-	o := options()
+	o := options(0)
 	o.Addrs = []string{"embedded"}
 	o.Dialer = func(context.Context, string, string) (net.Conn, error) {
 		c, err := e.server.Dial()
