@@ -18,7 +18,7 @@ NEEDS     = redis-server:redis-server chromium:chromium gcc:build-essential npm:
 # make, within a recipe that make -n must not run.
 AGAIN     = $(MAKE) --no-print-directory
 # Folders of npm packages that tests use.
-NPM_DIRS  = $(patsubst %/package-lock.json,%,$(wildcard internal/e2e/*/package-lock.json))
+NPM_DIRS  = $(patsubst %/package-lock.json,%,$(wildcard internal/e2e/*/package-lock.json passcode/sms/*/package-lock.json))
 
 .PHONY: help
 help: ## this list

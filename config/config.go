@@ -193,7 +193,8 @@ type Connection struct {
 	// `messaging_service_sid`; `twilio_edge` with `twilio_region`), `vonage`
 	// (`vonage_api_key`, `vonage_api_secret`, `vonage_signature_secret`, `from`),
 	// `sns` (`sns_region`, `aws_access_key_id`, `aws_secret_access_key`,
-	// `aws_session_token`, `sender_id`, `sns_max_price`) or `console` (texts go to the
+	// `aws_session_token`, `sender_id`, `sns_max_price`), `smpp` (`smpp_host`,
+	// `smpp_system_id`, `smpp_password` and more) or `console` (texts go to the
 	// log: for development); `docs/sms.md` has an example of each. `timeout` is how
 	// many seconds a vendor may take. `from` is the sender. `template` is the text, with
 	// `@@password@@` in place of the code (`syntax: md_with_macros`) or

@@ -252,15 +252,18 @@ func TestProblems(t *testing.T) {
 			"test_numbers[0]: missing: number or prefix", "test_numbers[0].code: want 4 to 10 digits",
 			"test_numbers[1].number: want the international form", "test_numbers[2].prefix: want + and at least four digits",
 			"test_numbers[3]: set number or prefix, not both", "test_numbers[4].code: want 4 to 10 digits", "test_numbers[5]: is declared twice"}},
-		{"connection", "connections: [{name: a b, strategy: email, options: {}}, {name: x, strategy: sms, options: {provider: smpp}}, {name: x, strategy: sms, options: {provider: sms_gateway}}]", []string{
-			"connections[0].name: want letters, digits and hyphens", "connections[0].strategy: want sms", "connections[0].options.provider: missing: set it to console, sms_gateway, sns, twilio or vonage",
-			"connections[1]: more than one connection is not supported", "connections[1].options.provider: smpp is not supported by this version", "connections[2].name: is declared twice", "connections[2]: more than one", "connections[2].options.gateway_url: missing"}},
+		{"connection", "connections: [{name: a b, strategy: email, options: {}}, {name: x, strategy: sms, options: {provider: phone_message_hook}}, {name: x, strategy: sms, options: {provider: sms_gateway}}]", []string{
+			"connections[0].name: want letters, digits and hyphens", "connections[0].strategy: want sms", "connections[0].options.provider: missing: set it to console, smpp, sms_gateway, sns, twilio or vonage",
+			"connections[1]: more than one connection is not supported", "connections[1].options.provider: phone_message_hook is not supported by this version", "connections[2].name: is declared twice", "connections[2]: more than one", "connections[2].options.gateway_url: missing"}},
 		{"gateway at loopback", gateway("provider: sms_gateway, gateway_url: \"http://127.0.0.1:9000/send\""), []string{
 			"connections[0].options.gateway_url: is a loopback or private address; when that is meant, set allow_private_gateways: true"}},
 		{"gateway at localhost", gateway("provider: sms_gateway, gateway_url: \"https://localhost./\""), []string{"connections[0].options.gateway_url: is a loopback"}},
 		{"gateway in IPv6 clothes", gateway("provider: sms_gateway, gateway_url: \"https://[::ffff:10.0.0.1]/\""), []string{"connections[0].options.gateway_url: is a loopback"}},
 		{"gateway scheme", gateway("provider: sms_gateway, gateway_url: \"ftp://gateway.example/\""), []string{"connections[0].options.gateway_url: want an http or https address"}},
 		{"gateway user", gateway("provider: sms_gateway, gateway_url: \"https://u:p@gateway.example/\""), []string{"connections[0].options.gateway_url: must not hold a user"}},
+		{"smpp without anything", gateway("provider: smpp"), []string{"connections[0].options.smpp_host: is missing", "connections[0].options.smpp_system_id: is missing"}},
+		{"smpp at loopback", gateway("provider: smpp, smpp_host: \"[::1]:2775\", smpp_system_id: a"), []string{"connections[0].options.smpp_host: is a private or reserved address"}},
+		{"smpp at localhost", gateway("provider: smpp, smpp_host: \"localhost:2775\", smpp_system_id: a"), []string{"connections[0].options.smpp_host: is a loopback"}},
 		{"options", gateway(`provider: console, gatewy_url: x, syntax: liquids, from: 123, disable_signup: "no", forward_req_info: 1, totp: {length: 3, time_step: 0, x: 1}`), []string{
 			"connections[0].options.disable_signup: want true or false", "connections[0].options.forward_req_info: want", "connections[0].options.from: want text",
 			"connections[0].options.gatewy_url: unknown option; did you mean gateway_url?",

@@ -21,6 +21,7 @@ import (
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/keys"
 	"github.com/handset-oidc/handset/passcode"
+	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/storage"
 	"github.com/handset-oidc/handset/storage/sqlstore"
 )
@@ -283,16 +284,15 @@ func leavesTheMachine(c storage.Connection) bool {
 }
 
 // connection reads senders and the connection in use as serve does, and reaches the
-// gateways that the file declares.
+// gateways and SMSCs that the file declares.
 func (k *checker) connection(ctx context.Context) (string, error) {
 	senders, err := openSenders(k.c)
 	if err != nil {
 		return "", err
 	}
 	defer senders.Close()
-	client := senders.Deps.Client
 	for _, named := range senders.Named {
-		if _, err := k.gateway(ctx, client, k.c.Senders[named.Name]); err != nil {
+		if _, err := k.gateway(ctx, senders.Deps, k.c.Senders[named.Name]); err != nil {
 			return "", fmt.Errorf("senders.%s: %w", named.Name, err)
 		}
 	}
@@ -309,23 +309,28 @@ func (k *checker) connection(ctx context.Context) (string, error) {
 	}
 	defer parsed.Close()
 	k.measure("connections[0].options.template", parsed)
-	reached, err := k.gateway(ctx, client, k.c.Connections[0].Options)
+	reached, err := k.gateway(ctx, senders.Deps, k.c.Connections[0].Options)
 	if err != nil {
 		return "", fmt.Errorf("options.%w", err)
 	}
-	if reached {
-		return string(record.Name) + ", gateway answers", nil
-	}
-	return string(record.Name), nil
+	return string(record.Name) + reached, nil
 }
 
-// gateway reaches the gateway of the options, if they have one.
-func (k *checker) gateway(ctx context.Context, client *http.Client, o config.Options) (bool, error) {
-	address, ok := o.GatewayURL()
-	if !ok {
-		return false, nil
+// gateway reaches the gateway or SMSC of the options, if they have one, and says so.
+func (k *checker) gateway(ctx context.Context, d sms.Deps, o config.Options) (string, error) {
+	if address, ok := o.GatewayURL(); ok {
+		return ", gateway answers", k.reach(ctx, d.Client, address)
 	}
-	return true, k.reach(ctx, client, address)
+	smsc, ok := sms.NewSender(sms.ReadOptions(o.JSON(), ""), d).(*sms.SMPP)
+	if !ok {
+		return "", nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, reachWithin)
+	defer cancel()
+	if err := smsc.Reach(ctx); err != nil {
+		return "", fmt.Errorf("smpp_host: the SMSC can't be reached: %w", err)
+	}
+	return ", SMSC answers", nil
 }
 
 // storedConnection reads the connection of the database.

@@ -115,10 +115,12 @@ var outside = []struct {
 	{"github.com/spf13/cobra", "only the command has a command line", place("cmd/handset")},
 	{"github.com/knadh/koanf", "configuration is read in one place", place("config")},
 	{"go.yaml.in/yaml", "configuration is read in one place", place("config")},
+	{"github.com/linxGnu/gosmpp", "SMPP is one way to send texts", place("passcode/sms")},
 	{"github.com/osteele/liquid", "templates are read in one place, where they are bounded", place("passcode/sms")},
 	{"github.com/nyaruka/phonenumbers", "one package says what a number is", place("passcode/phone")},
 	{"github.com/prometheus", "parts count by interfaces of their own", place("provider")},
 	{"math/rand", "what is random here must not be guessed: crypto/rand", map[string]string{
+		"passcode/sms":        "the jitter before binding again, and a number by which phones put parts together: neither is a secret",
 		"passcode":            "the jitter of a waiting time, which is no secret",
 		"storage/storagetest": "random histories that can be repeated",
 	}},
