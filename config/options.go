@@ -167,7 +167,9 @@ func (o Options) checkAll(c optionCheck, needsProvider bool) {
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		c.option(key, values[key])
 	}
-	c.template(values["syntax"], values["template"])
+	if !c.sender {
+		c.template(values["syntax"], values["template"])
+	}
 	provider, _ := values["provider"].(string)
 	url, _ := values["gateway_url"].(string)
 	switch {

@@ -3,9 +3,12 @@ package provider
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -106,19 +109,47 @@ func (s senderStates) Collect(ch chan<- prometheus.Metric) {
 const readyWithin = 2 * time.Second
 
 // Admin serves what operators and orchestrators ask, on a listener of its own:
-// /healthz (the process is alive), /readyz (Redis and SQL answer), /metrics and
-// /debug/pprof (profiles of the running process).
-func (p *Provider) Admin() http.Handler {
+// /healthz (the process is alive), /readyz (Redis and SQL answer, a key signs) and
+// /metrics; on loopback also /debug/pprof (profiles of the running process), which
+// shows more of its inside than others of a network should see.
+//
+// at is where the listener listens, and host the host of its configured address,
+// by which it may be asked for beside localhost and bare addresses. A page that a
+// browser of this network has open reaches the listener by a name of its own
+// domain that it lets point here (DNS rebinding): such names are refused.
+func (p *Provider) Admin(at net.Addr, host string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		web.Plain(w, r, http.StatusOK, "ok")
 	})
 	mux.HandleFunc("GET /readyz", p.ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(p.metrics.registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	return mux
+	if tcp, ok := at.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !knownToOperators(r.Host, host) {
+			web.Plain(w, r, http.StatusMisdirectedRequest,
+				"ask for this listener by an address, as localhost, or by the host of admin_listen")
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// knownToOperators reports whether the host of a request is one that no stranger's
+// domain can be: an address, localhost, or the configured name.
+func knownToOperators(asked, configured string) bool {
+	if host, _, err := net.SplitHostPort(asked); err == nil {
+		asked = host
+	}
+	asked = strings.TrimSuffix(strings.TrimPrefix(asked, "["), "]")
+	if _, err := netip.ParseAddr(asked); err == nil {
+		return true
+	}
+	return strings.EqualFold(asked, "localhost") || configured != "" && strings.EqualFold(asked, configured)
 }
 
 // ready answers 200 when every part can do its work, else 503 with the names
@@ -130,7 +161,7 @@ func (p *Provider) ready(w http.ResponseWriter, r *http.Request) {
 	for _, part := range []struct {
 		name string
 		ping func(context.Context) error
-	}{{"redis", p.c.Redis.Ping}, {"database", p.c.SQL.Ping}} {
+	}{{"redis", p.c.Redis.Ping}, {"database", p.c.SQL.Ping}, {"signing keys", p.c.Keys.Ready}} {
 		if err := part.ping(ctx); err != nil {
 			p.c.Logger.WarnContext(ctx, "not ready", slog.String("part", part.name), slog.String("error", err.Error()))
 			if status == http.StatusOK {

@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +23,7 @@ import (
 	"github.com/handset-oidc/handset/passcode"
 	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/storage"
+	"github.com/handset-oidc/handset/storage/sqlstore"
 )
 
 func newCheckCommand(env *environment) *cobra.Command {
@@ -29,8 +32,8 @@ func newCheckCommand(env *environment) *cobra.Command {
 		Short: "read the configuration, reach every part, say all that is wrong",
 		Long: `Check reads the configuration as serve does, reaches the database, Redis, the
 gateway and every file, and says all that is wrong at once. It sends no text and
-makes nothing that is not there: a database that does not exist yet is made by
-serve. A server may be running meanwhile.`,
+changes nothing: serve makes a database that does not exist yet, and brings an
+older one up to date. A server may be running meanwhile.`,
 		Example: `  handset check
   handset check --config /etc/handset/handset.yaml`,
 		Args: noArguments,
@@ -77,6 +80,8 @@ type checker struct {
 	// names are those of the clients, and stored the connection, of the database.
 	names  []string
 	stored *storage.Connection
+	// prints says that the connection of the database texts nobody.
+	prints bool
 
 	known    []config.Problem
 	problems []config.Problem
@@ -158,7 +163,7 @@ func (k *checker) keysFolder(ctx context.Context) (string, error) {
 		k.env.warn("keys.dir: there is no *.pem file in %s; keys of the database sign", k.c.Keys.Dir)
 		return k.c.Keys.Dir, err
 	}
-	ring, err := server.OpenKeys(ctx, k.c, noKeys{}, k.env.logger(), k.env.now)
+	ring, err := server.OpenKeys(ctx, k.c, &forgottenKeys{}, k.env.logger(), k.env.now)
 	if err != nil {
 		return "", err
 	}
@@ -166,28 +171,39 @@ func (k *checker) keysFolder(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	files, signers := 0, ""
 	for _, key := range all {
+		from := key.File
+		if from == "" {
+			from = "the database"
+		} else {
+			files++
+		}
 		if key.Signs {
-			return fmt.Sprintf("%d files, %s signs", len(all), key.File), nil
+			signers += fmt.Sprintf(", %s by %s", key.Algorithm, from)
 		}
 	}
-	return "", errors.New("no key signs")
+	return fmt.Sprintf("%d files%s", files, signers), nil
 }
 
-// noKeys is a keys.Store without keys, that keeps none.
-type noKeys struct{}
+// forgottenKeys is a keys.Store whose keys are gone with the check: they stand for
+// those of the database.
+type forgottenKeys struct{ kept []storage.SigningKey }
 
-var _ keys.Store = noKeys{}
+var _ keys.Store = (*forgottenKeys)(nil)
 
-func (noKeys) SigningKeys(context.Context) ([]storage.SigningKey, error) { return nil, nil }
+func (f *forgottenKeys) SigningKeys(context.Context) ([]storage.SigningKey, error) {
+	return slices.Clone(f.kept), nil
+}
 
-func (noKeys) UpdateSigningKeys(_ context.Context, change func([]storage.SigningKey) ([]storage.SigningKey, error)) error {
-	_, err := change(nil)
+func (f *forgottenKeys) UpdateSigningKeys(_ context.Context, change func([]storage.SigningKey) ([]storage.SigningKey, error)) (err error) {
+	f.kept, err = change(f.kept)
 	return err
 }
 
 func (k *checker) database(ctx context.Context) (string, error) {
 	if _, absent := missingDatabase(k.c); absent {
+		k.prints = true
 		file, _ := databaseFile(k.c)
 		return notYet(file)
 	}
@@ -196,23 +212,42 @@ func (k *checker) database(ctx context.Context) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, reachWithin)
 	defer cancel()
-	store, err := openSQL(ctx, k.c, k.vault)
+	store, pending, err := server.OpenSQLToRead(ctx, k.c, k.vault)
 	if err != nil {
-		return "", err
+		return "", explained(err)
 	}
 	defer store.Close()
+	err = explained(k.records(ctx, store))
+	if pending == 0 {
+		return k.c.Database.String(), err
+	}
+	// What this version reads may be missing before them; a key that does not fit is
+	// one that does not fit.
+	if !errors.Is(err, vault.ErrSealed) {
+		err = nil
+	}
+	if pending == 1 {
+		return k.c.Database.String() + ", 1 migration is pending; serve applies it", err
+	}
+	return fmt.Sprintf("%s, %d migrations are pending; serve applies them", k.c.Database, pending), err
+}
+
+// records reads what the other checks need of the database, and what the secret
+// key must open.
+func (k *checker) records(ctx context.Context, store *sqlstore.Store) (err error) {
 	if _, err := store.SigningKeys(ctx); err != nil {
-		return "", err
+		return err
 	}
 	clients, err := store.Clients(ctx)
 	if err != nil {
-		return "", err
+		return err
 	}
 	for _, client := range clients {
 		k.names = append(k.names, client.Name)
 	}
 	k.stored, err = storedConnection(ctx, store)
-	return k.c.Database.String(), err
+	k.prints = err == nil && (k.stored == nil || !leavesTheMachine(*k.stored))
+	return err
 }
 
 // notYet is about a database that serve will make.
@@ -242,6 +277,12 @@ func (k *checker) redis(ctx context.Context) (string, error) {
 // databaseConnection says which connection serves when the file declares none.
 const databaseConnection = "sms (in the database; prints texts to the log until you configure a gateway)"
 
+// leavesTheMachine reports whether a connection's texts go further than the log.
+func leavesTheMachine(c storage.Connection) bool {
+	var options struct{ Provider string }
+	return json.Unmarshal(c.Options, &options) == nil && options.Provider != "" && options.Provider != "console"
+}
+
 // connection reads senders and the connection in use as serve does, and reaches the
 // gateways and SMSCs that the file declares.
 func (k *checker) connection(ctx context.Context) (string, error) {
@@ -257,6 +298,9 @@ func (k *checker) connection(ctx context.Context) (string, error) {
 	}
 	record := server.Connection(k.c)
 	if record == nil {
+		if k.prints && len(k.c.Routes) == 0 && !k.c.Local() {
+			k.env.warn("connections: none declared: codes are printed to the log and texted to nobody; declare one with a gateway")
+		}
 		return databaseConnection, k.storedConnection(senders)
 	}
 	parsed, err := parseConnection(*record, senders)

@@ -22,7 +22,7 @@ type room struct {
 
 // engines are what endpoints share.
 var engines = []string{
-	"provider/client", "provider/mint", "provider/session", "provider/revocation",
+	"provider/api", "provider/client", "provider/mint", "provider/session", "provider/subject", "provider/revocation",
 	"provider/oauth", "passcode", "passcode/limit", "passcode/phone", "passcode/sms", "storage",
 	"views", "internal/vault", "internal/web", "internal/reqctx",
 }
@@ -43,6 +43,7 @@ var house = []room{
 	{"internal/vault", nil, whyLeaf},
 	{"internal/reqctx", nil, whyLeaf},
 	{"internal/oidclib", nil, "it wraps one library and knows nothing of ours"},
+	{"internal/porttest", nil, "it finds ports for the programs that tests start"},
 	{"internal/archtest", nil, "it looks at source text, not at packages"},
 	{"views", nil, "pages get view models that are ready to print; they call no domain code"},
 	{"config", []string{"passcode/limit", "passcode/phone", "passcode/sms", "provider/oauth", "provider/registration", "storage"}, "configuration knows leaves, what templates of texts may say and what senders ask of their options, so that every command can read it"},
@@ -61,6 +62,8 @@ var house = []room{
 	{"internal/web", []string{"internal/reqctx", "internal/vault", "provider/oauth", "storage", "views"}, "it writes answers; it decides nothing"},
 
 	{"provider/revocation", []string{"storage"}, "a set in memory, filled from the store by its own interface"},
+	{"provider/subject", []string{"provider/oauth", "provider/registration", "storage"}, "engines know leaves, never endpoints"},
+	{"provider/api", []string{"internal/web", "provider/mint", "provider/oauth", "storage"}, "engines know leaves, and the one that reads tokens; never endpoints"},
 	{"provider/session", []string{"internal/vault", "internal/web", "storage"}, "engines know leaves, never endpoints"},
 	{"provider/mint", []string{"internal/oidclib", "internal/vault", "keys", "provider/oauth", "storage"}, "engines know leaves and keys, never endpoints"},
 	{"provider/client", []string{"internal/oidclib", "internal/reqctx", "internal/vault", "internal/web", "provider/oauth", "provider/registration", "storage"}, "engines know leaves, never endpoints"},
@@ -77,7 +80,7 @@ var house = []room{
 	{"provider/internal/endpointtest", []string{anything}, "endpoints are tested on real stores"},
 
 	{"provider", append([]string{
-		"keys",
+		"keys", "provider/registration",
 		"provider/authorize", "provider/login", "provider/token", "provider/userinfo",
 		"provider/introspect", "provider/revoke", "provider/logout", "provider/discovery",
 		"provider/receipts",
@@ -137,6 +140,7 @@ var testOnly = []string{
 	"testing", "net/http/httptest", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal",
 	"github.com/chromedp", "github.com/andybalholm/cascadia",
 	module + "/storage/storagetest", module + "/keys/keystest", module + "/provider/internal", module + "/internal/e2e",
+	module + "/internal/porttest",
 }
 
 // pure packages are libraries for other modules: nothing of ours is behind them.
