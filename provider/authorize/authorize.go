@@ -16,6 +16,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/handset-oidc/handset/internal/reqctx"
@@ -88,20 +90,39 @@ func (h *Handler) Authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	err = h.dispatch(w, r, client, target, v)
-	return h.toClient(w, r, target, err)
+	silent := slices.Contains(strings.Fields(v.Get("prompt")), "none")
+	return h.toClient(w, r, target, silent, h.dispatch(w, r, client, target, v))
 }
 
-// toClient sends an error to the client. What went wrong on our side is an
-// error too that the client can read (RFC 6749 §4.1.2.1); but a store that is
-// down is a page with 503, so that the person can try again and nothing is lost.
-func (h *Handler) toClient(w http.ResponseWriter, r *http.Request, t redirectTarget, err error) error {
-	e := oauth.AsError(err)
+// toClient sends an error to the client. What is not for it is returned.
+func (h *Handler) toClient(w http.ResponseWriter, r *http.Request, t redirectTarget, silent bool, err error) error {
+	e := forClient(err, silent)
 	if e == nil {
 		return err
 	}
-	reqctx.From(r.Context()).Fail(err)
+	reqctx.From(r.Context()).Fail(e)
 	return h.respondError(w, r, t, e)
+}
+
+// forClient is what the client is told of an error; nil when it is told nothing.
+// What went wrong on our side is an error, too, that it can read (RFC 6749 §4.1.2.1).
+//
+// Deviation: while a store is down and a person is there, they get a page with 503,
+// can try again, and nothing is lost; temporarily_unavailable would end their login.
+// With prompt=none nobody sees a page.
+func forClient(err error, silent bool) *oauth.Error {
+	if e := oauth.AsError(err); e != nil {
+		return e
+	}
+	switch {
+	case err == nil, errors.Is(err, storage.ErrConsumed): // steps know what was used
+		return nil
+	case !web.Unavailable(err):
+		return &oauth.Error{Code: oauth.ServerError, Description: "something went wrong on the server's side", Err: err}
+	case silent:
+		return &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: "the server can't answer just now; try again", Err: err}
+	}
+	return nil
 }
 
 func (h *Handler) dispatch(w http.ResponseWriter, r *http.Request, client *storage.Client, target redirectTarget, v web.Values) error {
@@ -259,16 +280,16 @@ func (h *Handler) SignedIn(w http.ResponseWriter, r *http.Request, tx storage.Tr
 	opened, err := h.Grants.OpenSession(r.Context(), login, h.Now())
 	switch {
 	case errors.Is(err, storage.ErrRefused):
-		return h.toClient(w, r, targetOf(tx), &oauth.Error{Code: oauth.AccessDenied, Description: "this person may not log in here", Err: err})
+		return h.toClient(w, r, targetOf(tx), false, &oauth.Error{Code: oauth.AccessDenied, Description: "this person may not log in here", Err: err})
 	case errors.Is(err, storage.ErrConflict):
-		return h.toClient(w, r, targetOf(tx), &oauth.Error{Code: oauth.LoginRequired, Description: "another person logged in than the id_token_hint names", Err: err})
+		return h.toClient(w, r, targetOf(tx), false, &oauth.Error{Code: oauth.LoginRequired, Description: "another person logged in than the id_token_hint names", Err: err})
 	case err != nil:
-		return fmt.Errorf("open session: %w", err)
+		return h.toClient(w, r, targetOf(tx), false, fmt.Errorf("open session: %w", err))
 	}
 	h.Sessions.Give(w, secret)
 	reqctx.Add(r.Context(), slog.String("sub", string(opened.User.ID)), slog.Bool("new_user", opened.NewUser), slog.String("step", "logged in"))
 	g.UserID, g.SessionID, g.AuthTime = opened.User.ID, opened.Session.ID, opened.Session.AuthTime
-	return h.reply(w, r, tx, g, code)
+	return h.toClient(w, r, targetOf(tx), false, h.reply(w, r, tx, g, code))
 }
 
 // Continue answers a transaction whose person turned out to be signed in
@@ -281,7 +302,7 @@ func (h *Handler) Continue(w http.ResponseWriter, r *http.Request, tx storage.Tr
 		return false, err
 	}
 	if err := h.answer(w, r, tx, current); !sessionEnded(err) {
-		return true, err
+		return true, h.toClient(w, r, targetOf(tx), false, err)
 	}
 	return false, nil
 }
