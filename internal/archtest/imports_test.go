@@ -23,6 +23,7 @@ type room struct {
 // engines are what endpoints share.
 var engines = []string{
 	"provider/api", "provider/client", "provider/mint", "provider/session", "provider/subject", "provider/revocation",
+	"provider/posted",
 	"provider/oauth", "passcode", "passcode/limit", "passcode/phone", "passcode/sms", "storage",
 	"views", "internal/vault", "internal/web", "internal/reqctx",
 }
@@ -64,6 +65,7 @@ var house = []room{
 	{"provider/revocation", []string{"storage"}, "a set in memory, filled from the store by its own interface"},
 	{"provider/subject", []string{"provider/oauth", "provider/registration", "storage"}, "engines know leaves, never endpoints"},
 	{"provider/api", []string{"internal/web", "provider/mint", "provider/oauth", "storage"}, "engines know leaves, and the one that reads tokens; never endpoints"},
+	{"provider/posted", []string{"internal/reqctx", "internal/web", "storage", "views"}, "engines know leaves, never endpoints"},
 	{"provider/session", []string{"internal/vault", "internal/web", "storage"}, "engines know leaves, never endpoints"},
 	{"provider/mint", []string{"internal/oidclib", "internal/vault", "keys", "provider/oauth", "storage"}, "engines know leaves and keys, never endpoints"},
 	{"provider/client", []string{"internal/oidclib", "internal/reqctx", "internal/vault", "internal/web", "provider/oauth", "provider/registration", "storage"}, "engines know leaves, never endpoints"},
