@@ -104,16 +104,16 @@ func (c Config) validate() error {
 		return err
 	}
 	if c.RefreshEvery < time.Second {
-		return errors.New("RefreshEvery is less than a second")
+		return errors.New("keys can't be fetched more often than once a second")
 	}
 	if c.Introspect == nil {
 		return nil
 	}
 	if c.Introspect.ClientID == "" || c.Introspect.ClientSecret == "" {
-		return errors.New("Introspect needs a client ID and a client secret")
+		return errors.New("introspection needs a client ID and a client secret")
 	}
 	if c.Introspect.CacheFor < 0 {
-		return errors.New("Introspect.CacheFor is negative")
+		return errors.New("introspection answers can't be kept for a negative time")
 	}
 	return nil
 }

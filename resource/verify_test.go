@@ -138,6 +138,31 @@ func TestFaultyTokensAreRefused(t *testing.T) {
 	}
 }
 
+// Line breaks can't come in a header, but in what other ways of transport bring; the
+// library's base64 would skip them, and a token would have many spellings.
+func TestATokenHasOneSpelling(t *testing.T) {
+	t.Parallel()
+	issuer := resourcetest.NewIssuer(t, audience)
+	api := issuer.API()
+	token := issuer.Token(resourcetest.Token{})
+	for _, at := range []int{5, strings.IndexByte(token, '.') + 5, len(token) - 5, len(token)} {
+		for _, insert := range []string{"\n", "\r", "\r\n", "=", " ", "\x00", "."} {
+			_, err := api.Verify(t.Context(), token[:at]+insert+token[at:])
+			wantRefused(t, err, resource.ReasonMalformed)
+		}
+	}
+	// The last letter of 64 bytes has bits to spare.
+	last := token[len(token)-1]
+	for _, other := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_" {
+		if byte(other) == last {
+			continue
+		}
+		if _, err := api.Verify(t.Context(), token[:len(token)-1]+string(other)); err == nil {
+			t.Errorf("%c for %c at the end", other, last)
+		}
+	}
+}
+
 // A token's time is over at the second that it names; there is no grace.
 func TestATokenExpiresOnTime(t *testing.T) {
 	t.Parallel()

@@ -30,6 +30,7 @@ const (
 	list     = "/purchasing.v1.Vendors/List"
 	add      = "/purchasing.v1.Vendors/Add"
 	watch    = "/purchasing.v1.Vendors/Watch"
+	push     = "/purchasing.v1.Vendors/Push"
 	status   = "/purchasing.v1.Status/Get"
 	check    = "/grpc.health.v1.Health/Check"
 	reflect  = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
@@ -42,6 +43,8 @@ type served struct {
 	t      *testing.T
 	target string
 	logs   *logs
+	// push makes every stream send a message, whatever it has received.
+	push chan struct{}
 	// roots verify the server's certificate; nil without TLS.
 	roots *x509.CertPool
 }
@@ -63,10 +66,15 @@ func (l *logs) String() string {
 	return l.buf.String()
 }
 
+func newServed(t *testing.T) *served {
+	t.Helper()
+	return &served{Issuer: resourcetest.NewIssuer(t, audience), t: t, logs: &logs{}, push: make(chan struct{})}
+}
+
 // serve starts the API. The rules are Scopes and Exempt.
 func serve(t *testing.T, rules grpcauth.Config, options ...grpc.ServerOption) *served {
 	t.Helper()
-	s := &served{Issuer: resourcetest.NewIssuer(t, audience), t: t, logs: &logs{}}
+	s := newServed(t)
 	c := s.Config()
 	c.Logger = slog.New(slog.NewJSONHandler(s.logs, nil))
 	s.start(c, rules, options...)
@@ -90,7 +98,10 @@ func (s *served) start(c resource.Config, rules grpcauth.Config, options ...grpc
 	reflection.Register(server)
 	server.RegisterService(&grpc.ServiceDesc{ServiceName: "purchasing.v1.Vendors", HandlerType: (*any)(nil),
 		Methods: []grpc.MethodDesc{{MethodName: "List", Handler: whoami(list)}, {MethodName: "Add", Handler: whoami(add)}},
-		Streams: []grpc.StreamDesc{{StreamName: "Watch", Handler: echo, ServerStreams: true, ClientStreams: true}}}, nil)
+		Streams: []grpc.StreamDesc{
+			{StreamName: "Watch", Handler: echo, ServerStreams: true, ClientStreams: true},
+			{StreamName: "Push", Handler: s.pushes, ServerStreams: true},
+		}}, nil)
 	server.RegisterService(&grpc.ServiceDesc{ServiceName: "purchasing.v1.Status", HandlerType: (*any)(nil),
 		Methods: []grpc.MethodDesc{{MethodName: "Get", Handler: whoami(status)}}}, nil)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -142,6 +153,16 @@ func echo(_ any, stream grpc.ServerStream) error {
 			return err
 		}
 	}
+}
+
+// pushes sends who called, each time it is told to.
+func (s *served) pushes(_ any, stream grpc.ServerStream) error {
+	for range s.push {
+		if err := stream.SendMsg(caller(stream.Context())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // connect is a connection to the API, with TLS if it has it.

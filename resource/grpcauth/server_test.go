@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	pb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
@@ -110,33 +111,46 @@ func TestStreams(t *testing.T) {
 	t.Parallel()
 	s := serve(t, rules())
 	conn := s.connect()
-	stream, err := conn.NewStream(with(t.Context(), "Bearer "+s.Token(resourcetest.Token{Subject: "sms|1", Scopes: []resource.Scope{"read:vendors"}})), duplex, watch)
-	if err != nil {
-		t.Fatal(err)
-	}
-	say := func() (string, error) {
-		if err := stream.SendMsg(&pb.HealthCheckRequest{}); err != nil {
-			return "", err
+	good := with(t.Context(), "Bearer "+s.Token(resourcetest.Token{Subject: "sms|1", Scopes: []resource.Scope{"read:vendors"}}))
+	open := func(ctx context.Context, method string) grpc.ClientStream {
+		stream, err := conn.NewStream(ctx, duplex, method)
+		if err != nil {
+			t.Fatal(err)
 		}
+		return stream
+	}
+	hear := func(stream grpc.ClientStream) (string, error) {
 		got := &pb.HealthCheckRequest{}
 		err := stream.RecvMsg(got)
 		return got.GetService(), err
 	}
+	watched, pushed := open(good, watch), open(good, push)
+	say := func() (string, error) {
+		if err := watched.SendMsg(&pb.HealthCheckRequest{}); err != nil {
+			return "", err
+		}
+		return hear(watched)
+	}
+	pushing := func() (string, error) {
+		s.push <- struct{}{}
+		return hear(pushed)
+	}
 	for range 3 {
-		if got, err := say(); err != nil || got != "sms|1 by way of test-client" {
-			t.Errorf("%q, %v", got, err)
+		for name, exchange := range map[string]func() (string, error){"to and fro": say, "from the server": pushing} {
+			if got, err := exchange(); err != nil || got != "sms|1 by way of test-client" {
+				t.Errorf("%s: %q, %v", name, got, err)
+			}
 		}
 	}
 	// No token outlives its time, nor does what was opened with it.
 	s.Advance(2 * time.Hour)
-	if got, err := say(); grpcstatus.Code(err) != codes.Unauthenticated || grpcstatus.Convert(err).Message() != string(resource.ReasonExpired) {
-		t.Errorf("when the token has expired: %q, %v", got, err)
+	for name, exchange := range map[string]func() (string, error){"to and fro": say, "from the server": pushing} {
+		got, err := exchange()
+		if grpcstatus.Code(err) != codes.Unauthenticated || grpcstatus.Convert(err).Message() != string(resource.ReasonExpired) {
+			t.Errorf("%s, when the token has expired: %q, %v", name, got, err)
+		}
 	}
-
-	poor, err := conn.NewStream(with(t.Context(), "Bearer "+s.Token(resourcetest.Token{})), duplex, watch)
-	if err == nil {
-		err = poor.RecvMsg(&pb.HealthCheckRequest{})
-	}
+	_, err := hear(open(with(t.Context(), "Bearer "+s.Token(resourcetest.Token{})), watch))
 	if grpcstatus.Code(err) != codes.PermissionDenied {
 		t.Errorf("without the scope: %v", err)
 	}
@@ -217,7 +231,7 @@ func TestNoCallerSeesAnother(t *testing.T) {
 // UNAUTHENTICATED, for which they would throw their tokens away.
 func TestAnIssuerThatWasNeverThere(t *testing.T) {
 	t.Parallel()
-	s := &served{Issuer: resourcetest.NewIssuer(t, audience), t: t, logs: &logs{}}
+	s := newServed(t)
 	s.Stop()
 	c := s.Config()
 	c.StartWithoutIssuer = true

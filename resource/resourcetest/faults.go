@@ -58,6 +58,9 @@ func (i *Issuer) faultyClaims(good Token) []Fault {
 		add(claim+" a text", resource.ReasonClaims, claim, "9999999999")
 		add(claim+" negative", resource.ReasonClaims, claim, -1)
 	}
+	backwards := good
+	backwards.Claims = with(with(good.Claims, "iat", now.Add(20*time.Second).Unix()), "exp", now.Add(10*time.Second).Unix())
+	all = append(all, Fault{"issued after its end", i.Token(backwards), resource.ReasonClaims})
 	add("aud with a number", resource.ReasonClaims, "aud", []any{string(i.audience), 1})
 	add("aud with a null", resource.ReasonClaims, "aud", []any{string(i.audience), nil})
 	add("amr a text in a list in a list", resource.ReasonClaims, "amr", []any{[]string{"sms"}})
