@@ -156,7 +156,7 @@ func (a *API) authorize(ctx context.Context, t Attempt) (*Caller, error) {
 		if err == nil {
 			caller, err = a.Verify(ctx, raw)
 		}
-		if refusal := (*Refusal)(nil); errors.As(err, &refusal) {
+		if refusal, ok := errors.AsType[*Refusal](err); ok {
 			refusal.Scopes = t.Scopes
 		}
 		if err != nil {
@@ -208,8 +208,8 @@ func bearer(values []string) (string, error) {
 
 // report writes the one log record of a call that was not let in.
 func (a *API) report(ctx context.Context, t Attempt, caller *Caller, err error) {
-	refusal := (*Refusal)(nil)
-	if !errors.As(err, &refusal) {
+	refusal, ok := errors.AsType[*Refusal](err)
+	if !ok {
 		a.c.Logger.WarnContext(ctx, "token not verified", slog.String("target", t.Target), slog.Any("err", err))
 		return
 	}

@@ -36,8 +36,8 @@ type Caller struct {
 }
 
 // Claim decodes a claim of the token into v, which is a pointer, as
-// [json.Unmarshal] does. A token without the claim is an error that wraps
-// [ErrNoClaim]:
+// [json.Unmarshal] does. A token without the claim, or with a null for it, is an
+// error that wraps [ErrNoClaim]:
 //
 //	var employee string
 //	if err := caller.Claim("employee_id", &employee); err != nil {
@@ -45,7 +45,7 @@ type Caller struct {
 //	}
 func (c *Caller) Claim(name string, v any) error {
 	raw := c.claims.raw(name)
-	if raw == "" {
+	if raw == "" || raw == "null" { // which json would decode into anything, without an error
 		return fmt.Errorf("claim %q: %w", name, ErrNoClaim)
 	}
 	if err := json.Unmarshal([]byte(raw), v); err != nil {

@@ -60,7 +60,7 @@ func FuzzToken(f *testing.F) {
 func FuzzObject(f *testing.F) {
 	for _, text := range []string{
 		fuzzClaims, `{}`, ` { } `, "{\t\"a\" : 1 ,\r\n\"b\":[ ] }", `{"a":"\"}","b\u0022":{"c":"]"}}`, `{"a":1,"a":2}`, `{"a":1,"\u0061":2}`,
-		`[]`, `null`, `"{"`, `{"a"}`, `{"a":}`, `{,}`, `{"":""}`, "{\"\xff\":1}", `{"a":1}{`, `{"a":"\ud800"}`,
+		`{"a":[ "b" , "c]" ],"d":["e",1],"f":[["g"]],"h":[],"i":[null]}`, `[]`, `null`, `"{"`, `{"a"}`, `{"a":}`, `{,}`, `{"":""}`, "{\"\xff\":1}", `{"a":1}{`, `{"a":"\ud800"}`,
 	} {
 		f.Add([]byte(text))
 	}
@@ -91,6 +91,10 @@ func same(t *testing.T, o object, text []byte) {
 			t.Fatalf("%q is no JSON: %v", m.value, err)
 		}
 		got[m.name] = v
+		list, ok := texts(v)
+		if mine, taken := o.texts(m.name); taken != ok || !slices.Equal(mine, list) {
+			t.Errorf("texts of %s: %q, %v; want %q, %v", m.value, mine, taken, list, ok)
+		}
 	}
 	if len(got) != len(o) || !reflect.DeepEqual(got, want) {
 		t.Errorf("members %v, want %v", slices.Sorted(maps.Keys(got)), want)
@@ -116,4 +120,21 @@ func eachOnce(text []byte) bool {
 		}
 	}
 	return true
+}
+
+// texts is a string, or a list of nothing but strings.
+func texts(v any) ([]string, bool) {
+	if s, ok := v.(string); ok {
+		return []string{s}, true
+	}
+	list, ok := v.([]any)
+	var out []string
+	for _, one := range list {
+		s, isText := one.(string)
+		if !isText {
+			return nil, false
+		}
+		out = append(out, s)
+	}
+	return out, ok
 }

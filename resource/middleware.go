@@ -52,7 +52,7 @@ func (a *API) refuse(w http.ResponseWriter, err error) {
 	}{"temporarily_unavailable", "the token can't be verified now; try again in a few seconds"}
 	status := http.StatusServiceUnavailable
 	h := w.Header()
-	if refusal := (*Refusal)(nil); errors.As(err, &refusal) {
+	if refusal, ok := errors.AsType[*Refusal](err); ok {
 		status, answer.Error, answer.Description = refusal.Status(), refusal.Code(), string(refusal.Reason)
 		h.Set("WWW-Authenticate", refusal.challenge(a.c.Audience))
 	} else {

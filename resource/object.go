@@ -30,7 +30,7 @@ func parseObject(text []byte) (object, bool) {
 		return nil, false
 	}
 	o := make(object, 0, min(strings.Count(rest, ",")+1, maxMembers))
-	for rest = strings.TrimSpace(rest); rest[0] != '}'; {
+	for rest = strings.TrimSpace(rest); rest[0] != '}'; rest = strings.TrimPrefix(rest, ",") {
 		var name, value string
 		name, rest = cutValue(rest)
 		value, rest = cutValue(rest[1:]) // behind the colon
@@ -38,13 +38,12 @@ func parseObject(text []byte) (object, bool) {
 			return nil, false
 		}
 		o = append(o, member{name, value})
-		rest = strings.TrimPrefix(rest, ",")
 	}
 	return o, true
 }
 
-// cutValue splits valid JSON behind its first value: at the comma, colon or brace
-// that is in no string and no inner value.
+// cutValue splits valid JSON behind its first value: at the comma, colon, brace or
+// bracket that is in no string and no inner value.
 func cutValue(text string) (value, rest string) {
 	depth, quoted := 0, false
 	for i := 0; i < len(text); i++ {
@@ -54,7 +53,7 @@ func cutValue(text string) (value, rest string) {
 		case c == '"':
 			quoted = !quoted
 		case quoted:
-		case depth == 0 && (c == ',' || c == ':' || c == '}'):
+		case depth == 0 && (c == ',' || c == ':' || c == '}' || c == ']'):
 			return strings.TrimSpace(text[:i]), text[i:]
 		case c == '{' || c == '[':
 			depth++
@@ -62,7 +61,7 @@ func cutValue(text string) (value, rest string) {
 			depth--
 		}
 	}
-	return text, "}" // unreachable: the text is valid JSON
+	return text, "}]" // unreachable: the text is valid JSON
 }
 
 // unquote decodes a JSON string.
@@ -105,19 +104,19 @@ func (o object) texts(name string) ([]string, bool) {
 	if one, ok := unquote(raw); ok {
 		return []string{one}, true
 	}
-	if raw == "" || raw[0] != '[' {
+	rest, ok := strings.CutPrefix(raw, "[")
+	if !ok {
 		return nil, false
 	}
-	var many []*string
-	if err := json.Unmarshal([]byte(raw), &many); err != nil {
-		return nil, false
-	}
-	out := make([]string, 0, len(many))
-	for _, s := range many {
-		if s == nil { // null
+	out := make([]string, 0, strings.Count(rest, ",")+1)
+	for rest = strings.TrimSpace(rest); rest[0] != ']'; rest = strings.TrimPrefix(rest, ",") {
+		var value string
+		value, rest = cutValue(rest)
+		one, ok := unquote(value)
+		if !ok {
 			return nil, false
 		}
-		out = append(out, *s)
+		out = append(out, one)
 	}
 	return out, true
 }

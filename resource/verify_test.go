@@ -34,7 +34,7 @@ func TestAGoodTokenSaysWhoCalls(t *testing.T) {
 			t.Parallel()
 			caller, err := api.Verify(t.Context(), issuer.Token(resourcetest.Token{
 				Subject: "sms|1", ClientID: "purchasing-cli", Scopes: []resource.Scope{"read:vendors", "write:vendors"}, RS256: rs256,
-				Claims: map[string]any{"employee_id": "291", "grades": []int{1, 2}, "acr": "urn:one"},
+				Claims: map[string]any{"employee_id": "291", "grades": []int{1, 2}, "acr": "urn:one", "manager": (*string)(nil)},
 			}))
 			if err != nil {
 				t.Fatal(err)
@@ -62,8 +62,10 @@ func TestAGoodTokenSaysWhoCalls(t *testing.T) {
 			if employee != "291" || len(grades) != 2 {
 				t.Errorf("employee_id = %q, grades = %v", employee, grades)
 			}
-			if err := caller.Claim("department", &employee); !errors.Is(err, resource.ErrNoClaim) {
-				t.Errorf("a claim that is not there: %v", err)
+			for _, absent := range []string{"department", "manager", "Employee_id"} {
+				if err := caller.Claim(absent, &employee); !errors.Is(err, resource.ErrNoClaim) {
+					t.Errorf("%s, which is not there: %v", absent, err)
+				}
 			}
 			if err := caller.Claim("grades", &employee); err == nil || errors.Is(err, resource.ErrNoClaim) {
 				t.Errorf("a list into a string: %v", err)

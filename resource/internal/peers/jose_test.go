@@ -19,6 +19,8 @@ import (
 	"github.com/handset-oidc/handset/resource/resourcetest"
 )
 
+const audience = resource.Audience("https://purchasing.example.com")
+
 // joseIssuer is an issuer whose keys and tokens are made by go-jose, as a real
 // Handset's are.
 type joseIssuer struct {
@@ -116,6 +118,13 @@ func TestTokensOfGoJose(t *testing.T) {
 	_, err = api.Verify(t.Context(), issuer.sign(jose.ES256, "the RS256", claims))
 	if refusal, ok := errors.AsType[*resource.Refusal](err); !ok || refusal.Reason != resource.ReasonUnknownKey {
 		t.Errorf("ES256 by the name of the RSA key: %v", err)
+	}
+	stranger := newJoseIssuer(t)
+	for alg := range issuer.keys {
+		_, err := api.Verify(t.Context(), stranger.sign(alg, "the "+string(alg), claims))
+		if refusal, ok := errors.AsType[*resource.Refusal](err); !ok || refusal.Reason != resource.ReasonSignature {
+			t.Errorf("%s by a stranger: %v", alg, err)
+		}
 	}
 }
 
