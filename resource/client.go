@@ -211,7 +211,8 @@ func (c *Client) next(ctx context.Context, h held) (held, error) {
 		// than at the issuer, whatever the clocks say.
 		life := time.Duration(t.ExpiresIn) * time.Second
 		h.expires, h.renewAt = asked.Add(life), asked.Add(life-min(life/10, time.Minute))
-		if t.Refresh != "" && t.Refresh != h.refresh {
+		// A client for itself has no use for a refresh token, and no place to keep one.
+		if h.refresh != "" && t.Refresh != "" && t.Refresh != h.refresh {
 			h.refresh, h.unkept = t.Refresh, true
 		}
 	}
@@ -238,7 +239,7 @@ type tokenAnswer struct {
 // once, and once more after a pause.
 func (c *Client) grant(ctx context.Context, refresh Secret) (tokenAnswer, error) {
 	form := url.Values{"grant_type": {"client_credentials"}, "audience": {string(c.api.c.Audience)}}
-	pauses := []time.Duration{}
+	var pauses []time.Duration
 	if refresh != "" {
 		form = url.Values{"grant_type": {"refresh_token"}, "refresh_token": {string(refresh)}}
 		pauses = []time.Duration{0, 3 * time.Second}
@@ -246,8 +247,12 @@ func (c *Client) grant(ctx context.Context, refresh Secret) (tokenAnswer, error)
 	if len(c.c.Scopes) > 0 {
 		form.Set("scope", c.c.Scopes.String())
 	}
+	m, err := c.api.issuer.discover(ctx)
+	if err != nil {
+		return tokenAnswer{}, fmt.Errorf("resource: %w", err)
+	}
 	for {
-		t, err := c.tryGrant(ctx, form)
+		t, err := c.tryGrant(ctx, m.Token, form)
 		if err == nil || known(err) || len(pauses) == 0 {
 			return t, refused(err, refresh)
 		}
@@ -275,14 +280,10 @@ func refused(err error, refresh Secret) error {
 	return err
 }
 
-func (c *Client) tryGrant(ctx context.Context, form url.Values) (tokenAnswer, error) {
-	m, err := c.api.issuer.discover(ctx)
+func (c *Client) tryGrant(ctx context.Context, endpoint string, form url.Values) (tokenAnswer, error) {
+	text, err := c.api.issuer.post(ctx, endpoint, form, credentials{c.c.ClientID, c.c.ClientSecret, c.c.ClientSecretBasic})
 	if err != nil {
-		return tokenAnswer{}, fmt.Errorf("resource: %w", err)
-	}
-	text, err := c.api.issuer.post(ctx, m.Token, form, credentials{c.c.ClientID, c.c.ClientSecret, c.c.ClientSecretBasic})
-	if err != nil {
-		return tokenAnswer{}, fmt.Errorf("get a token: %w", err)
+		return tokenAnswer{}, fmt.Errorf("resource: get a token: %w", err)
 	}
 	var t tokenAnswer
 	if err := json.Unmarshal(text, &t); err != nil {

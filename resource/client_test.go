@@ -359,6 +359,40 @@ func TestErrorsOfAClient(t *testing.T) {
 	}
 }
 
+// answering makes a client for itself whose issuer gives this answer for a token.
+func answering(t *testing.T, text string) *resource.Client {
+	t.Helper()
+	var s *httptest.Server
+	s = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		text := text
+		if r.URL.Path == resourcetest.PathMetadata {
+			text = strings.ReplaceAll(`{"issuer":"MINE/","token_endpoint":"MINE/token"}`, "MINE", s.URL)
+		}
+		_, _ = w.Write([]byte(text))
+	}))
+	t.Cleanup(s.Close)
+	client, err := resource.NewClient(t.Context(), resource.ClientConfig{Issuer: s.URL + "/", ClientID: "c", ClientSecret: "s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client
+}
+
+// TestAnswersWithMoreOrLess: an issuer may leave the time out, and add what nobody
+// has asked for.
+func TestAnswersWithMoreOrLess(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		`{"access_token":"a","token_type":"bearer"}`,
+		`{"access_token":"a","token_type":"Bearer","expires_in":60,"refresh_token":"r","x":{}}`,
+	} {
+		if got := token(t, answering(t, text)); got != "a" {
+			t.Errorf("%s: %q", text, got)
+		}
+	}
+}
+
 // Answers of a token endpoint that has lost its mind.
 func TestAnswersThatAreNoToken(t *testing.T) {
 	t.Parallel()
@@ -368,22 +402,7 @@ func TestAnswersThatAreNoToken(t *testing.T) {
 		"another type":        `{"access_token":"secret-token","token_type":"DPoP","expires_in":60}`,
 		"a time that is none": `{"access_token":"secret-token","token_type":"Bearer","expires_in":"soon"}`,
 	} {
-		var s *httptest.Server
-		s = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == resourcetest.PathMetadata {
-				text := `{"issuer":"MINE/","token_endpoint":"MINE/token"}`
-				_, _ = w.Write([]byte(strings.ReplaceAll(text, "MINE", s.URL)))
-				return
-			}
-			_, _ = w.Write([]byte(text))
-		}))
-		defer s.Close()
-		client, err := resource.NewClient(t.Context(), resource.ClientConfig{Issuer: s.URL + "/", ClientID: "c", ClientSecret: "s"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer client.Close()
-		if got, err := client.Token(t.Context()); err == nil || strings.Contains(err.Error(), "secret-token") {
+		if got, err := answering(t, text).Token(t.Context()); err == nil || strings.Contains(err.Error(), "secret-token") {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}

@@ -121,9 +121,9 @@ func (e *OAuthError) Error() string { return withDescription(e.Code, e.Descripti
 
 func withDescription(what, description string) string {
 	if description == "" {
-		return "resource: the issuer says: " + what
+		return "the issuer says: " + what
 	}
-	return "resource: the issuer says: " + what + ": " + description
+	return "the issuer says: " + what + ": " + description
 }
 
 // issuerError makes an error of an issuer's error code.
