@@ -3,6 +3,7 @@ package resource_test
 import (
 	"errors"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -213,6 +214,25 @@ func TestHugeTokensCostNothing(t *testing.T) {
 	if allocations > 2 {
 		t.Errorf("%v allocations", allocations)
 	}
+}
+
+// TestClaimsAreFew: a token is looked through for each claim, so there are not many.
+func TestClaimsAreFew(t *testing.T) {
+	t.Parallel()
+	issuer := resourcetest.NewIssuer(t, audience)
+	api := issuer.API()
+	verify := func(n int) error {
+		claims := map[string]any{}
+		for i := range n {
+			claims[strconv.Itoa(i)] = i
+		}
+		_, err := api.Verify(t.Context(), issuer.Token(resourcetest.Token{Claims: claims}))
+		return err
+	}
+	if err := verify(50); err != nil {
+		t.Errorf("50 claims of an API's own: %v", err)
+	}
+	wantRefused(t, verify(60), resource.ReasonClaims)
 }
 
 // A caller's claims may be personal; printing a caller, a secret or an error shows
