@@ -157,7 +157,11 @@ func (env *environment) runDemo(ctx context.Context, f demoFlags, public, app ne
 	return g.Wait()
 }
 
-const demoClientID = "demo-app"
+const (
+	demoClientID = "demo-app"
+	// demoCLI is for command lines and tests: package resourcetest logs in with it.
+	demoCLI = "demo-cli"
+)
 
 // demoConfig is the configuration that nobody has to write. It goes through
 // the same validation as a file.
@@ -173,7 +177,17 @@ func demoConfig(f demoFlags, secret string) (*config.Config, *vault.Vault, error
 		InitiateLoginURI: "http://" + f.appListen + "/login", IsFirstParty: true,
 		RequirePKCE: true, RequireState: true, RequireNonce: true,
 	}}
-	c.Clients[0].SetDefaults()
+	c.Clients = append(c.Clients, config.Client{
+		ClientID: demoCLI, Name: "Tiny on the command line", AppType: "native",
+		Callbacks: []string{"http://127.0.0.1/callback", "http://[::1]/callback"}, IsFirstParty: true,
+		RequirePKCE: true, RequireState: true, RequireNonce: true,
+	})
+	for i := range c.Clients {
+		c.Clients[i].SetDefaults()
+	}
+	// No country gives these numbers to anybody, and the manual shows them with this
+	// code: a test need not read the inbox.
+	c.TestNumbers = []config.TestNumber{{Prefix: "+1500555", Code: config.NewSecret("424242")}}
 	// One person tries this many times in a row; nobody pays for the texts.
 	for _, name := range []string{"send_number", "send_address", "pending_address"} {
 		c.Limits[name] = config.Limit{Burst: 100, Every: time.Second}

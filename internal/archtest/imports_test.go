@@ -33,6 +33,7 @@ const (
 	whyStore    = "stores know records and the vault, and nothing of who uses them"
 	whyEndpoint = "an endpoint knows engines only: never another endpoint, and a store by the few methods it declares"
 	whyWiring   = "it puts parts together"
+	whyLibrary  = "other people's programs import it, and get nothing of the provider with it"
 	anything    = "*"
 )
 
@@ -94,6 +95,13 @@ var house = []room{
 	{"internal/e2e", []string{anything}, "it tests the whole"},
 	{"cmd/handset", []string{anything}, whyWiring},
 	{"bench", nil, "it measures the built server from outside"},
+
+	{"resource", nil, whyLibrary},
+	{"resource/grpcauth", []string{"resource"}, whyLibrary},
+	{"resource/resourcetest", []string{"resource", "resource/internal/pages"}, whyLibrary},
+	{"resource/internal/pages", nil, whyLibrary},
+	{"resource/internal/peers", nil, "its tests hold the library against others; it has no code"},
+
 	{"examples/webapp", nil, "an example imports what its reader can import"},
 	{"examples/webapp/cmd/webapp", []string{"examples/webapp"}, "an example imports what its reader can import"},
 }
@@ -120,6 +128,7 @@ var outside = []struct {
 	{"github.com/linxGnu/gosmpp", "SMPP is one way to send texts", place("passcode/sms")},
 	{"github.com/osteele/liquid", "templates are read in one place, where they are bounded", place("passcode/sms")},
 	{"github.com/nyaruka/phonenumbers", "one package says what a number is", place("passcode/phone")},
+	{"google.golang.org/grpc", "APIs that speak gRPC are protected by one package, so that nobody else gets it", place("resource/grpcauth")},
 	{"github.com/prometheus", "parts count by interfaces of their own", place("provider")},
 	{"math/rand", "what is random here must not be guessed: crypto/rand", map[string]string{
 		"passcode/sms":        "the jitter before binding again, and a number by which phones put parts together: neither is a secret",
@@ -148,19 +157,25 @@ var testOnly = []string{
 // pure packages are libraries for other modules: nothing of ours is behind them.
 var pure = []string{"resource", "examples"}
 
+// alone are packages behind which there is nobody else's module either, so that
+// those who import them have nothing to look after.
+var alone = []string{"resource", "resource/resourcetest", "resource/internal/pages"}
+
 type listed struct {
 	ImportPath string
 	Name       string
 	Doc        string
 	Imports    []string
 	Deps       []string
+	// TestImports and XTestImports are those of the package's tests.
+	TestImports, XTestImports []string
 	// GoFiles is empty for a package of tests alone.
 	GoFiles []string
 }
 
 // packages are those of the module, as go list sees them.
 var packages = sync.OnceValues(func() ([]listed, error) {
-	out, err := exec.Command("go", "list", "-json=ImportPath,Name,Doc,Imports,Deps,GoFiles", module+"/...").Output()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Name,Doc,Imports,Deps,GoFiles,TestImports,XTestImports", module+"/...").Output()
 	if err != nil {
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			err = errors.New(string(exit.Stderr))
@@ -276,6 +291,24 @@ func TestLibrariesArePure(t *testing.T) {
 		for _, dep := range p.Deps {
 			if inner, ok := ours(dep); ok && !below(inner, root) {
 				t.Errorf("%s depends on %s: it must work without the rest", path, inner)
+			}
+		}
+	}
+}
+
+// TestLibrariesStandAlone: what protects an API over net/http is Go's own library,
+// and gRPC comes to those alone who import grpcauth (decision 0011).
+// Their tests stand alone, too: a program's go.sum names what these import.
+func TestLibrariesStandAlone(t *testing.T) {
+	t.Parallel()
+	for _, p := range load(t) {
+		path, _ := ours(p.ImportPath)
+		if !slices.Contains(alone, path) {
+			continue
+		}
+		for _, dep := range slices.Concat(p.Deps, p.TestImports, p.XTestImports) {
+			if first, _, _ := strings.Cut(dep, "/"); strings.Contains(first, ".") && !below(dep, module) {
+				t.Errorf("%s depends on %s, which is another module's", path, dep)
 			}
 		}
 	}

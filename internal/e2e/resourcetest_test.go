@@ -1,0 +1,97 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handset-oidc/handset/config"
+	"github.com/handset-oidc/handset/resource/resourcetest"
+)
+
+// handset is what the tests of an API would log in to.
+func (r *rig) handset() resourcetest.Handset {
+	return resourcetest.Handset{
+		Issuer: r.issuer, ClientID: nativeClient, RedirectURI: "http://127.0.0.1/cb",
+		Code: func(_ context.Context, number string) (string, error) { return r.gateway.code(number), nil },
+	}
+}
+
+// TestLoginOfTheLibrary: package resourcetest goes through the real pages.
+func TestLoginOfTheLibrary(t *testing.T) {
+	t.Parallel()
+	r := start(t, withConfig(func(c *config.Config) {
+		c.TestNumbers = []config.TestNumber{{Number: "+15005550006", Code: config.NewSecret("424242")}}
+	}))
+	number := newNumber()
+	h := r.handset()
+	h.Scopes = append(h.Scopes, "phone", "offline_access")
+	got := h.Login(t, number)
+	if status, info := r.userinfo(got.AccessToken); status != http.StatusOK || info["phone_number"] != number {
+		t.Errorf("userinfo: %d %v", status, info)
+	}
+	if got.IDToken == "" || got.RefreshToken == "" || !got.Scopes.Has("openid", "phone", "offline_access") || got.ExpiresIn != time.Hour {
+		t.Errorf("session: scopes %v for %v", got.Scopes, got.ExpiresIn)
+	}
+
+	confidential := r.handset()
+	confidential.ClientID, confidential.ClientSecret, confidential.RedirectURI = webClient, secret, r.callback
+	if again := confidential.Login(t, number); claims(t, again.IDToken)["sub"] != claims(t, got.IDToken)["sub"] {
+		t.Error("the same number is another person")
+	}
+
+	fixed := r.handset()
+	fixed.Code = nil
+	fixed.Login(t, "+15005550006")
+}
+
+// TestLoginsOfTheLibraryThatFail say what the page says.
+func TestLoginsOfTheLibraryThatFail(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	for name, c := range map[string]struct {
+		change func(*resourcetest.Handset)
+		number string
+		says   string
+	}{
+		"a wrong code": {func(h *resourcetest.Handset) {
+			h.Code = func(_ context.Context, number string) (string, error) {
+				return otherCode(r.gateway.code(number), 1), nil
+			}
+		}, newNumber(), "That code is not right"},
+		"a code that can't be read": {func(h *resourcetest.Handset) {
+			h.Code = func(context.Context, string) (string, error) { return "", errors.New("no reception") }
+		}, newNumber(), "no reception"},
+		"no number":              {func(*resourcetest.Handset) {}, "+1", "does not ask for code"},
+		"an unknown client":      {func(h *resourcetest.Handset) { h.ClientID = "nobody" }, newNumber(), "does not ask for phone"},
+		"an unknown callback":    {func(h *resourcetest.Handset) { h.RedirectURI = "http://127.0.0.1/other" }, newNumber(), "does not ask for phone"},
+		"another issuer's name":  {func(h *resourcetest.Handset) { h.Issuer = r.base }, newNumber(), "the issuer there is"},
+		"no issuer":              {func(h *resourcetest.Handset) { h.Issuer = "http://127.0.0.1:1/" }, newNumber(), "is it running?"},
+		"no inbox":               {func(h *resourcetest.Handset) { h.Code = nil }, newNumber(), "only the demo has an inbox"},
+		"a secret that is wrong": {func(h *resourcetest.Handset) { h.ClientID, h.ClientSecret, h.RedirectURI = webClient, "x", r.callback }, newNumber(), "invalid_client"},
+	} {
+		h := r.handset()
+		c.change(&h)
+		if _, err := h.TryLogin(t.Context(), c.number); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestLoginAtTheDemo: with nothing configured but where it listens, for the API that
+// everything defaults to, and by the inbox. Not parallel: it sets the environment.
+func TestLoginAtTheDemo(t *testing.T) {
+	t.Setenv("HANDSET_ISSUER", startDemo(t, build(t), "--listen", "localhost:0", "--app-listen", "localhost:0").provider)
+	token := resourcetest.Login(t, "+15005550006").AccessToken
+	if token == "" {
+		t.Error("no token")
+	}
+	for _, number := range []string{"+447700900982", "+447700900982", "+819012345678"} {
+		if got := resourcetest.Login(t, number); got.AccessToken == "" || got.AccessToken == token {
+			t.Errorf("%s: no token of its own", number)
+		}
+	}
+}
