@@ -65,7 +65,7 @@ check-format:
 
 .PHONY: check-vet
 check-vet:
-	@$(GO) vet ./...
+	@$(GO) vet ./... && $(GO) vet -tags soak ./internal/e2e
 
 .PHONY: check-static
 check-static:
@@ -105,8 +105,12 @@ fuzz: ## fuzz every parser for FUZZTIME (10s) each
 		done; \
 	done
 
+.PHONY: soak
+soak: prepare ## 10,000 codes through two senders, one of which fails half the time
+	@CI=true $(GO) test -tags soak -count=1 -timeout 30m -run '^TestSoak$$' -v ./internal/e2e
+
 .PHONY: test-all
-test-all: check test fuzz ## check, test and fuzz
+test-all: check test fuzz soak ## check, test, fuzz and soak
 
 .PHONY: bench
 bench: prepare ## whole logins against a running server: what one costs

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/handset-oidc/handset/internal/web"
+	"github.com/handset-oidc/handset/passcode/sms"
 )
 
 // metrics are what /metrics shows. Labels are routes and statuses, never
@@ -21,6 +22,11 @@ type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
+
+	attempts *prometheus.HistogramVec
+	receipts *prometheus.CounterVec
+	verified *prometheus.HistogramVec
+	dropped  prometheus.Counter
 }
 
 func newMetrics() *metrics {
@@ -32,13 +38,68 @@ func newMetrics() *metrics {
 			Name: "handset_http_request_duration_seconds", Help: "Time to answer by route.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"route"}),
 	}
-	m.registry.MustRegister(m.requests, m.seconds, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.attempts = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "handset_sms_attempt_duration_seconds", Help: "Tries to hand a text over, by sender, region and outcome.",
+		Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30}}, []string{"sender", "region", "outcome"})
+	m.receipts = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "handset_sms_receipts_total", Help: "Receipts of routes, by sender and state."}, []string{"sender", "state"})
+	m.verified = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "handset_sms_verified_seconds", Help: "From a text that was asked for to the entry of its code, by sender and region.",
+		Buckets: []float64{2, 5, 10, 15, 20, 30, 45, 60, 120, 300}}, []string{"sender", "region"})
+	m.dropped = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "handset_sms_records_dropped_total", Help: "Records of texts that were lost because the database took none for long."})
+	m.registry.MustRegister(m.requests, m.seconds, m.attempts, m.receipts, m.verified, m.dropped, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
 func (m *metrics) request(route string, status int, took time.Duration) {
 	m.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
 	m.seconds.WithLabelValues(route).Observe(took.Seconds())
+}
+
+// Attempted implements [passcode.Observer].
+func (m *metrics) Attempted(sender, region, outcome string, took time.Duration) {
+	m.attempts.WithLabelValues(sender, region, outcome).Observe(took.Seconds())
+}
+
+// Verified implements [passcode.Observer].
+func (m *metrics) Verified(sender, region string, took time.Duration) {
+	m.verified.WithLabelValues(sender, region).Observe(took.Seconds())
+}
+
+// Dropped implements [passcode.Observer].
+func (m *metrics) Dropped(n int) { m.dropped.Add(float64(n)) }
+
+func (m *metrics) receipt(sender string, state sms.State) {
+	m.receipts.WithLabelValues(sender, string(state)).Inc()
+}
+
+// senderStates shows the circuit breakers as they are when they are asked for.
+type senderStates struct {
+	of   func() []*sms.Named
+	desc *prometheus.Desc
+}
+
+func newSenderStates(of func() []*sms.Named) senderStates {
+	return senderStates{of, prometheus.NewDesc("handset_sms_sender_state",
+		"1 for the state in which a sender's circuit breaker is.", []string{"sender", "state"}, nil)}
+}
+
+// Describe implements [prometheus.Collector].
+func (s senderStates) Describe(ch chan<- *prometheus.Desc) { ch <- s.desc }
+
+// Collect implements [prometheus.Collector].
+func (s senderStates) Collect(ch chan<- prometheus.Metric) {
+	for _, n := range s.of() {
+		now, _ := n.State()
+		for _, state := range []string{"closed", "half-open", "open"} {
+			value := 0.0
+			if state == now {
+				value = 1
+			}
+			ch <- prometheus.MustNewConstMetric(s.desc, prometheus.GaugeValue, value, n.Name, state)
+		}
+	}
 }
 
 // readyWithin bounds the questions that /readyz asks.

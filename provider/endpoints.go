@@ -19,6 +19,7 @@ import (
 	"github.com/handset-oidc/handset/provider/login"
 	"github.com/handset-oidc/handset/provider/logout"
 	"github.com/handset-oidc/handset/provider/mint"
+	"github.com/handset-oidc/handset/provider/receipts"
 	"github.com/handset-oidc/handset/provider/revoke"
 	"github.com/handset-oidc/handset/provider/session"
 	"github.com/handset-oidc/handset/provider/token"
@@ -42,6 +43,7 @@ type handlers struct {
 	userinfo   *userinfo.Handler
 	introspect *introspect.Handler
 	revoke     *revoke.Handler
+	receipts   *receipts.Handler
 	discovery  *discovery.Handler
 }
 
@@ -58,6 +60,7 @@ func (p *Provider) endpoints() (h handlers, err error) {
 	if err := p.clientEndpoints(&h, minter); err != nil {
 		return h, err
 	}
+	h.receipts = p.receipts
 	h.discovery, err = discovery.New(discovery.Config{
 		Issuer: p.c.Issuer, AssertionAlgorithms: client.SigningAlgorithms(), UILocales: []language.Tag{language.English},
 	})

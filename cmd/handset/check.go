@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -21,7 +20,6 @@ import (
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/keys"
 	"github.com/handset-oidc/handset/passcode"
-	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/storage"
 )
 
@@ -76,6 +74,9 @@ type checker struct {
 	env   *environment
 	c     *config.Config
 	vault *vault.Vault // once the secret key was read
+	// names are those of the clients, and stored the connection, of the database.
+	names  []string
+	stored *storage.Connection
 
 	known    []config.Problem
 	problems []config.Problem
@@ -213,7 +214,15 @@ func (k *checker) database(ctx context.Context) (string, error) {
 	if _, err := store.SigningKeys(ctx); err != nil {
 		return "", err
 	}
-	return k.c.Database.String(), nil
+	clients, err := store.Clients(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, client := range clients {
+		k.names = append(k.names, client.Name)
+	}
+	k.stored, err = storedConnection(ctx, store)
+	return k.c.Database.String(), err
 }
 
 // notYet is about a database that serve will make.
@@ -243,27 +252,60 @@ func (k *checker) redis(ctx context.Context) (string, error) {
 // databaseConnection says which connection serves when the file declares none.
 const databaseConnection = "sms (in the database; prints texts to the log until you configure a gateway)"
 
-// connection reads the connection of the file as serve does, and reaches its gateway.
+// connection reads senders and the connection in use as serve does, and reaches the
+// gateways that the file declares.
 func (k *checker) connection(ctx context.Context) (string, error) {
-	connection := server.Connection(k.c)
-	if connection == nil {
-		return databaseConnection, nil
-	}
-	client := sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: k.c.AllowPrivateGateways})
-	_, err := passcode.ParseConnection(*connection, passcode.Deps{
-		Client: client, AllowPrivate: k.c.AllowPrivateGateways, Console: io.Discard,
-	})
+	senders, err := openSenders(k.c)
 	if err != nil {
-		return "", fmt.Errorf("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
-	}
-	gateway, ok := k.c.Connections[0].Options.GatewayURL()
-	if !ok {
-		return string(connection.Name), nil
-	}
-	if err := k.reach(ctx, client, gateway); err != nil {
 		return "", err
 	}
-	return string(connection.Name) + ", gateway answers", nil
+	defer senders.Close()
+	client := senders.Deps.Client
+	for _, named := range senders.Named {
+		if _, err := k.gateway(ctx, client, k.c.Senders[named.Name]); err != nil {
+			return "", fmt.Errorf("senders.%s: %w", named.Name, err)
+		}
+	}
+	record := server.Connection(k.c)
+	if record == nil {
+		return databaseConnection, k.storedConnection(senders)
+	}
+	parsed, err := parseConnection(*record, senders)
+	if err != nil {
+		return "", err
+	}
+	defer parsed.Close()
+	k.measure("connections[0].options.template", parsed)
+	reached, err := k.gateway(ctx, client, k.c.Connections[0].Options)
+	if err != nil {
+		return "", fmt.Errorf("options.%w", err)
+	}
+	if reached {
+		return string(record.Name) + ", gateway answers", nil
+	}
+	return string(record.Name), nil
+}
+
+// gateway reaches the gateway of the options, if they have one.
+func (k *checker) gateway(ctx context.Context, client *http.Client, o config.Options) (bool, error) {
+	address, ok := o.GatewayURL()
+	if !ok {
+		return false, nil
+	}
+	return true, k.reach(ctx, client, address)
+}
+
+// storedConnection reads the connection of the database.
+func (k *checker) storedConnection(senders passcode.Senders) error {
+	if k.stored == nil {
+		return nil
+	}
+	parsed, err := parseConnection(*k.stored, senders)
+	if err != nil {
+		return fmt.Errorf("the connection sms of the database: %w", err)
+	}
+	k.measure("the template of the connection sms", parsed)
+	return parsed.Close()
 }
 
 // reach asks the gateway's server for its options. Any answer will do: what
@@ -274,7 +316,7 @@ func (k *checker) reach(ctx context.Context, client *http.Client, gateway string
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodOptions, gateway, nil)
 	if err != nil {
-		return errors.New("options.gateway_url: not a valid address")
+		return errors.New("gateway_url: not a valid address")
 	}
 	response, err := client.Do(request)
 	if err != nil {
@@ -286,7 +328,7 @@ func (k *checker) reach(ctx context.Context, client *http.Client, gateway string
 			}
 			err = inner
 		}
-		return fmt.Errorf("options.gateway_url: the gateway can't be reached: %w", err)
+		return fmt.Errorf("gateway_url: the gateway can't be reached: %w", err)
 	}
 	return response.Body.Close()
 }

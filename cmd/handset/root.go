@@ -96,6 +96,8 @@ To run it:
 		newClientCommand(env),
 		newAPICommand(env),
 		newUserCommand(env),
+		newWhyCommand(env),
+		newSMSCommand(env),
 		newVersionCommand(env),
 	)
 	return root

@@ -229,11 +229,16 @@ func findUser(ctx context.Context, db *database, who string) (storage.User, erro
 	if !strings.HasPrefix(who, "+") {
 		return db.User(ctx, storage.UserID(who))
 	}
-	number, err := phone.FromStored(strings.NewReplacer(" ", "", "-", "", "(", "", ")", "").Replace(who))
+	number, err := typedNumber(who)
 	if err != nil {
 		return storage.User{}, storage.ErrNotFound
 	}
 	return db.UserByNumber(ctx, number)
+}
+
+// typedNumber reads a number in international form, as people write it.
+func typedNumber(text string) (phone.Number, error) {
+	return phone.FromStored(strings.NewReplacer(" ", "", "-", "", "(", "", ")", "").Replace(text))
 }
 
 func newUserBlockCommand(env *environment) *cobra.Command {

@@ -23,7 +23,7 @@ type room struct {
 // engines are what endpoints share.
 var engines = []string{
 	"provider/api", "provider/client", "provider/mint", "provider/session", "provider/subject", "provider/revocation",
-	"provider/oauth", "passcode", "passcode/limit", "passcode/phone", "storage",
+	"provider/oauth", "passcode", "passcode/limit", "passcode/phone", "passcode/sms", "storage",
 	"views", "internal/vault", "internal/web", "internal/reqctx",
 }
 
@@ -45,7 +45,7 @@ var house = []room{
 	{"internal/oidclib", nil, "it wraps one library and knows nothing of ours"},
 	{"internal/archtest", nil, "it looks at source text, not at packages"},
 	{"views", nil, "pages get view models that are ready to print; they call no domain code"},
-	{"config", []string{"passcode/limit", "passcode/phone", "provider/oauth", "provider/registration", "storage"}, "configuration knows leaves only, so that every command can read it"},
+	{"config", []string{"passcode/limit", "passcode/phone", "passcode/sms", "provider/oauth", "provider/registration", "storage"}, "configuration knows leaves, what templates of texts may say and what senders ask of their options, so that every command can read it"},
 
 	{"provider/registration", []string{"provider/oauth", "storage"}, "the rules of a registration hold wherever one comes from: file, command or API"},
 
@@ -75,12 +75,14 @@ var house = []room{
 	{"provider/revoke", engines, whyEndpoint},
 	{"provider/logout", engines, whyEndpoint},
 	{"provider/discovery", engines, whyEndpoint},
+	{"provider/receipts", engines, whyEndpoint},
 	{"provider/internal/endpointtest", []string{anything}, "endpoints are tested on real stores"},
 
 	{"provider", append([]string{
-		"keys", "passcode/sms", "provider/registration",
+		"keys", "provider/registration",
 		"provider/authorize", "provider/login", "provider/token", "provider/userinfo",
 		"provider/introspect", "provider/revoke", "provider/logout", "provider/discovery",
+		"provider/receipts",
 	}, engines...), "it wires endpoints; which store there is, is the business of who calls it"},
 
 	{"internal/demo", []string{"internal/web", "passcode/phone", "passcode/sms", "views"}, "the inbox shows texts and can't reach the provider"},
@@ -112,6 +114,7 @@ var outside = []struct {
 	{"github.com/spf13/cobra", "only the command has a command line", place("cmd/handset")},
 	{"github.com/knadh/koanf", "configuration is read in one place", place("config")},
 	{"go.yaml.in/yaml", "configuration is read in one place", place("config")},
+	{"github.com/osteele/liquid", "templates are read in one place, where they are bounded", place("passcode/sms")},
 	{"github.com/nyaruka/phonenumbers", "one package says what a number is", place("passcode/phone")},
 	{"github.com/prometheus", "parts count by interfaces of their own", place("provider")},
 	{"math/rand", "what is random here must not be guessed: crypto/rand", map[string]string{

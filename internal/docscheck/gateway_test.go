@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -93,10 +94,13 @@ func write(t *testing.T, name, text string) {
 	}
 }
 
-// gatewayBlock is the page's one block in a language.
+// gatewayBlock is the page's one block in a language, but for the one that sends
+// receipts.
 func gatewayBlock(t *testing.T, language string) string {
 	t.Helper()
-	blocks := read(t, gatewayPage).blocks(language)
+	blocks := slices.DeleteFunc(read(t, gatewayPage).blocks(language), func(b block) bool {
+		return strings.HasPrefix(b.text, "// "+receiptProgram)
+	})
 	if len(blocks) != 1 {
 		t.Fatalf("%s has %d blocks of %s, want 1", gatewayPage, len(blocks), language)
 	}
@@ -153,7 +157,7 @@ func startGateway(t *testing.T, dir, port string, command []string) (printed fun
 }
 
 // gatewayOf reads the configuration of the page as serve does.
-func gatewayOf(t *testing.T, dir, port string) sms.Sender {
+func gatewayOf(t *testing.T, dir, port string) *sms.Named {
 	t.Helper()
 	text := strings.NewReplacer(":9000/", ":"+port+"/", "secret_file: gateway.secret", "secret_file: "+dir+"/gateway.secret").
 		Replace("issuer: https://login.example.com/\ncountries: [JP]\n" + gatewayBlock(t, "yaml"))
@@ -165,20 +169,22 @@ func gatewayOf(t *testing.T, dir, port string) sms.Sender {
 	}
 	client := sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: c.AllowPrivateGateways})
 	t.Cleanup(client.CloseIdleConnections)
-	connection, err := passcode.ParseConnection(*server.Connection(c), passcode.Deps{Client: client, AllowPrivate: c.AllowPrivateGateways})
+	connection, err := passcode.ParseConnection(*server.Connection(c), passcode.Senders{
+		Deps: sms.Deps{Client: client, AllowPrivate: c.AllowPrivateGateways},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return connection.Sender
+	return connection.Routes.Senders()[0]
 }
 
-func deliver(t *testing.T, to sms.Sender, want *sms.Error) {
+func deliver(t *testing.T, to *sms.Named, want *sms.Error) {
 	t.Helper()
 	number, err := phone.FromStored("+819012345678")
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = to.Send(t.Context(), sms.Message{
+	_, err = to.Send(t.Context(), sms.Message{
 		To: number, From: "+12345678", Body: "314159 is your Shop code.\n\n@login.example.com #314159",
 	})
 	got, _ := errors.AsType[*sms.Error](err)

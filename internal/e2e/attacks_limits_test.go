@@ -209,9 +209,9 @@ func (r *rig) person(number string) storage.UserID {
 	return u.ID
 }
 
-// varying is what of two answers may differ: identifiers, digits that count
-// down, and the number that was typed.
-var varying = regexp.MustCompile(`[0-9A-V]{8}[A-Z2-7]{26}|[A-Z2-7]{26}|[A-Za-z0-9_-]{40,}|[A-Z2-7]{12}|[0-9]+`)
+// varying is what of two answers may differ: identifiers, references, digits that
+// count down, and the number that was typed.
+var varying = regexp.MustCompile(`[0-9A-V]{8}[A-Z2-7]{26}|[A-Z2-7]{26}|[A-Za-z0-9_-]{40,}|[A-Z2-7]{12}|\b[0-9A-Z]{4}-[0-9A-Z]{2}\b|[0-9]+`)
 
 // told is all of an answer that could tell one number from another.
 func (a reply) told() string {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/handset-oidc/handset/internal/server"
 	"github.com/handset-oidc/handset/internal/vault"
-	"github.com/handset-oidc/handset/passcode"
 	"github.com/handset-oidc/handset/passcode/phone"
 	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/provider"
@@ -257,8 +256,10 @@ func startFailing(t testing.TB, opts ...option) (*rig, *faults) {
 			SessionIdle: c.Sessions.Idle, SessionAbsolute: c.Sessions.Absolute, IDTokenOnRefresh: true,
 		},
 		Connection: server.Connection(c),
-		Senders:    passcode.Deps{Client: sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: true}), AllowPrivate: true},
-		Logger:     logger, Now: r.clock.Now,
+		Sending: server.Sending(c, sms.Deps{
+			Client: sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: true}), AllowPrivate: true,
+		}),
+		Logger: logger, Now: r.clock.Now,
 	})
 	if err != nil {
 		t.Fatal(err)

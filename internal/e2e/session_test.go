@@ -258,6 +258,28 @@ func TestUILocalesThatWeLackAreNoError(t *testing.T) {
 	}
 }
 
+// Texts have more languages than pages: the person's own is better than the page's.
+func TestTextsAreInTheLanguageThatWasAskedFor(t *testing.T) {
+	t.Parallel()
+	r := start(t, withoutAddressLimits())
+	for _, c := range []struct{ uiLocales, accept, want string }{
+		{"", "", "is your The web app code"},
+		{"", "fr-CA,fr;q=0.9,en;q=0.8", "est votre code The web app"},
+		{"de-AT en", "fr", "ist Ihr Code für The web app"},
+		{"tlh", "ja;q=0.9", "の認証コードです"},
+		{"tlh", "sv", "is your The web app code"},
+	} {
+		b, number := newBrowser(t), newNumber()
+		if c.accept != "" {
+			b.header.Set("Accept-Language", c.accept)
+		}
+		r.login(b, r.newRequest(webClient).with("ui_locales", c.uiLocales), number).answer()
+		if got := r.gateway.wait(number, 1).Body; !strings.Contains(got, c.want) {
+			t.Errorf("ui_locales %q, Accept-Language %q: text %q, want %q", c.uiLocales, c.accept, got, c.want)
+		}
+	}
+}
+
 func TestSessionEndsWhenItRestsForTooLong(t *testing.T) {
 	t.Parallel()
 	r := start(t, withConfig(func(c *config.Config) { c.Sessions.Idle, c.Sessions.Absolute = 3*time.Hour, 100*time.Hour }))

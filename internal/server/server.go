@@ -12,9 +12,11 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -148,17 +150,17 @@ func (s *Server) providerConfig(ring *keys.Ring) provider.Config {
 			SessionIdle: c.Sessions.Idle, SessionAbsolute: c.Sessions.Absolute, IDTokenOnRefresh: c.Tokens.IDTokenOnRefresh,
 		},
 		Connection: Connection(c),
-		Senders: passcode.Deps{
+		Sending: Sending(c, sms.Deps{
 			Client:       sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: c.AllowPrivateGateways}),
 			AllowPrivate: c.AllowPrivateGateways, Console: s.c.Console, Inbox: s.c.Inbox, Now: s.c.Now,
-		},
+		}),
 		TrustedProxies: c.TrustedProxies, Logger: s.c.Logger, Now: s.c.Now,
 	}
 }
 
 func (s *Server) rules() phone.Rules {
 	rules := Rules(s.c.Config)
-	rules.Fictional = s.c.Fictional
+	rules.Fictional, rules.Now = s.c.Fictional, s.c.Now
 	return rules
 }
 
@@ -166,7 +168,7 @@ func (s *Server) rules() phone.Rules {
 func Rules(c *config.Config) phone.Rules {
 	rules := phone.Rules{Countries: c.Countries}
 	for _, t := range c.TestNumbers {
-		rules.TestNumbers = append(rules.TestNumbers, phone.TestNumber{Number: t.Number, Prefix: t.Prefix, Code: t.Code.Reveal()})
+		rules.TestNumbers = append(rules.TestNumbers, phone.TestNumber{Number: t.Number, Prefix: t.Prefix, Code: t.Code.Reveal(), Until: t.ValidUntil.Time()})
 	}
 	return rules
 }
@@ -188,6 +190,18 @@ func Clients(c *config.Config, v *vault.Vault) []storage.Client {
 		if secret := c.Clients[i].ClientSecret; !secret.IsZero() {
 			out[i].SecretMACs = [][]byte{client.SecretMAC(v, out[i].ClientID, secret.Reveal())}
 		}
+	}
+	return out
+}
+
+// Sending returns the senders and routes of the file; commands use it too.
+func Sending(c *config.Config, deps sms.Deps) passcode.Sending {
+	out := passcode.Sending{Deps: deps}
+	for _, name := range slices.Sorted(maps.Keys(c.Senders)) {
+		out.Senders = append(out.Senders, passcode.NamedOptions{Name: name, Options: c.Senders[name].JSON()})
+	}
+	for _, r := range c.Routes {
+		out.Rules = append(out.Rules, passcode.Rule{To: r.To, Via: r.Via})
 	}
 	return out
 }

@@ -48,6 +48,8 @@ type Clients interface {
 type Codes interface {
 	Send(ctx context.Context, r passcode.SendRequest) (passcode.Sent, error)
 	Check(ctx context.Context, r passcode.CheckRequest) error
+	// Reference is the short name of a challenge in what is on record of texts.
+	Reference(id storage.ChallengeID) string
 }
 
 // Dispatcher is where a step returns to.
@@ -113,6 +115,8 @@ type visit struct {
 type told struct {
 	status          int
 	problem, notice views.Message
+	// unsent says that a text was asked for and none left: that is on record.
+	unsent bool
 }
 
 func refusal(problem views.Message) told {

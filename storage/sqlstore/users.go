@@ -230,17 +230,20 @@ func (s *Store) UnblockUser(ctx context.Context, id storage.UserID, _ time.Time)
 	return wrap("unblock user", err)
 }
 
-// RemoveUser erases a person and their sessions, durably, and revokes their grants.
-// These stay until they are swept, so that every token dies; the subject is never
+// RemoveUser erases a person, their sessions and the texts to their number, durably,
+// and revokes their grants. These stay until they are swept, so that every token dies; the subject is never
 // given again, to nobody.
 func (s *Store) RemoveUser(ctx context.Context, id storage.UserID, now time.Time) error {
 	err := s.db.write(ctx, durable, func(c *conn) error {
-		n, err := c.exec(deleteUser, string(id))
+		user, err := s.scanUser(c.row(userByID, string(id)))
 		if err != nil {
 			return err
 		}
-		if n == 0 {
-			return storage.ErrNotFound
+		if err := s.eraseTexts(c, user.Number); err != nil {
+			return err
+		}
+		if _, err := c.exec(deleteUser, string(id)); err != nil {
+			return err
 		}
 		if _, err := c.exec(rememberRemovedUser, string(id), now.Unix()); err != nil {
 			return err
