@@ -34,6 +34,8 @@ type world struct {
 
 const (
 	clientID     = "bench"
+	es256Client  = "bench-es256"
+	audience     = "urn:bench"
 	clientSecret = "bench-client-secret"
 	callback     = "http://127.0.0.1:1/cb"
 	testNumber   = "+15005550006"
@@ -62,6 +64,14 @@ clients:
     client_secret: bench-client-secret
     callbacks: ["http://127.0.0.1:1/cb"]
     require_pkce: true
+  - client_id: bench-es256
+    name: Bench
+    client_secret: bench-client-secret
+    callbacks: ["http://127.0.0.1:1/cb"]
+    require_pkce: true
+    id_token_signed_response_alg: ES256
+resource_servers:
+  - {identifier: "urn:bench", users: any}
 `
 
 func startWorld(ctx context.Context) (_ *world, err error) {

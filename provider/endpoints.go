@@ -22,6 +22,7 @@ import (
 	"github.com/handset-oidc/handset/provider/mint"
 	"github.com/handset-oidc/handset/provider/posted"
 	"github.com/handset-oidc/handset/provider/receipts"
+	"github.com/handset-oidc/handset/provider/registration"
 	"github.com/handset-oidc/handset/provider/revoke"
 	"github.com/handset-oidc/handset/provider/session"
 	"github.com/handset-oidc/handset/provider/token"
@@ -66,7 +67,8 @@ func (p *Provider) endpoints() (h handlers, err error) {
 	}
 	h.receipts = p.receipts
 	h.discovery, err = discovery.New(discovery.Config{
-		Issuer: p.c.Issuer, AssertionAlgorithms: client.SigningAlgorithms(), UILocales: []language.Tag{language.English},
+		Issuer: p.c.Issuer, AssertionAlgorithms: client.SigningAlgorithms(),
+		IDTokenAlgorithms: registration.IDTokenAlgorithms(), UILocales: []language.Tag{language.English},
 	})
 	return h, err
 }

@@ -225,6 +225,49 @@ func handlerFaults() []handlerFault {
 				}
 			}}
 		}},
+		{"RevokeTokenForAnAPI", "RevokeToken", false, func(t *testing.T, r *rig) struck {
+			_, _, got := r.purchasingToken(t, webClient)
+			call := func() (*http.Response, []byte) {
+				return r.call(webClient, "/oauth/revoke", url.Values{"token": {got.AccessToken}})
+			}
+			return struck{ofCall(call), func() {
+				if info := r.introspect(webClient, got.AccessToken); info["active"] != true {
+					t.Errorf("half revoked: %v", info)
+				}
+				if res, _ := call(); res.StatusCode != http.StatusOK {
+					t.Errorf("revoke: %d", res.StatusCode)
+				}
+				if info := r.introspect(webClient, got.AccessToken); info["active"] != false {
+					t.Errorf("revoked: %v", info)
+				}
+			}}
+		}},
+		{"TokenNamesPersonInASector", "Subject", false, func(t *testing.T, r *rig) struck {
+			q := r.newRequest(pairwiseClient)
+			code := r.login(newBrowser(t), q, newNumber()).answer().Get("code")
+			form := r.redeemForm(q, code)
+			return struck{ofCall(func() (*http.Response, []byte) { return r.call(pairwiseClient, "/oauth/token", form, asSecret...) }), func() {
+				if got := r.exchange(pairwiseClient, q, code, asSecret...); got.status != http.StatusOK {
+					t.Errorf("the code, once the store works: %d %s %s", got.status, got.Error, got.Description)
+				}
+			}}
+		}},
+		{"HintOfASector", "UserBySubject", true, func(t *testing.T, r *rig) struck {
+			b, q := newBrowser(t), r.newRequest(pairwiseClient)
+			hint := r.exchange(pairwiseClient, q, r.login(b, q, newNumber()).answer().Get("code"), asSecret...).IDToken
+			ask := func() *page { return r.authorize(b, r.newRequest(pairwiseClient).with("id_token_hint", hint)) }
+			return struck{ofPage(ask), func() { ask().answer() }}
+		}},
+		{"LogoutByAHintOfASector", "UserBySubject", true, func(t *testing.T, r *rig) struck {
+			b, q := newBrowser(t), r.newRequest(pairwiseClient)
+			hint := r.exchange(pairwiseClient, q, r.login(b, q, newNumber()).answer().Get("code"), asSecret...).IDToken
+			out := func() *page { return r.logout(b, "id_token_hint", hint) }
+			return struck{ofPage(out), func() {
+				r.authorize(b, r.newRequest(webClient)).answer() // still signed in
+				out().wants(http.StatusOK)
+				r.loginRequired(b)
+			}}
+		}},
 	}
 }
 
@@ -330,7 +373,7 @@ var shownReference = regexp.MustCompile(`\b[A-Z2-7]{12}\b`)
 // where a redirect URI was validated, they get server_error there (RFC 6749 §4.1.2.1).
 func TestEveryHandlerSurvivesEveryStore(t *testing.T) {
 	t.Parallel()
-	r, f := startFailing(t)
+	r, f := startFailing(t, withAPIs())
 	const detail = "the-cause-that-no-stranger-may-read"
 	kinds := []struct {
 		name   string

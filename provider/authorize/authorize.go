@@ -64,7 +64,7 @@ type Hints interface {
 
 // Subjects knows under which name a client sees a person.
 type Subjects interface {
-	For(ctx context.Context, id storage.ClientID, user storage.UserID) (storage.Subject, error)
+	Of(ctx context.Context, c *storage.Client, user storage.UserID) (storage.Subject, error)
 	// Person must return an ID that nobody has for a name that is none.
 	Person(ctx context.Context, id storage.ClientID, sub storage.Subject) (storage.UserID, error)
 }
@@ -307,12 +307,17 @@ func (h *Handler) reply(w http.ResponseWriter, r *http.Request, tx storage.Trans
 	if tx.ResponseType != oauth.ResponseIDToken {
 		return h.respond(w, r, targetOf(tx), field{"code", code})
 	}
-	sub, err := h.Subjects.For(r.Context(), g.ClientID, g.UserID)
+	client, err := h.Clients.Get(r.Context(), g.ClientID)
+	if err != nil {
+		return fmt.Errorf("client of ID token: %w", err)
+	}
+	sub, err := h.Subjects.Of(r.Context(), client, g.UserID)
 	if err != nil {
 		return err
 	}
 	token, err := h.Mint.IDToken(mint.IDTokenClaims{
 		Subject: sub, Client: g.ClientID, Session: g.SessionID, AuthTime: g.AuthTime, Nonce: g.Nonce, ACR: g.ACR,
+		Algorithm: client.IDTokenAlg,
 	})
 	if err != nil {
 		return fmt.Errorf("mint ID token: %w", err)
