@@ -27,7 +27,10 @@ func (c *Config) Validate() ([]Problem, []Warning) {
 	c.Limits.check(r)
 	c.checkTestNumbers(r)
 	c.checkConnections(r)
+	c.checkSenders(r)
+	c.checkRoutes(r)
 	c.checkClients(r)
+	c.checkAPIs(r)
 	oneOf(r, "log.level", c.Log.Level, []string{"debug", "info", "warn", "error"})
 	oneOf(r, "log.format", c.Log.Format, []string{"json", "text"})
 	return r.problems, r.warnings
@@ -38,6 +41,10 @@ func (c *Config) ValidateServe() []Problem {
 	r := &report{}
 	if len(c.Countries) == 0 {
 		r.problem("countries", "missing: list the regions whose numbers may be texted, such as [JP, US], or [all]")
+	}
+	c.checkCoverage(r)
+	for _, region := range phone.Covered(c.testPrefixes()) {
+		r.problem("test_numbers", "cover all numbers of "+region+": everybody there would have a code that is written down")
 	}
 	return r.problems
 }
@@ -219,6 +226,17 @@ func (c *Config) checkTestNumbers(r *report) {
 	}
 }
 
+// testPrefixes are the beginnings of numbers whose codes are fixed.
+func (c *Config) testPrefixes() []string {
+	var out []string
+	for _, t := range c.TestNumbers {
+		if t.Prefix != "" {
+			out = append(out, t.Prefix)
+		}
+	}
+	return out
+}
+
 var connectionNames = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,127}$`)
 
 func (c *Config) checkConnections(r *report) {
@@ -237,7 +255,7 @@ func (c *Config) checkConnections(r *report) {
 			r.problem(path, "more than one connection is not supported by this version")
 		}
 		oneOf(r, path+".strategy", connection.Strategy, []string{"sms"})
-		connection.Options.check(r, path+".options", c.AllowPrivateGateways)
+		connection.Options.check(r, path+".options", c.AllowPrivateGateways, len(c.Routes) > 0)
 	}
 }
 

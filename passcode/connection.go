@@ -11,10 +11,14 @@ import (
 // Connection is a way to prove numbers, made from a [storage.Connection]. It is
 // immutable; keep it as long as its record does not change.
 type Connection struct {
-	Name     storage.ConnectionName
-	Sender   sms.Sender
+	Name storage.ConnectionName
+	// Routes say by which senders texts leave.
+	Routes   *sms.Routes
 	From     string
 	Template *sms.Template
+	// Unbound leaves out the last line of a text, which binds the code to the login
+	// page: Auth0 has no such line.
+	Unbound bool
 	// Length is how many digits codes have, and Life how long they live after
 	// the last text; zero means 6 digits and 5 minutes.
 	Length int
@@ -23,6 +27,17 @@ type Connection struct {
 	SignupDisabled bool
 	// BruteForceProtection is Auth0's switch of that name.
 	BruteForceProtection bool
+
+	own *sms.Named
+}
+
+// Close closes the connection's own sender, when no text is on its way by it any
+// more. Those with a name of their own are used on.
+func (c *Connection) Close() error {
+	if c.own == nil {
+		return nil
+	}
+	return c.own.Close()
 }
 
 func (c *Connection) length() int {
@@ -30,6 +45,21 @@ func (c *Connection) length() int {
 		return defaultLength
 	}
 	return c.Length
+}
+
+// Text is the body of a text of the connection.
+func (c *Connection) Text(f sms.Fields) string {
+	if c.Unbound {
+		f.Host = ""
+	}
+	return c.Template.Execute(f)
+}
+
+// Example is a text as people get it, with a code that is none: digits in their
+// order, as many as the connection's codes have.
+func (c *Connection) Example(f sms.Fields) string {
+	f.Code = "1234567890"[:c.length()]
+	return c.Text(f)
 }
 
 // CodeLife is how long a code of the connection works after its text.
@@ -41,21 +71,23 @@ func (c *Connection) CodeLife() time.Duration {
 }
 
 // ParseConnection reads a connection with Auth0's options. Keys that it doesn't
-// know are left alone, as Auth0 leaves them; null counts as absent. The error is
-// an [sms.Problems] with all that is wrong.
-func ParseConnection(c storage.Connection, d sms.Deps) (*Connection, error) {
+// know are left alone, as Auth0 leaves them; null counts as absent. Where rules
+// name other senders, the connection needs no provider of its own. The error is an
+// [sms.Problems] with all that is wrong.
+func ParseConnection(c storage.Connection, senders Senders) (*Connection, error) {
 	o := sms.ReadOptions(c.Options, "options")
 	if len(o.Problems()) > 0 {
 		return nil, o.Problems()
 	}
 	out := &Connection{
 		Name: c.Name, From: o.Text("from"),
+		Unbound:              !o.Flag("origin_bound", true),
 		SignupDisabled:       o.Flag("disable_signup", false),
 		BruteForceProtection: o.Flag("brute_force_protection", true),
 	}
 	readTOTP(o, out)
 	readTemplate(o, out)
-	out.Sender = sms.NewSender(o, d)
+	out.Routes = readRoutes(o, out, senders)
 	problems := o.Problems()
 	if c.Strategy != "sms" {
 		problems = append(problems, sms.Problem{Path: "strategy", Text: `must be "sms"`})

@@ -37,6 +37,11 @@ func galleryPhone(f Frame) []State {
 		p.Phone, p.Error = typed, problem
 		return p.Page()
 	}
+	refused := func(problem Message) templ.Component {
+		p := page
+		p.Phone, p.Error, p.Reference = "07700 900 982", problem, "7F3K-Q2"
+		return p.Page()
+	}
 	unnamed := page
 	unnamed.App = ""
 	return []State{
@@ -49,9 +54,9 @@ func galleryPhone(f Frame) []State {
 		{"phone-country", with("+1 202 555 0123", CountryNotAllowed("US", []string{"DE", "GB", "JP"}))},
 		{"phone-kind", with("020 7946 0958", NumberKind())},
 		{"phone-extension", with("07700 900982 ext 12", NumberExtension())},
-		{"phone-send-limit", with("07700 900 982", SendLimit(2*time.Hour))},
-		{"phone-not-texted", with("07700 900 982", NotTextedYet(26*time.Second))},
-		{"phone-gateway", with("07700 900 982", GatewayDown())},
+		{"phone-send-limit", refused(SendLimit(2 * time.Hour))},
+		{"phone-not-texted", refused(NotTextedYet(26 * time.Second))},
+		{"phone-gateway", refused(GatewayDown())},
 	}
 }
 
@@ -66,7 +71,7 @@ func galleryCountries() []Country {
 func galleryCode(f Frame) []State {
 	page := LoginCode{
 		Frame: f, CSRF: "csrf-token", Txn: "txn-id", Number: "07700 900 982", Digits: 6,
-		Lifetime: 5 * time.Minute, ExpiresIn: 5 * time.Minute, ResendIn: 30 * time.Second,
+		Lifetime: 5 * time.Minute, ExpiresIn: 5 * time.Minute, ResendIn: 30 * time.Second, Reference: "7F3K-Q2",
 	}
 	with := func(change func(*LoginCode)) templ.Component {
 		p := page

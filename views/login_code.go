@@ -34,6 +34,8 @@ type LoginCode struct {
 	// Error is zero, or one of the problems of this package. After CodeSpent and
 	// CodeExpired the page offers a new code instead of the field.
 	Error Message
+	// Reference finds what is on record of the texts; see [Problem.Reference].
+	Reference string
 	// Contact is a line of the operator for people who get no text; may be empty.
 	Contact string
 }

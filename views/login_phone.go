@@ -15,6 +15,9 @@ type LoginPhone struct {
 	Phone string
 	// Error is zero, or one of the problems of this package.
 	Error Message
+	// Reference finds what is on record of a text that was refused or failed; empty
+	// when none was asked for.
+	Reference string
 }
 
 // Country is one choice of the number page.

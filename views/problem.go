@@ -42,7 +42,8 @@ type Problem struct {
 	// Details are for the application's developers, in English: "invalid_request:
 	// code_challenge is missing". Must not hold what a stranger sent unread.
 	Details string
-	// Reference finds the log record of this answer.
+	// Reference finds the log record of this answer, or what is on record of a text
+	// that was refused.
 	Reference string
 }
 

@@ -26,6 +26,8 @@ changed here: change the file and restart the server.`,
 		newClientShowCommand(env),
 		newClientUpdateCommand(env),
 		newClientRotateSecretCommand(env),
+		newClientAllowCommand(env),
+		newClientDisallowCommand(env),
 		newClientRemoveCommand(env),
 	)
 }
@@ -46,6 +48,7 @@ once and kept as a MAC: it can be replaced, not read.`,
 		Example: `  handset client add --id shop --name Shop --callback https://shop.example.com/callback
   handset client add --type spa --callback http://localhost:5173/ --web-origin http://localhost:5173
   handset client add --id batch --auth-method private_key_jwt --jwks batch.jwks.json --type non_interactive
+  handset client add --id purchasing --type non_interactive --api https://purchasing.example.com
   secret=$(handset client add --id shop --callback https://shop.example.com/callback)`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -177,7 +180,7 @@ written to standard output, alone; with --json it is
   handset client update shop --require-state --require-nonce`,
 		Args: oneArgument("client_id"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !f.given(cmd) {
+			if !given(cmd) {
 				return usage(cmd, "nothing to change")
 			}
 			return env.withSQL(cmd.Context(), func(db *database) error {
@@ -193,7 +196,7 @@ written to standard output, alone; with --json it is
 		},
 	}
 	f.register(cmd)
-	f.hideDefaults(cmd)
+	hideDefaults(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

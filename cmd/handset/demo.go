@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -85,18 +86,31 @@ func isPort(s string) bool {
 }
 
 func (env *environment) demo(ctx context.Context, f demoFlags) error {
-	public, err := net.Listen("tcp", f.listen)
+	public, err := listenOnLoopback(net.Listen, f.listen, "--listen")
 	if err != nil {
-		return withHint(err, "another program uses the port; choose one with --listen")
+		return err
 	}
 	defer public.Close()
-	app, err := net.Listen("tcp", f.appListen)
+	app, err := listenOnLoopback(net.Listen, f.appListen, "--app-listen")
 	if err != nil {
-		return withHint(err, "another program uses the port; choose one with --app-listen")
+		return err
 	}
 	defer app.Close()
 	f.listen, f.appListen = withPort(f.listen, public), withPort(f.appListen, app)
 	return env.runDemo(ctx, f, public, app)
+}
+
+// listenOnLoopback opens a listener and looks at where it is: a name says little,
+// x.localhost is what the resolver of this machine makes of it.
+func listenOnLoopback(listen func(network, address string) (net.Listener, error), address, flag string) (net.Listener, error) {
+	l, err := listen("tcp", address)
+	if err != nil {
+		return nil, withHint(err, "another program uses the port; choose one with %s", flag)
+	}
+	if at, ok := l.Addr().(*net.TCPAddr); !ok || !at.IP.IsLoopback() {
+		return nil, errors.Join(fmt.Errorf("%s %s: the demo serves loopback addresses only", flag, address), l.Close())
+	}
+	return l, nil
 }
 
 // withPort is address with the port that the listener got, so that port 0 works.

@@ -95,7 +95,10 @@ To run it:
 		newConfigCommand(env),
 		newKeysCommand(env),
 		newClientCommand(env),
+		newAPICommand(env),
 		newUserCommand(env),
+		newWhyCommand(env),
+		newSMSCommand(env),
 		newVersionCommand(env),
 	)
 	return root
@@ -186,6 +189,21 @@ func oneArgument(what string) cobra.PositionalArgs {
 			return usage(cmd, "want one "+what)
 		}
 		return nil
+	}
+}
+
+// twoArguments wants exactly two.
+func twoArguments(first, second string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch len(args) {
+		case 0:
+			return usage(cmd, "missing "+first+" and "+second)
+		case 1:
+			return usage(cmd, "missing "+second)
+		case 2:
+			return nil
+		}
+		return usage(cmd, "want one "+first+" and one "+second)
 	}
 }
 

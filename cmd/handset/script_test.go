@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +31,9 @@ func TestMain(m *testing.M) {
 // has a secret key, handset.key, and no configuration until the script brings
 // one.
 //
-//	seed ID NUMBER   a person who logged in, in handset.db
+//	seed ID NUMBER       a person who logged in, in handset.db
+//	connection OPTIONS   the connection sms of handset.db has these options, as JSON
+//	reference NAME       the reference that stands in stdout becomes a variable
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -39,7 +42,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			return os.WriteFile(filepath.Join(e.WorkDir, "handset.key"), []byte(vault.Generate()), 0o600)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"seed": seed},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"seed": seed, "connection": connection, "reference": reference},
 	})
 }
 
@@ -47,17 +50,42 @@ func seed(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: seed ID NUMBER")
 	}
-	ctx := context.Background()
-	v, err := vault.Parse(ts.ReadFile("handset.key"))
-	ts.Check(err)
-	store, err := sqlstore.Open(ctx, sqlstore.Config{URL: "sqlite:" + ts.MkAbs("handset.db"), Vault: v})
-	ts.Check(err)
 	number, err := phone.FromStored(args[1])
 	ts.Check(err)
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	ts.Check(store.AddUser(ctx, storage.User{
-		ID: storage.UserID(args[0]), Number: number, CreatedAt: at, UpdatedAt: at, LastLoginAt: at, VerifiedAt: at,
-	}))
+	onDatabase(ts, func(ctx context.Context, store *sqlstore.Store) error {
+		return store.AddUser(ctx, storage.User{
+			ID: storage.UserID(args[0]), Number: number, CreatedAt: at, UpdatedAt: at, LastLoginAt: at, VerifiedAt: at,
+		})
+	})
+}
+
+func connection(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: connection OPTIONS")
+	}
+	onDatabase(ts, func(ctx context.Context, store *sqlstore.Store) error {
+		return store.PutConnection(ctx, storage.Connection{Name: "sms", Strategy: "sms", Options: []byte(args[0])})
+	})
+}
+
+var printedReference = regexp.MustCompile(`(?m)^reference (\S+)$`)
+
+func reference(ts *testscript.TestScript, neg bool, args []string) {
+	found := printedReference.FindStringSubmatch(ts.ReadFile("stdout"))
+	if neg || len(args) != 1 || found == nil {
+		ts.Fatalf("usage: reference NAME, after a command that prints one")
+	}
+	ts.Setenv(args[0], found[1])
+}
+
+// onDatabase works on handset.db.
+func onDatabase(ts *testscript.TestScript, work func(context.Context, *sqlstore.Store) error) {
+	v, err := vault.Parse(ts.ReadFile("handset.key"))
+	ts.Check(err)
+	store, err := sqlstore.Open(context.Background(), sqlstore.Config{URL: "sqlite:" + ts.MkAbs("handset.db"), Vault: v})
+	ts.Check(err)
+	ts.Check(work(context.Background(), store))
 	ts.Check(store.Close())
 }
 

@@ -35,7 +35,7 @@ func newBrowser(t *testing.T, app string) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &browser{&http.Client{Jar: jar, Timeout: 20 * time.Second}, app}
+	return &browser{&http.Client{Jar: jar, Timeout: 2 * time.Minute}, app}
 }
 
 // open returns status and body of an address, after all redirects.

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -23,6 +22,8 @@ import (
 	"time"
 
 	"golang.org/x/net/html"
+
+	"github.com/handset-oidc/handset/internal/porttest"
 )
 
 // TestReadme follows the README as a newcomer does, in a copy of the tree: it
@@ -110,7 +111,7 @@ func newNewcomer(t *testing.T) *newcomer {
 	}
 	n := &newcomer{t: t, dir: t.TempDir(), port: map[string]string{}, did: map[string]bool{}, running: map[string]*program{}}
 	for _, p := range []string{"3000", "4000", "9300"} {
-		n.port[p] = freePort(t)
+		n.port[p] = porttest.Reserve(t)
 	}
 	for _, name := range tree(t) {
 		n.copy(name)
@@ -126,20 +127,6 @@ func newNewcomer(t *testing.T) *newcomer {
 		}
 	})
 	return n
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 // copy leaves out what is no source: a database or binary that somebody left.
@@ -267,7 +254,7 @@ func (n *newcomer) build(folder, binary string) {
 // run runs a command to its end, which must be a good one.
 func (n *newcomer) run(line string) string {
 	n.t.Helper()
-	ctx, cancel := context.WithTimeout(n.t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(n.t.Context(), 15*time.Minute)
 	defer cancel()
 	return n.runWithin(ctx, line)
 }
@@ -338,7 +325,7 @@ func (p *program) stop() {
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGINT)
 	select {
 	case <-p.done:
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 		<-p.done
 	}
@@ -380,7 +367,7 @@ func await(t *testing.T, address string) {
 	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(3 * time.Minute)
+	deadline := time.After(10 * time.Minute)
 	for {
 		if res, err := http.Get(address); err == nil {
 			res.Body.Close()
@@ -435,10 +422,29 @@ func (n *newcomer) logIn(app, number string, read func() string) {
 	if !strings.Contains(text, "Check your phone") {
 		n.t.Fatalf("after the number, at %s: %s", at, text)
 	}
-	at, text = n.submit(b, at, text, "/login/code", "code", read())
+	at, text = n.submit(b, at, text, "/login/code", "code", awaitCode(n.t, read))
 	for _, want := range []string{"State", "Nonce", "Signature", "sms|"} {
 		if !strings.Contains(text, want) {
 			n.t.Errorf("logged in, at %s: the application does not say %q: %s", at, want, text)
+		}
+	}
+}
+
+// awaitCode reads until there is a code: a program's output arrives a moment after
+// its page.
+func awaitCode(t *testing.T, read func() string) string {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(2 * time.Minute)
+	for {
+		if code := read(); code != "" {
+			return code
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("no code was texted")
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package sms
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"syscall"
 )
 
@@ -64,7 +66,7 @@ func (e *Error) Error() string {
 	case KindRefused:
 		return "sms gateway refused the message (" + e.Code + ")"
 	case KindNumber:
-		return "number can't be texted (" + e.Code + ")"
+		return "number can't be texted (" + cmp.Or(e.Code, "status "+strconv.Itoa(e.Status)) + ")"
 	}
 	return "sms could not be made"
 }

@@ -3,9 +3,11 @@ package sms
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -38,6 +40,13 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// note adds a problem where something is wrong.
+func (p *Problems) note(wrong bool, path, text string) {
+	if wrong {
+		*p = append(*p, Problem{path, text})
+	}
+}
+
 // ReadOptions reads a JSON object; empty is one without keys. path is where the
 // object stands, for the problems.
 func ReadOptions(raw json.RawMessage, path string) *Options {
@@ -54,9 +63,34 @@ func ReadOptions(raw json.RawMessage, path string) *Options {
 // Problems returns all that is wrong so far, those of inner objects included.
 func (o *Options) Problems() Problems { return *o.found }
 
-// Problem notes that the value of a key is wrong.
+// Problem notes that the value of a key is wrong. What was noted of the key
+// before counts: several parts read some keys.
 func (o *Options) Problem(key, text string) {
-	*o.found = append(*o.found, Problem{o.path + "." + key, text})
+	path := o.path + "." + key
+	if !slices.ContainsFunc(*o.found, func(p Problem) bool { return p.Path == path }) {
+		*o.found = append(*o.found, Problem{path, text})
+	}
+}
+
+// made notes what is wrong with a sender, by the names of its options, and
+// returns the sender when that is nothing.
+func (o *Options) made(s Sender, err error) Sender {
+	if err == nil {
+		return s
+	}
+	problems, ok := errors.AsType[Problems](err)
+	if !ok {
+		problems = Problems{{"provider", err.Error()}}
+	}
+	for _, p := range problems {
+		o.Problem(p.Path, p.Text)
+	}
+	return nil
+}
+
+// vendorTimeout is how long a vendor may take.
+func (o *Options) vendorTimeout() time.Duration {
+	return o.Seconds("timeout", vendorTimeout, time.Second, maxVendorTimeout)
 }
 
 // Read decodes one option into v and reports whether it is there and is what the
@@ -82,9 +116,8 @@ func (o *Options) Text(key string) string {
 
 // Needed is [Options.Text] for a key without which nothing works.
 func (o *Options) Needed(key string) string {
-	before := len(*o.found)
 	s := o.Text(key)
-	if s == "" && len(*o.found) == before {
+	if s == "" {
 		o.Problem(key, "is missing")
 	}
 	return s
@@ -137,8 +170,22 @@ type Deps struct {
 	// Inbox, when set, gets the texts of the providers inbox and console: the demo
 	// has one.
 	Inbox *Inbox
+	// Receipts is told what becomes of messages by senders whose connection brings it,
+	// as SMPP does; nil: nobody is. It is called by one goroutine of each such sender,
+	// and the next receipt waits for its return. It is told of any message that the
+	// route knows: of those of other servers, too, and of a message whose Send has not
+	// returned yet, whose name the caller has had no time to write down.
+	Receipts func(Receipt)
 	// Now is the clock; nil is the system's.
 	Now func() time.Time
+}
+
+// Clock returns the clock.
+func (d Deps) Clock() func() time.Time {
+	if d.Now == nil {
+		return time.Now
+	}
+	return d.Now
 }
 
 // NewSender makes the sender that the option provider names. It returns nil when
@@ -150,6 +197,14 @@ func NewSender(o *Options, d Deps) Sender {
 	switch {
 	case provider == "sms_gateway":
 		s = newGateway(o, d)
+	case provider == "twilio":
+		s = newTwilio(o, d)
+	case provider == "vonage":
+		s = newVonage(o, d)
+	case provider == "sns":
+		s = newSNS(o, d)
+	case provider == "smpp":
+		s = newSMPP(o, d)
 	case (provider == "inbox" || provider == "console") && d.Inbox != nil:
 		s = d.Inbox
 	case provider == "console" && d.Console != nil:
@@ -166,7 +221,7 @@ func NewSender(o *Options, d Deps) Sender {
 }
 
 func (d Deps) providers() string {
-	names := "sms_gateway"
+	names := "sms_gateway, twilio, vonage, sns, smpp"
 	if d.Console != nil || d.Inbox != nil {
 		names += ", console"
 	}

@@ -22,7 +22,8 @@ type Message struct {
 	// their own are told it, and speak of the message by it in their receipts.
 	ID string
 	To phone.Number
-	// From is the sender as the person sees it; empty leaves it to the route.
+	// From is the sender as the person sees it; empty leaves it to the route. Vendors
+	// keep to the one of their own options: a number of one is a stranger's to another.
 	From string
 	Body string
 	// ReceiptURL is where the route can say what became of the message; empty
@@ -94,6 +95,10 @@ type Callback struct {
 // ErrForged says that a callback was not made by the route, or was made before
 // and is sent again.
 var ErrForged = errors.New("receipt is not from its route")
+
+// errBadReceipt is about a callback that its route made and that is not what the
+// route's documentation says.
+var errBadReceipt = errors.New("receipt can't be read")
 
 // Receiver is a [Sender] whose route calls back over HTTP.
 //

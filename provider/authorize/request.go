@@ -114,6 +114,12 @@ func (h *Handler) freeze(client *storage.Client, t redirectTarget, v web.Values)
 	if err := checkMaxAge(v, now, &tx); err != nil {
 		return tx, p, err
 	}
+	if err := h.checkAPI(client, v, &tx); err != nil {
+		return tx, p, err
+	}
+	if len(tx.Scopes) == 0 && tx.Audience == "" {
+		return tx, p, oauth.Errorf(oauth.InvalidScope, "scope names nothing that this server knows; send at least openid")
+	}
 	tx.LoginHint = v.Get("login_hint")
 	tx.UILocales = strings.Fields(v.Get("ui_locales"))
 	return tx, p, nil
@@ -174,20 +180,49 @@ func checkIDTokenResponse(c *storage.Client, v web.Values) error {
 	return nil
 }
 
-// checkScope keeps the scopes that Handset knows; others are ignored (OIDC Core §3.1.2.1).
+// checkScope keeps the scopes that Handset knows; others are an API's, or are
+// ignored (OIDC Core §3.1.2.1).
 func checkScope(c *storage.Client, v web.Values, tx *storage.Transaction) error {
 	if !v.Has("scope") {
 		return oauth.Errorf(oauth.InvalidScope, "scope is missing; send at least scope=openid")
 	}
 	tx.Scopes = oauth.ParseScope(v.Get("scope"))
-	if len(tx.Scopes) == 0 {
-		return oauth.Errorf(oauth.InvalidScope, "scope names nothing that this server knows; send at least openid")
-	}
 	if !c.MayUse(oauth.GrantRefreshToken) {
 		// Without the grant a refresh token could never be used (OIDC Core §11).
 		tx.Scopes = slices.DeleteFunc(tx.Scopes, func(s string) bool { return s == oauth.ScopeOfflineAccess })
 	}
 	return nil
+}
+
+// checkAPI keeps what is asked of an API, if one is named. A session that is as
+// old as the API's tokens may get could bring no token, so a new code is asked for:
+// the same as if the request had said so by max_age. A code's own life is left to
+// redeem it in.
+func (h *Handler) checkAPI(c *storage.Client, v web.Values, tx *storage.Transaction) error {
+	id, err := h.APIs.Requested(v)
+	if err != nil || id == "" {
+		return err
+	}
+	api, scopes, err := h.APIs.ForPeople(c, id, oauth.SplitScope(v.Get("scope")))
+	if err != nil {
+		return err
+	}
+	tx.Audience, tx.APIScopes = id, scopes
+	if !api.AllowOfflineAccess {
+		tx.Scopes = slices.DeleteFunc(tx.Scopes, func(s string) bool { return s == oauth.ScopeOfflineAccess })
+	}
+	limitAge(tx, api.Lifetime()-h.CodeLife)
+	return nil
+}
+
+// limitAge makes a session that is older than age not do.
+func limitAge(tx *storage.Transaction, age time.Duration) {
+	if after := tx.CreatedAt.Add(-max(age, 0)); after.After(tx.AuthAfter) {
+		tx.AuthAfter = after
+	}
+	if age > 0 && (tx.MaxAge == 0 || age < tx.MaxAge) {
+		tx.MaxAge = age
+	}
 }
 
 func checkState(c *storage.Client, v web.Values, tx *storage.Transaction) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/handset-oidc/handset/passcode"
 	"github.com/handset-oidc/handset/passcode/limit"
 	"github.com/handset-oidc/handset/passcode/phone"
+	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/storage"
 	"github.com/handset-oidc/handset/views"
 )
@@ -92,10 +94,14 @@ func (h *Handler) showNumber(w http.ResponseWriter, r *http.Request, v *visit, l
 		c.Selected = c.Region == region
 		countries[i] = c
 	}
-	return h.page(w, r, last.status, v, views.LoginPhone{
+	page := views.LoginPhone{
 		Frame: h.frame(r, v), CSRF: h.Browser.FormToken(r, v.tx.ID), Txn: string(v.tx.ID),
 		Countries: countries, Phone: v.typed.text, Error: last.problem,
-	})
+	}
+	if last.unsent {
+		page.Reference = h.Codes.Reference(v.challenge.ID)
+	}
+	return h.page(w, r, last.status, v, page)
 }
 
 // home is the country that the page proposes: the first that the operator
@@ -181,7 +187,7 @@ func (h *Handler) send(r *http.Request, v *visit) (passcode.Sent, error) {
 		return passcode.Sent{}, err
 	}
 	facts := reqctx.From(ctx)
-	wait := sendWait
+	wait := h.SendWait
 	if conn.SignupDisabled {
 		wait = 0
 	}
@@ -189,10 +195,17 @@ func (h *Handler) send(r *http.Request, v *visit) (passcode.Sent, error) {
 		Challenge: ChallengeID(v.tx.ID), Purpose: passcode.Login, Client: v.tx.ClientID,
 		Number: t.number, Context: kept, Address: facts.Address, UserAgent: facts.Agent,
 		Connection: conn, Application: v.client.Name, Host: h.Host,
-		Language: h.frame(r, v).Locale.Lang,
+		Language: languages(r, v.tx.UILocales),
 		Decoy:    decoy != "", DecoyReason: decoy,
 		Wait: wait,
 	})
+}
+
+// languages are those that the text may be in, as Accept-Language lists them: what
+// the client asked for (OIDC Core §3.1.2.1) goes before what the browser did. The
+// page may lack a language that texts have.
+func languages(r *http.Request, uiLocales []string) string {
+	return strings.Join(slices.Concat(uiLocales, r.Header.Values("Accept-Language")), ",")
 }
 
 // decoyReason says why a number gets no text, for the log; empty when it gets one.
@@ -224,15 +237,21 @@ func (h *Handler) sendProblem(w http.ResponseWriter, r *http.Request, v *visit, 
 			// The code page is about the number before, and what was typed would be lost.
 			problem = views.NotTextedYet(wait)
 		case limit.SendAddress:
-			return h.busy(v, limited.Name, limited.RetryAt)
+			busy := h.busy(v, limited.Name, limited.RetryAt)
+			busy.Reference = h.Codes.Reference(v.challenge.ID)
+			return busy
 		}
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
-		return show(w, r, v, told{status: http.StatusTooManyRequests, problem: problem})
+		return show(w, r, v, told{status: http.StatusTooManyRequests, problem: problem, unsent: true})
 	}
 	if errors.Is(err, passcode.ErrNotSent) {
 		reqctx.From(r.Context()).Fail(err)
+		if failure, ok := errors.AsType[*sms.Error](err); ok && failure.Final() {
+			// The number itself can't be texted: only another one helps.
+			return h.showNumber(w, r, v, told{status: http.StatusUnprocessableEntity, problem: views.NumberKind(), unsent: true})
+		}
 		w.Header().Set("Retry-After", "60")
-		return show(w, r, v, told{status: http.StatusServiceUnavailable, problem: views.GatewayDown()})
+		return show(w, r, v, told{status: http.StatusServiceUnavailable, problem: views.GatewayDown(), unsent: true})
 	}
 	return fmt.Errorf("send code: %w", err)
 }

@@ -9,7 +9,7 @@ import (
 	"net/http"
 )
 
-// Code is an error code of RFC 6749 §4.1.2.1 and §5.2, OIDC Core §3.1.2.6, RFC 6750 §3.1 or RFC 7009 §2.2.1.
+// Code is an error code of RFC 6749 §4.1.2.1 and §5.2, OIDC Core §3.1.2.6, RFC 6750 §3.1, RFC 7009 §2.2.1 or RFC 8707 §2.
 type Code string
 
 // The error codes that Handset answers with.
@@ -30,6 +30,8 @@ const (
 	InvalidClient        Code = "invalid_client"
 	InvalidGrant         Code = "invalid_grant"
 	UnsupportedGrantType Code = "unsupported_grant_type"
+
+	InvalidTarget Code = "invalid_target" // RFC 8707 §2
 
 	InvalidToken      Code = "invalid_token"
 	InsufficientScope Code = "insufficient_scope"
