@@ -21,7 +21,7 @@ func newUserAddCommand(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add",
 		Short: "register a person",
-		Long: `Add registers a person, who can then log in also where sign-up is off. The user
+		Long: `Add registers a person, who can then sign in also where sign-up is off. The user
 ID is written to standard output. Attributes are what the business says of the
 person; tokens of an API have those that its claims name.`,
 		Example: `  handset user add --phone +819012345678 --set employee_id=291 --set department=purchasing`,
@@ -35,7 +35,7 @@ person; tokens of an API have those that its claims name.`,
 				return usage(cmd, err.Error())
 			}
 			return env.withNewSQL(cmd.Context(), func(db *database) error {
-				parsed, err := parseNumber(db, number)
+				parsed, err := parseNumber(cmd, db, number)
 				if err != nil {
 					return err
 				}
@@ -61,20 +61,20 @@ person; tokens of an API have those that its claims name.`,
 
 // parseNumber reads a number as the login page does, so that it is found again.
 // Its errors never repeat the number: terminals are recorded.
-func parseNumber(db *database, text string) (phone.Number, error) {
+func parseNumber(cmd *cobra.Command, db *database, text string) (phone.Number, error) {
 	rules := server.Rules(db.config)
 	if len(rules.Countries) == 0 {
 		rules.Countries = []string{phone.AllRegions}
 	}
 	if !strings.HasPrefix(strings.TrimSpace(text), "+") {
-		return phone.Number{}, errors.New("--phone: want the international form, +81...")
+		return phone.Number{}, usage(cmd, "--phone: want the international form, +81...")
 	}
 	n, err := rules.Parse(text, "")
 	if _, foreign := errors.AsType[*phone.RegionError](err); foreign {
-		return n, withHint(fmt.Errorf("--phone: %w", err), "add the region to countries in the configuration, or nobody can text this person")
+		return n, withHint(usage(cmd, "--phone: "+err.Error()), "add the region to countries in the configuration, or nobody can text this person")
 	}
 	if err != nil {
-		return n, fmt.Errorf("--phone: %w", err)
+		return n, usage(cmd, "--phone: "+err.Error())
 	}
 	return n, nil
 }
