@@ -52,7 +52,7 @@ redis: unix://%[4]s/redis.sock
 secret_key_file: %[4]s/handset.key
 countries: [GB]
 allow_private_gateways: true
-limits: {send_address: "off", verify_address: "off"}
+limits: {send_address: "off", verify_address: "off", pending_address: "off"}
 test_numbers: [{number: "+15005550006", code: "424242"}]
 connections:
   - {name: sms, strategy: sms, options: {provider: sms_gateway, gateway_url: "http://%[5]s/send"}}

@@ -78,6 +78,8 @@ type Config struct {
 	// - `guess_number`: wrong codes for one number; when they are used up, its
 	//   codes get longer.
 	// - `verify_address`: codes tried from one network address.
+	// - `pending_address`: logins begun from one network address, and requests that it
+	//   posts.
 	Limits Limits `yaml:"limits"`
 	// Numbers with a fixed code: nothing is texted, no limit of sends holds, and
 	// neither type nor country is checked. For automated tests and for the

@@ -174,6 +174,12 @@ func (e *Engine) limitFor(name, key string) storage.Limit {
 	return l
 }
 
+// PendingLimit is the limit of logins that an address has open. It is told here,
+// since counters of addresses have one tag and one configuration.
+func (e *Engine) PendingLimit(a netip.Addr) storage.Limit {
+	return e.limitFor(limit.PendingAddress, e.addressKey(a))
+}
+
 // guessLimit is the number's guess budget. A test number has none: what a spent
 // budget does is to make codes longer, and a fixed code can't be; one try for
 // each code would break tests and protect nothing, since the code is written down.

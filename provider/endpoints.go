@@ -18,6 +18,7 @@ import (
 	"github.com/handset-oidc/handset/provider/login"
 	"github.com/handset-oidc/handset/provider/logout"
 	"github.com/handset-oidc/handset/provider/mint"
+	"github.com/handset-oidc/handset/provider/posted"
 	"github.com/handset-oidc/handset/provider/receipts"
 	"github.com/handset-oidc/handset/provider/revoke"
 	"github.com/handset-oidc/handset/provider/session"
@@ -75,7 +76,9 @@ func (p *Provider) browserEndpoints(h *handlers, minter *mint.Minter) {
 		Store: p.c.SQL, Vault: p.c.Vault, HTTPS: https,
 		Absolute: p.c.Lifetimes.SessionAbsolute, Idle: p.c.Lifetimes.SessionIdle, Now: p.c.Now,
 	})
+	forms := &posted.Forms{Base: p.base, Store: p.c.Redis, Limit: p.engine.PendingLimit, Now: p.c.Now}
 	h.authorize = authorize.New(authorize.Config{
+		Posted: forms, Pending: p.engine.PendingLimit,
 		Issuer: p.c.Issuer, Base: p.base, Clients: p.clients, Transactions: p.c.Redis, Grants: p.c.SQL, Hints: minter,
 		Mint: minter, Sessions: sessions, Browser: browser, Pages: p.pages, Now: p.c.Now,
 		TransactionLife: transactionLife, CodeLife: codeLife,
@@ -86,7 +89,7 @@ func (p *Provider) browserEndpoints(h *handlers, minter *mint.Minter) {
 		Rules: p.c.Rules, Regions: regions(p.c.Rules), Home: home(p.c.Rules), Now: p.c.Now,
 	})
 	h.logout = logout.New(logout.Config{
-		Base: p.base, Clients: p.clients, Hints: minter, Sessions: sessions, Pages: p.pages, Vault: p.c.Vault, Ended: p.revokedHere,
+		Clients: p.clients, Hints: minter, Posted: forms, Sessions: sessions, Pages: p.pages, Vault: p.c.Vault, Ended: p.revokedHere,
 	})
 }
 

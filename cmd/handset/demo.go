@@ -155,7 +155,7 @@ func demoConfig(f demoFlags, secret string) (*config.Config, *vault.Vault, error
 	}}
 	c.Clients[0].SetDefaults()
 	// One person tries this many times in a row; nobody pays for the texts.
-	for _, name := range []string{"send_number", "send_address"} {
+	for _, name := range []string{"send_number", "send_address", "pending_address"} {
 		c.Limits[name] = config.Limit{Burst: 100, Every: time.Second}
 	}
 	key := vault.Generate()

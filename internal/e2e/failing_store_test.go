@@ -166,8 +166,16 @@ type failingRedis struct {
 	f *faults
 }
 
-func (s failingRedis) CreateTransaction(ctx context.Context, tx storage.Transaction, now time.Time) error {
-	return s.f.call("CreateTransaction", func() error { return s.Ephemeral.CreateTransaction(ctx, tx, now) })
+func (s failingRedis) CreateTransaction(ctx context.Context, tx storage.Transaction, now time.Time, limits ...storage.Limit) error {
+	return s.f.call("CreateTransaction", func() error { return s.Ephemeral.CreateTransaction(ctx, tx, now, limits...) })
+}
+
+func (s failingRedis) KeepPosted(ctx context.Context, p storage.Posted, now time.Time, limits ...storage.Limit) error {
+	return s.f.call("KeepPosted", func() error { return s.Ephemeral.KeepPosted(ctx, p, now, limits...) })
+}
+
+func (s failingRedis) Posted(ctx context.Context, endpoint, ref string) (string, error) {
+	return result(s.f, "Posted", func() (string, error) { return s.Ephemeral.Posted(ctx, endpoint, ref) })
 }
 
 func (s failingRedis) Login(ctx context.Context, id storage.TransactionID, challenge storage.ChallengeID) (tx storage.Transaction, c storage.Challenge, err error) {
@@ -238,7 +246,7 @@ func startFailing(t testing.TB, opts ...option) (*rig, *faults) {
 	p, err := provider.New(t.Context(), provider.Config{
 		Issuer: r.issuer, SQL: failingSQL{r.server.SQL, f}, Redis: failingRedis{r.server.Redis, f}, Vault: v, Keys: ring,
 		Clients: server.Clients(c, v), Rules: rules,
-		Limits: map[string]storage.Limit{"send_address": {Off: true}, "verify_address": {Off: true}},
+		Limits: map[string]storage.Limit{"send_address": {Off: true}, "verify_address": {Off: true}, "pending_address": {Off: true}},
 		Lifetimes: provider.Lifetimes{
 			Access: c.Tokens.Access, ID: c.Tokens.ID, RefreshIdle: c.Tokens.RefreshIdle, RefreshAbsolute: c.Tokens.RefreshAbsolute,
 			SessionIdle: c.Sessions.Idle, SessionAbsolute: c.Sessions.Absolute, IDTokenOnRefresh: true,

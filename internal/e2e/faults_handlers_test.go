@@ -91,6 +91,12 @@ func handlerFaults() []handlerFault {
 			r.login(b, r.newRequest(webClient), newNumber()).answer()
 			return struck{ofPage(func() *page { return r.authorize(b, q) }), func() { r.authorize(b, q).answer() }}
 		}},
+		{"AuthorizeByPost", "KeepPosted", person, authorizeByPost},
+		{"AuthorizeByPostGoesOn", "Posted", person, authorizeByPost},
+		{"LogoutByPost", "KeepPosted", person, func(t *testing.T, r *rig) struck {
+			ask := func() *page { return newBrowser(t).post(r.base+"/oidc/logout", url.Values{"client_id": {webClient}}) }
+			return struck{ofPage(ask), func() { ask().wants(http.StatusOK) }}
+		}},
 		{"ShowNumber", "Login", person, func(t *testing.T, r *rig) struck {
 			b := newBrowser(t)
 			p := r.authorize(b, r.newRequest(webClient)).wants(http.StatusOK)
@@ -220,6 +226,12 @@ func handlerFaults() []handlerFault {
 			}}
 		}},
 	}
+}
+
+func authorizeByPost(t *testing.T, r *rig) struck {
+	b, q := newBrowser(t), r.newRequest(webClient)
+	post := func() *page { return b.post(r.base+"/authorize", q.Values) }
+	return struck{ofPage(post), func() { post().form("/login/phone") }}
 }
 
 func submitNumber(t *testing.T, r *rig) struck {

@@ -85,7 +85,9 @@ func withDatabase(file string) option { return func(o *options) { o.database = "
 func withKey(line string) option      { return func(o *options) { o.key = line } }
 
 // withoutAddressLimits is for tests that log in more often than one address may.
-func withoutAddressLimits() option { return withoutLimits("send_address", "verify_address") }
+func withoutAddressLimits() option {
+	return withoutLimits("send_address", "verify_address", "pending_address")
+}
 
 // withClient registers one more client, which change completes.
 func withClient(id string, change func(*config.Client)) option {

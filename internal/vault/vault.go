@@ -45,6 +45,7 @@ const (
 	Transaction   Use = "transaction"       // sealed login transaction
 	Context       Use = "challenge-context" // sealed context of a challenge
 	Assertion     Use = "assertion"         // tag of a client assertion's jti
+	Posted        Use = "posted-form"       // sealed form that another site posted
 	Reference     Use = "reference"         // short name of a challenge, for people who ask for help
 )
 

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -25,6 +26,7 @@ import (
 	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/provider/mint"
 	"github.com/handset-oidc/handset/provider/oauth"
+	"github.com/handset-oidc/handset/provider/posted"
 	"github.com/handset-oidc/handset/provider/session"
 	"github.com/handset-oidc/handset/storage"
 )
@@ -37,7 +39,9 @@ type Clients interface {
 
 // Transactions keeps frozen requests.
 type Transactions interface {
-	CreateTransaction(ctx context.Context, tx storage.Transaction, now time.Time) error
+	// CreateTransaction must take one from each limit, or keep nothing and return a
+	// [*storage.Limited].
+	CreateTransaction(ctx context.Context, tx storage.Transaction, now time.Time, limits ...storage.Limit) error
 }
 
 // Grants writes answers. Both methods must return [storage.ErrConsumed] when
@@ -67,8 +71,11 @@ type Config struct {
 	Mint         *mint.Minter
 	Sessions     *session.Manager
 	Browser      *Browser
-	Pages        *web.Pages
-	Now          func() time.Time
+	Posted       *posted.Forms
+	// Pending is how many logins an address may have open (security.md row 37).
+	Pending func(netip.Addr) storage.Limit
+	Pages   *web.Pages
+	Now     func() time.Time
 
 	TransactionLife time.Duration
 	CodeLife        time.Duration
@@ -117,12 +124,19 @@ func forClient(err error, silent bool) *oauth.Error {
 	switch {
 	case err == nil, errors.Is(err, storage.ErrConsumed): // steps know what was used
 		return nil
+	case isPage(err):
+		return nil
 	case !web.Unavailable(err):
 		return &oauth.Error{Code: oauth.ServerError, Description: "something went wrong on the server's side", Err: err}
 	case silent:
 		return &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: "the server can't answer just now; try again", Err: err}
 	}
 	return nil
+}
+
+func isPage(err error) bool {
+	_, ok := errors.AsType[*web.Problem](err)
+	return ok
 }
 
 func (h *Handler) dispatch(w http.ResponseWriter, r *http.Request, client *storage.Client, target redirectTarget, v web.Values) error {
@@ -151,11 +165,11 @@ func (h *Handler) dispatch(w http.ResponseWriter, r *http.Request, client *stora
 		if p.none {
 			return errLoginRequired()
 		}
-		return h.startLogin(w, r, tx)
+		return h.startLogin(w, r, client, tx)
 	case stepRefuse:
 		return errLoginRequired()
 	default:
-		return h.startLogin(w, r, tx)
+		return h.startLogin(w, r, client, tx)
 	}
 }
 
@@ -218,10 +232,17 @@ func satisfies(tx storage.Transaction, current *session.Current, now time.Time) 
 }
 
 // startLogin binds the request to the browser and sends it to the login pages.
-func (h *Handler) startLogin(w http.ResponseWriter, r *http.Request, tx storage.Transaction) error {
+func (h *Handler) startLogin(w http.ResponseWriter, r *http.Request, client *storage.Client, tx storage.Transaction) error {
 	tx.ID = mint.TransactionID()
 	tx.BrowserMAC = h.Browser.Bind(w, r)
-	if err := h.Transactions.CreateTransaction(r.Context(), tx, h.Now()); err != nil {
+	pending := h.Pending(reqctx.From(r.Context()).Address)
+	err := h.Transactions.CreateTransaction(r.Context(), tx, h.Now(), pending)
+	if limited, ok := errors.AsType[*storage.Limited](err); ok {
+		busy := posted.Busy(limited, h.Now())
+		busy.Client, busy.Locales = client, tx.UILocales
+		return busy
+	}
+	if err != nil {
 		return fmt.Errorf("keep transaction: %w", err)
 	}
 	return web.SeeOther(w, r, h.Base+"/login/phone?txn="+url.QueryEscape(string(tx.ID)))

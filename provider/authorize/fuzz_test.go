@@ -15,6 +15,7 @@ import (
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/provider/authorize"
+	"github.com/handset-oidc/handset/provider/internal/endpointtest"
 	"github.com/handset-oidc/handset/provider/mint"
 	"github.com/handset-oidc/handset/provider/oauth"
 	"github.com/handset-oidc/handset/provider/session"
@@ -40,7 +41,7 @@ func (c clients) Get(_ context.Context, id storage.ClientID) (*storage.Client, e
 
 type transactions struct{ kept *storage.Transaction }
 
-func (s *transactions) CreateTransaction(_ context.Context, tx storage.Transaction, _ time.Time) error {
+func (s *transactions) CreateTransaction(_ context.Context, tx storage.Transaction, _ time.Time, _ ...storage.Limit) error {
 	s.kept = &tx
 	return nil
 }
@@ -81,11 +82,11 @@ func FuzzAuthorize(f *testing.F) {
 	}
 	pages := &web.Pages{Catalog: catalog}
 	f.Fuzz(func(t *testing.T, raw string, post bool) {
-		store := &transactions{}
+		store, forms := &transactions{}, endpointtest.Forms{}
 		h := authorize.New(authorize.Config{
 			Issuer: "https://login.example/", Clients: fuzzClients, Transactions: store, Hints: hints{}, Pages: pages, Now: time.Now,
 			Sessions: session.New(session.Config{Vault: v, Now: time.Now}), Browser: authorize.NewBrowser(v, true, time.Minute),
-			TransactionLife: time.Minute, CodeLife: time.Minute,
+			Posted: forms.Waiting(), Pending: forms.Waiting().Limit, TransactionLife: time.Minute, CodeLife: time.Minute,
 		})
 		r := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/authorize", RawQuery: raw}, Header: http.Header{}, Body: http.NoBody}
 		if post {
@@ -113,10 +114,7 @@ func FuzzAuthorize(f *testing.F) {
 				t.Errorf("%q is refused and kept", raw)
 			}
 		case post:
-			sent, err := url.Parse(to)
-			if err != nil || sent.Path != "/authorize" || sent.Host != "" || sent.Query().Encode() != q.Encode() {
-				t.Errorf("POST %q goes on as %q", raw, to)
-			}
+			forms.Check(t, to, "/authorize", q)
 		case store.kept != nil:
 			checkFrozen(t, q, store.kept, to)
 		default:
