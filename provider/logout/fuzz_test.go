@@ -64,7 +64,7 @@ func FuzzLogout(f *testing.F) {
 	pages := &web.Pages{Catalog: catalog}
 	forms := endpointtest.Forms{}
 	h := logout.New(logout.Config{
-		Posted: forms.Waiting(),
+		Posted:  forms.Waiting(),
 		Clients: fuzzClients{}, Hints: fuzzHints{}, Pages: pages, Vault: v, Ended: func(context.Context) {},
 		Sessions: session.New(session.Config{Vault: v, Now: time.Now}),
 	})
