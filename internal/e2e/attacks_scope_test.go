@@ -16,7 +16,7 @@ func TestAttackScopesBeyondTheRegistration(t *testing.T) {
 		c.GrantTypes, c.ClientSecret = []string{"authorization_code"}, config.NewSecret(secret)
 	}))
 	q := r.newRequest(narrow).with("scope", "openid admin offline_access read:all openid* OPENID")
-	got := r.exchange(narrow, q, r.login(newBrowser(t), q, newNumber()).answer().Get("code"))
+	got := r.exchange(narrow, q, r.login(newBrowser(t), q, newNumber()).answer().Get("code"), "client_secret", secret)
 	if got.Scope != "openid" || got.Refresh != "" || got.IDToken == "" {
 		t.Errorf("granted %q, refresh token %t: %s %s", got.Scope, got.Refresh != "", got.Error, got.Description)
 	}
