@@ -77,7 +77,7 @@ type Store interface {
 	// UndoSend must give back what the start took, once. Unless late, it must
 	// leave the challenge as if the start had not been.
 	UndoSend(ctx context.Context, id storage.ChallengeID, undo []byte, late bool, now time.Time) error
-	// CheckChallenge must count the try before it compares, in constant time, and
+	// CheckChallenge must count the try before it compares the MACs, and
 	// must accept a code once.
 	CheckChallenge(ctx context.Context, c storage.CheckChallenge) (storage.Checked, error)
 }

@@ -225,7 +225,7 @@ func handlerFaults() []handlerFault {
 				}
 			}}
 		}},
-		{"RevokeTokenForAnAPI", "RevokeToken", false, func(t *testing.T, r *rig) struck {
+		{"RevokeTokenForAnAPI", "RevokeToken", caller, func(t *testing.T, r *rig) struck {
 			_, _, got := r.purchasingToken(t, webClient)
 			call := func() (*http.Response, []byte) {
 				return r.call(webClient, "/oauth/revoke", url.Values{"token": {got.AccessToken}})

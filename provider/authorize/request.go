@@ -24,7 +24,7 @@ const (
 	maxState = 2048
 	// maxLoginHint is longer than any number; a longer hint is not kept.
 	maxLoginHint = 256
-	// maxLocales bounds ui_locales, and maxLocale each (RFC 5646 §4.4.1).
+	// maxLocales bounds ui_locales, and maxLocale each: no tag in use is longer.
 	maxLocales, maxLocale = 8, 35
 )
 
