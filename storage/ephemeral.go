@@ -18,11 +18,11 @@ type Transaction struct {
 	ClientID    ClientID `json:"c"`
 	RedirectURI string   `json:"r"`
 	// ResponseType is code when empty, else id_token.
-	ResponseType  string   `json:"rt,omitempty"`
-	ResponseMode  string   `json:"m,omitempty"` // query, fragment, form_post
-	State         string   `json:"s,omitempty"`
-	Nonce         string   `json:"n,omitempty"`
-	Scopes        []string `json:"sc,omitempty"`
+	ResponseType string   `json:"rt,omitempty"`
+	ResponseMode string   `json:"m,omitempty"` // query, fragment, form_post
+	State        string   `json:"s,omitempty"`
+	Nonce        string   `json:"n,omitempty"`
+	Scopes       []string `json:"sc,omitempty"`
 	// Audience is the API that tokens shall be for, empty for none, and APIScopes
 	// those of its scopes that were asked for.
 	Audience      Audience `json:"au,omitempty"`
