@@ -45,7 +45,9 @@ var house = []room{
 	{"internal/oidclib", nil, "it wraps one library and knows nothing of ours"},
 	{"internal/archtest", nil, "it looks at source text, not at packages"},
 	{"views", nil, "pages get view models that are ready to print; they call no domain code"},
-	{"config", []string{"passcode/limit", "passcode/phone", "provider/oauth", "provider/registration", "storage"}, "configuration knows leaves only, so that every command can read it"},
+	{"internal/attributes", nil, whyLeaf},
+	{"internal/people", []string{"internal/attributes", "passcode/phone", "storage"}, "it reads and writes lists of people; which store keeps them is the business of who calls it"},
+	{"config", []string{"internal/attributes", "passcode/limit", "passcode/phone", "provider/oauth", "provider/registration", "storage"}, "configuration knows leaves only, so that every command can read it"},
 
 	{"provider/registration", []string{"provider/oauth", "storage"}, "the rules of a registration hold wherever one comes from: file, command or API"},
 

@@ -94,7 +94,7 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 
 // OpenSQL opens the database of a configuration; commands use it too.
 func OpenSQL(ctx context.Context, c *config.Config, v *vault.Vault) (*sqlstore.Store, error) {
-	s, err := sqlstore.Open(ctx, sqlstore.Config{URL: c.Database.Reveal(), Vault: v, TokenLife: c.Tokens.Access})
+	s, err := sqlstore.Open(ctx, sqlstore.Config{URL: c.Database.Reveal(), Vault: v, TokenLife: c.Tokens.Access, Unique: c.People.Schema().Unique()})
 	if err != nil {
 		return nil, fmt.Errorf("database %s: %w", c.Database, err)
 	}
