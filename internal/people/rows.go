@@ -52,7 +52,11 @@ func Open(r io.Reader, format string, schema attributes.Schema) (Rows, error) {
 	if format == NDJSON {
 		return &objects{lines: l, schema: schema}, nil
 	}
-	return openTable(l, schema)
+	t, err := openTable(l, schema)
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 // objects reads NDJSON.

@@ -56,6 +56,9 @@ func openTable(l *lines, schema attributes.Schema) (*table, error) {
 		}
 		t.columns = append(t.columns, name)
 	}
+	if !slices.Contains(t.columns, columnNumber) {
+		return nil, refuse(line, "no column is called phone_number, phone or number")
+	}
 	return t, nil
 }
 
@@ -78,6 +81,9 @@ func (t *table) column(cell string) (string, error) {
 		return columnNumber, nil
 	case columnID, columnBlocked:
 		return folded, nil
+	}
+	if !attributes.IsName(cell) {
+		return "", errors.New("is no name of a column; the first line must be the header")
 	}
 	return cell, t.schema.Known(cell)
 }
