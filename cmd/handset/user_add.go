@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -119,7 +118,7 @@ func editAttributes(schema attributes.Schema, of map[string]any, set, unset []st
 			return errors.New("--set: want name=value, the name of letters, digits and _ only")
 		}
 		parsed, err := schema.Parse(name, value)
-		if err != nil && value == "" && slices.Contains(append(schema.Names(), name), name) {
+		if err != nil && value == "" && schema.Known(name) == nil {
 			return withHint(fmt.Errorf("--set %s: %w", name, err), "--unset %s takes an attribute away", name)
 		}
 		if err != nil {

@@ -95,6 +95,9 @@ func (env *environment) importPeople(ctx context.Context, db *database, name str
 	}
 	summary, err := importer.Import(ctx, in)
 	err = errors.Join(err, closeReport())
+	if err != nil && summary == (people.Summary{}) {
+		return fmt.Errorf("%s: %w", name, err)
+	}
 	if flags.asJSON {
 		err = errors.Join(err, env.printJSON(struct {
 			people.Summary
@@ -102,12 +105,9 @@ func (env *environment) importPeople(ctx context.Context, db *database, name str
 		}{summary, flags.dryRun}))
 	}
 	env.sayImported(summary, flags)
-	if _, ok := errors.AsType[*people.LineError](err); ok {
-		return fmt.Errorf("%s: %w", name, err)
-	}
 	switch {
 	case err != nil:
-		return withHint(err, "what was counted is kept; the list can be imported again")
+		return withHint(fmt.Errorf("%s: %w", name, err), "what was counted is kept; the list can be imported again")
 	case summary.Refused == 0:
 		return nil
 	case flags.atomic:
