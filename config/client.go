@@ -18,7 +18,7 @@ type Client struct {
 	// What people see on the login page. Default: the client_id.
 	Name string `yaml:"name" example:"Tiny"`
 	// `regular_web` (it has a server that keeps a secret, the default), `spa` or
-	// `native` (they can't keep one), or `non_interactive` (nobody logs in).
+	// `native` (they can't keep one), or `non_interactive` (nobody signs in).
 	AppType string `yaml:"app_type" example:"regular_web"`
 	// The secret of a confidential client; kept as a MAC.
 	ClientSecret Secret `yaml:"client_secret" example:"change me to 32 random characters"`

@@ -185,7 +185,7 @@ func (d *decoder) text(path string, in any) (string, bool) {
 }
 
 // later are keys of the plan that this version does not have.
-var later = []string{"senders", "routes", "enabled_clients"}
+var later = []string{"enabled_clients"}
 
 func unknownMessage(t reflect.Type, key string, known []string) string {
 	if slices.Contains(later, key) && (t == reflect.TypeFor[Config]() || t == reflect.TypeFor[Connection]()) {

@@ -62,6 +62,7 @@ var comparable = cmp.Options{
 	cmp.Comparer(func(a, b Secret) bool { return a == b }),
 	cmp.Comparer(func(a, b Address) bool { return a == b }),
 	cmp.Comparer(func(a, b Options) bool { return a == b }),
+	cmp.Comparer(func(a, b Moment) bool { return a == b }),
 	cmp.Comparer(func(a, b JWKS) bool { return string(a.raw) == string(b.raw) }),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 	cmpopts.EquateEmpty(),
@@ -217,7 +218,6 @@ func TestProblems(t *testing.T) {
 		{"unknown key far from all", "zzz: x", []string{"zzz: unknown key; the keys here are admin_listen, allow_private_gateways,"}},
 		{"unknown nested key", "tokens: {acess: 1h}", []string{"tokens.acess: unknown key; did you mean access?"}},
 		{"unknown key in a list", client("callback: x"), []string{"clients[0].callback: unknown key; did you mean callbacks?"}},
-		{"later key", "senders: {}\nroutes: []", []string{"routes: not supported", "senders: not supported"}},
 		{"later key of a connection", "connections:\n  - {name: sms, strategy: sms, enabled_clients: [], options: {provider: console}}",
 			[]string{"connections[0].enabled_clients: not supported by this version"}},
 		{"duration without unit", "sessions: {idle: 72}", []string{"sessions.idle: want a duration such as 10m, 3h or 168h"}},
@@ -252,19 +252,29 @@ func TestProblems(t *testing.T) {
 			"test_numbers[0]: missing: number or prefix", "test_numbers[0].code: want 4 to 10 digits",
 			"test_numbers[1].number: want the international form", "test_numbers[2].prefix: want + and at least four digits",
 			"test_numbers[3]: set number or prefix, not both", "test_numbers[4].code: want 4 to 10 digits", "test_numbers[5]: is declared twice"}},
-		{"connection", "connections: [{name: a b, strategy: email, options: {}}, {name: x, strategy: sms, options: {provider: twilio}}, {name: x, strategy: sms, options: {provider: sms_gateway}}]", []string{
-			"connections[0].name: want letters, digits and hyphens", "connections[0].strategy: want sms", "connections[0].options.provider: missing: set it to console or sms_gateway",
-			"connections[1]: more than one connection is not supported", "connections[1].options.provider: twilio is not supported by this version", "connections[2].name: is declared twice", "connections[2]: more than one", "connections[2].options.gateway_url: missing"}},
+		{"connection", "connections: [{name: a b, strategy: email, options: {}}, {name: x, strategy: sms, options: {provider: phone_message_hook}}, {name: x, strategy: sms, options: {provider: sms_gateway}}]", []string{
+			"connections[0].name: want letters, digits and hyphens", "connections[0].strategy: want sms", "connections[0].options.provider: missing: set it to console, smpp, sms_gateway, sns, twilio or vonage",
+			"connections[1]: more than one connection is not supported", "connections[1].options.provider: phone_message_hook is not supported by this version", "connections[2].name: is declared twice", "connections[2]: more than one", "connections[2].options.gateway_url: missing"}},
 		{"gateway at loopback", gateway("provider: sms_gateway, gateway_url: \"http://127.0.0.1:9000/send\""), []string{
 			"connections[0].options.gateway_url: is a loopback or private address; when that is meant, set allow_private_gateways: true"}},
 		{"gateway at localhost", gateway("provider: sms_gateway, gateway_url: \"https://localhost./\""), []string{"connections[0].options.gateway_url: is a loopback"}},
 		{"gateway in IPv6 clothes", gateway("provider: sms_gateway, gateway_url: \"https://[::ffff:10.0.0.1]/\""), []string{"connections[0].options.gateway_url: is a loopback"}},
 		{"gateway scheme", gateway("provider: sms_gateway, gateway_url: \"ftp://gateway.example/\""), []string{"connections[0].options.gateway_url: want an http or https address"}},
 		{"gateway user", gateway("provider: sms_gateway, gateway_url: \"https://u:p@gateway.example/\""), []string{"connections[0].options.gateway_url: must not hold a user"}},
-		{"options", gateway(`provider: console, gatewy_url: x, syntax: liquid, from: 123, disable_signup: "no", forward_req_info: 1, totp: {length: 3, time_step: 0, x: 1}`), []string{
+		{"smpp without anything", gateway("provider: smpp"), []string{"connections[0].options.smpp_host: is missing", "connections[0].options.smpp_system_id: is missing"}},
+		{"smpp at loopback", gateway("provider: smpp, smpp_host: \"[::1]:2775\", smpp_system_id: a"), []string{"connections[0].options.smpp_host: is a private or reserved address"}},
+		{"smpp at localhost", gateway("provider: smpp, smpp_host: \"localhost:2775\", smpp_system_id: a"), []string{"connections[0].options.smpp_host: is a loopback"}},
+		{"options", gateway(`provider: console, gatewy_url: x, syntax: liquids, from: 123, disable_signup: "no", forward_req_info: 1, totp: {length: 3, time_step: 0, x: 1}`), []string{
 			"connections[0].options.disable_signup: want true or false", "connections[0].options.forward_req_info: want", "connections[0].options.from: want text",
-			"connections[0].options.gatewy_url: unknown option; did you mean gateway_url?", "connections[0].options.syntax: liquid is not supported",
-			"connections[0].options.totp.length: want a whole number from 4 to 8", "connections[0].options.totp.time_step: want a whole number from 1 to 600", "connections[0].options.totp.x: unknown key"}},
+			"connections[0].options.gatewy_url: unknown option; did you mean gateway_url?",
+			"connections[0].options.totp.length: want a whole number from 4 to 8", "connections[0].options.totp.time_step: want a whole number from 1 to 600", "connections[0].options.totp.x: unknown key",
+			"connections[0].options.syntax: \"liquids\" is not one of: md_with_macros, liquid"}},
+		{"template without the code", gateway(`provider: console, template: Hello`), []string{"connections[0].options.template: doesn't show the code: write @@password@@"}},
+		{"Liquid without its syntax", gateway(`provider: console, template: "{{ password }}"`), []string{"connections[0].options.template: holds Liquid, which md_with_macros does not read: set syntax to liquid"}},
+		{"Liquid that leaves somebody out", gateway(`provider: console, syntax: liquid, template: "{% if request_language contains 'fr' %}{{ code }}{% endif %}"`), []string{"connections[0].options.template: doesn't show the code when no language was asked for"}},
+		{"Liquid with a loop", gateway(`provider: console, syntax: liquid, template: "{{ code }}\n{% for x in code %}{% endfor %}", origin_bound: "no"`), []string{
+			"connections[0].options.origin_bound: want true or false", "connections[0].options.template: has the tag \"for\", which texts don't have (line 2;"}},
+		{"neither is text", gateway(`provider: console, syntax: 1, template: [a]`), []string{"connections[0].options.syntax: want text", "connections[0].options.template: want text"}},
 		{"gateway authentication", gateway("provider: console, gateway_authentication: {method: basic, user: x}"), []string{
 			"connections[0].options.gateway_authentication.user: unknown key", "connections[0].options.gateway_authentication.method: want bearer", "connections[0].options.gateway_authentication.audience: missing", "connections[0].options.gateway_authentication.secret: missing"}},
 		{"client without anything", "clients: [{}]", []string{
@@ -345,6 +355,22 @@ func TestIssuers(t *testing.T) {
 			_, _, err := load(t, fmt.Sprintf("issuer: %q", test.issuer))
 			checkOne(t, problemsOf(t, err), test.want)
 		})
+	}
+}
+
+// Only where http is allowed at all.
+func TestLocal(t *testing.T) {
+	t.Parallel()
+	for issuer, want := range map[string]bool{
+		"http://localhost:3000/": true, "http://127.0.0.1:3000/openid-connect": true, "http://[::1]:3000": true,
+		"https://localhost:3000/": false, "https://login.example.com/": false, "http://login.example.com/": false,
+		"http://localhost.example.com/": false, "": false,
+	} {
+		c := Default()
+		c.Issuer = issuer
+		if got := c.Local(); got != want {
+			t.Errorf("Local() of %q = %t", issuer, got)
+		}
 	}
 }
 

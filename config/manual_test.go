@@ -42,8 +42,8 @@ func TestEveryFieldIsExplained(t *testing.T) {
 	for _, typ := range []reflect.Type{
 		reflect.TypeFor[Config](), reflect.TypeFor[TLS](), reflect.TypeFor[Keys](), reflect.TypeFor[Sessions](),
 		reflect.TypeFor[Tokens](), reflect.TypeFor[TestNumber](), reflect.TypeFor[Connection](),
-		reflect.TypeFor[Client](), reflect.TypeFor[ResourceServer](), reflect.TypeFor[Scope](), reflect.TypeFor[ClientGrant](),
-		reflect.TypeFor[Log](), reflect.TypeFor[Limit](),
+		reflect.TypeFor[Route](), reflect.TypeFor[Client](), reflect.TypeFor[ResourceServer](), reflect.TypeFor[Scope](),
+		reflect.TypeFor[ClientGrant](), reflect.TypeFor[Log](), reflect.TypeFor[Limit](),
 	} {
 		for f := range fields(typ) {
 			if comment(typ, f) == "" {

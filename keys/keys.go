@@ -160,15 +160,7 @@ func (r *Ring) apply(ctx context.Context, alg Algorithm, now time.Time, decide f
 func (r *Ring) Reload(ctx context.Context) error {
 	r.reloading.Lock()
 	defer r.reloading.Unlock()
-	files, err := readDir(r.config.Dir)
-	if err != nil {
-		return err
-	}
-	kept, err := r.config.Store.SigningKeys(ctx)
-	if err != nil {
-		return fmt.Errorf("read signing keys: %w", err)
-	}
-	next, err := build(files, kept, r.now())
+	next, err := read(ctx, r.config.Store, r.config.Dir, r.now())
 	if err != nil {
 		return err
 	}
@@ -268,6 +260,18 @@ func (r *Ring) warnAboutModes(ctx context.Context) {
 
 // Signer returns the signer of an algorithm, one of [Algorithms], whose turn it is.
 func (r *Ring) Signer(alg Algorithm) *Signer { return r.current.Load().signerAt(alg, r.config.Now()) }
+
+// Ready reports whether a key signs of every algorithm: one whose turn has come. On
+// a server whose clock was set back before that, no token would be good.
+func (r *Ring) Ready(context.Context) error {
+	now := r.config.Now()
+	for alg, turns := range r.current.Load().turns {
+		if !slices.ContainsFunc(turns, func(t turn) bool { return !t.from.After(now) }) {
+			return fmt.Errorf("no signing key's turn has come for %s; is the clock right?", alg)
+		}
+	}
+	return nil
+}
 
 // JWKS returns the published keys as JSON (RFC 7517 §5), public members only,
 // and the text's strong ETag. The bytes are shared: don't change them.

@@ -581,3 +581,18 @@ func BenchmarkJWKS(b *testing.B) {
 		r.JWKS()
 	}
 }
+
+// A server whose clock stands before every key's turn signs nothing that anyone
+// would take, and says that it is not ready.
+func TestReadyWhenAKeySigns(t *testing.T) {
+	t.Parallel()
+	c := &clock{now: start}
+	r := open(t, keys.Config{Store: &keystest.Store{}, Now: c.Now})
+	if err := r.Ready(t.Context()); err != nil {
+		t.Errorf("with a key that signs: %v", err)
+	}
+	c.advance(-time.Hour)
+	if r.Ready(t.Context()) == nil {
+		t.Error("ready before the first key's turn")
+	}
+}

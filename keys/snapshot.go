@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"slices"
@@ -234,4 +235,30 @@ func (r *Ring) List(ctx context.Context) ([]Info, error) {
 		return nil, err
 	}
 	return slices.Clone(r.current.Load().infos), nil
+}
+
+// List returns the keys of a store and a folder as they are, the one that signs
+// first, and writes nothing: where there is none yet, none is made.
+func List(ctx context.Context, store Store, dir string, now time.Time) ([]Info, error) {
+	s, err := read(ctx, store, dir, now)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.infos, nil
+}
+
+// read makes the snapshot of what store and folder hold.
+func read(ctx context.Context, store Store, dir string, now time.Time) (*snapshot, error) {
+	files, err := readDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := store.SigningKeys(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read signing keys: %w", err)
+	}
+	return build(files, kept, now)
 }

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -19,6 +20,7 @@ import (
 	"github.com/handset-oidc/handset/provider/login"
 	"github.com/handset-oidc/handset/provider/logout"
 	"github.com/handset-oidc/handset/provider/mint"
+	"github.com/handset-oidc/handset/provider/receipts"
 	"github.com/handset-oidc/handset/provider/revoke"
 	"github.com/handset-oidc/handset/provider/session"
 	"github.com/handset-oidc/handset/provider/token"
@@ -28,6 +30,8 @@ import (
 
 // Times that no configuration changes (security.md §2).
 const (
+	// sendWait is the default of Config.SendWait.
+	sendWait        = 3 * time.Second
 	transactionLife = 30 * time.Minute
 	codeLife        = time.Minute
 	refreshGrace    = 30 * time.Second
@@ -42,6 +46,7 @@ type handlers struct {
 	userinfo   *userinfo.Handler
 	introspect *introspect.Handler
 	revoke     *revoke.Handler
+	receipts   *receipts.Handler
 	discovery  *discovery.Handler
 }
 
@@ -58,6 +63,7 @@ func (p *Provider) endpoints() (h handlers, err error) {
 	if err := p.clientEndpoints(&h, minter); err != nil {
 		return h, err
 	}
+	h.receipts = p.receipts
 	h.discovery, err = discovery.New(discovery.Config{
 		Issuer: p.c.Issuer, AssertionAlgorithms: client.SigningAlgorithms(), UILocales: []language.Tag{language.English},
 	})
@@ -82,6 +88,7 @@ func (p *Provider) browserEndpoints(h *handlers, minter *mint.Minter) {
 		Base: p.base, Host: sms.OriginHost(p.c.Issuer), Store: p.c.Redis, Connection: p.connection.Load, People: p.c.SQL,
 		Clients: p.clients, Codes: p.engine, Dispatcher: h.authorize, Browser: browser, Pages: p.pages,
 		Rules: p.c.Rules, Regions: regions(p.c.Rules), Home: home(p.c.Rules), Now: p.c.Now,
+		SendWait: cmp.Or(p.c.SendWait, sendWait),
 	})
 	h.logout = logout.New(logout.Config{
 		Base: p.base, Clients: p.clients, Hints: minter, Subjects: p.subjects, Sessions: sessions, Pages: p.pages, Vault: p.c.Vault, Ended: p.revokedHere,

@@ -19,11 +19,12 @@ const (
 )
 
 // Run does what no request does: it follows the changes of other servers and
-// of commands, rotates keys, and sweeps out what has expired. It returns when
+// of commands, writes what became of texts, rotates keys, and sweeps out what has expired. It returns when
 // ctx ends.
 func (p *Provider) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.every(ctx, watchEvery, p.follow) })
+	g.Go(func() error { return p.engine.Run(ctx) })
 	g.Go(func() error {
 		return p.every(ctx, maintainEvery, func(ctx context.Context) {
 			p.report(ctx, "maintain signing keys", p.c.Keys.Maintain(ctx, p.c.Now()))

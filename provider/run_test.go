@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/handset-oidc/handset/passcode"
+	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/provider/revocation"
 	"github.com/handset-oidc/handset/storage"
 )
@@ -64,7 +65,8 @@ func TestAChangeThatFailsHoldsUpNoOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := &Provider{
-		c:           Config{SQL: sql, Logger: slog.New(slog.DiscardHandler), Senders: passcode.Deps{Console: io.Discard}},
+		c:           Config{SQL: sql, Logger: slog.New(slog.DiscardHandler)},
+		senders:     passcode.Senders{Deps: sms.Deps{Console: io.Discard}},
 		revocations: set, unfollowed: map[storage.Change]bool{},
 	}
 	p.follow(t.Context())

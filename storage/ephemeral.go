@@ -131,7 +131,9 @@ type StartChallenge struct {
 type Started struct {
 	// Limited is set when nothing happened: a limit (by its name) or the
 	// cooldown (named "cooldown") refused.
-	Limited   *Limited
+	Limited *Limited
+	// Limits are what the limits that are on have left now.
+	Limits    []LimitLeft
 	Repeated  bool
 	Sealed    []byte // the code to send, sealed: the repeated one, or Short's or Long's
 	Length    int

@@ -239,7 +239,7 @@ takes it until its end.`,
 		Example: `  handset api remove https://purchasing.example.com --yes`,
 		Args:    oneArgument("identifier"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := confirmed(yes, "this removes API "+args[0]+", who may use it, and what was granted for it"); err != nil {
+			if err := confirmed(cmd, yes, "this removes API "+args[0]+", who may use it, and what was granted for it"); err != nil {
 				return err
 			}
 			return env.withSQL(cmd.Context(), func(db *database) error {

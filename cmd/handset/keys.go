@@ -35,18 +35,21 @@ func newKeysListCommand(env *environment) *cobra.Command {
 		Short: "list the signing keys",
 		Long: `List writes the keys that are published, those that sign first. The state is
 pending (published, will sign), signing, retired (verifies what it signed), or
-file (of the keys folder).`,
+file (of the keys folder). It makes and changes nothing.`,
 		Example: `  handset keys list
   handset keys list --json`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return env.withSQL(cmd.Context(), env.onKeys(cmd.Context(), func(ring *keys.Ring) error {
-				all, err := ring.List(cmd.Context())
+			return env.readSQL(cmd.Context(), func(db *database) error {
+				all, err := server.ListKeys(cmd.Context(), db.config, db, env.now)
 				if err != nil {
 					return err
 				}
+				if len(all) == 0 {
+					env.say("there is no key yet; handset serve or handset keys rotate makes the first")
+				}
 				return env.printKeys(all, asJSON)
-			}))
+			})
 		},
 	}
 	jsonFlag(cmd, &asJSON)

@@ -232,7 +232,7 @@ func findUser(ctx context.Context, db *database, who string) (storage.User, erro
 	if !strings.HasPrefix(who, "+") {
 		return db.User(ctx, storage.UserID(who))
 	}
-	number, err := phone.FromStored(strings.NewReplacer(" ", "", "-", "", "(", "", ")", "").Replace(who))
+	number, err := typedNumber(who)
 	if err != nil {
 		return storage.User{}, storage.ErrNotFound
 	}
@@ -250,6 +250,11 @@ func (env *environment) changedUser(ctx context.Context, db *database, id storag
 		return err
 	}
 	return env.printJSON(userAsJSON(u))
+}
+
+// typedNumber reads a number in international form, as people write it.
+func typedNumber(text string) (phone.Number, error) {
+	return phone.FromStored(strings.NewReplacer(" ", "", "-", "", "(", "", ")", "").Replace(text))
 }
 
 func newUserBlockCommand(env *environment) *cobra.Command {
@@ -278,8 +283,8 @@ func newUserUnblockCommand(env *environment) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "unblock NUMBER|ID",
-		Short:   "let a blocked person log in again",
-		Long:    `Unblock lets a blocked person log in again. What blocking ended stays ended.`,
+		Short:   "let a blocked person sign in again",
+		Long:    `Unblock lets a blocked person sign in again. What blocking ended stays ended.`,
 		Example: `  handset user unblock +819012345678`,
 		Args:    oneArgument("number or user ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -302,11 +307,11 @@ func newUserRemoveCommand(env *environment) *cobra.Command {
 		Short: "erase a person",
 		Long: `Remove erases a person with their number and sessions, and revokes what was
 granted to applications. Their user ID is never given to anyone again: the same
-number that logs in later is a new person.`,
+number that signs in later is a new person.`,
 		Example: `  handset user remove +819012345678 --yes`,
 		Args:    oneArgument("number or user ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := confirmed(yes, "this erases a person and can't be undone"); err != nil {
+			if err := confirmed(cmd, yes, "this erases a person and can't be undone"); err != nil {
 				return err
 			}
 			return env.withUser(cmd.Context(), args[0], func(db *database, u storage.User) error {

@@ -47,6 +47,7 @@ const (
 	Transaction    Use = "transaction"       // sealed login transaction
 	Context        Use = "challenge-context" // sealed context of a challenge
 	Assertion      Use = "assertion"         // tag of a client assertion's jti
+	Reference      Use = "reference"         // short name of a challenge, for people who ask for help
 )
 
 const (

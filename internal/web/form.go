@@ -143,16 +143,25 @@ func body(w http.ResponseWriter, r *http.Request, parsers map[string]parser) (Va
 		return nil, &oauth.Error{Code: oauth.InvalidRequest, Status: http.StatusUnsupportedMediaType,
 			Description: "send the parameters in the body as " + formType}
 	}
-	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	raw, err := RawBody(w, r)
 	if err != nil {
-		return nil, &oauth.Error{Code: oauth.InvalidRequest, Status: http.StatusRequestEntityTooLarge,
-			Description: "the body is longer than 16384 bytes or did not arrive whole", Err: err}
+		return nil, err
 	}
 	v, e := parse(string(raw))
 	if e != nil {
 		return nil, e
 	}
 	return v, nil
+}
+
+// RawBody returns the body as it came, for what is signed as a whole.
+func RawBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		return nil, &oauth.Error{Code: oauth.InvalidRequest, Status: http.StatusRequestEntityTooLarge,
+			Description: "the body is longer than 16384 bytes or did not arrive whole", Err: err}
+	}
+	return raw, nil
 }
 
 // StrictBody is Body for the endpoints that clients call directly: a repeated

@@ -43,13 +43,8 @@ func displayed(kind views.ProblemKind, details string) *web.Problem {
 // shown to the person (RFC 6749 §4.1.2.1).
 func (h *Handler) validTarget(ctx context.Context, v web.Values) (*storage.Client, redirectTarget, error) {
 	var none redirectTarget
-	for _, name := range []string{"client_id", "redirect_uri"} {
-		if len(v[name]) > 1 {
-			return nil, none, displayed(views.ProblemRequest, name+" is given twice")
-		}
-		if !v.Has(name) {
-			return nil, none, displayed(views.ProblemRequest, name+" is missing")
-		}
+	if problem := exactlyOne(v, "client_id"); problem != nil {
+		return nil, none, problem
 	}
 	client, err := h.Clients.Get(ctx, storage.ClientID(v.Get("client_id")))
 	if errors.Is(err, storage.ErrNotFound) {
@@ -59,6 +54,9 @@ func (h *Handler) validTarget(ctx context.Context, v web.Values) (*storage.Clien
 		return nil, none, fmt.Errorf("find client: %w", err)
 	}
 	reqctx.Add(ctx, slog.String("client_id", string(client.ClientID)))
+	if problem := exactlyOne(v, "redirect_uri"); problem != nil {
+		return nil, none, problem
+	}
 	uri := v.Get("redirect_uri")
 	if !oauth.MatchRedirectURI(client.Callbacks, uri, client.AppType) {
 		return nil, none, displayed(views.ProblemRedirect, "redirect_uri is not registered for this application; it must match exactly")
@@ -71,6 +69,17 @@ func (h *Handler) validTarget(ctx context.Context, v web.Values) (*storage.Clien
 		t.state = s
 	}
 	return client, t, nil
+}
+
+// exactlyOne wants a parameter exactly once.
+func exactlyOne(v web.Values, name string) error {
+	switch {
+	case len(v[name]) > 1:
+		return displayed(views.ProblemRequest, name+" is given twice")
+	case !v.Has(name):
+		return displayed(views.ProblemRequest, name+" is missing")
+	}
+	return nil
 }
 
 func knownMode(m string) bool {

@@ -47,6 +47,9 @@ type Error struct {
 	// Challenge is the scheme of the WWW-Authenticate header, "Basic" or
 	// "Bearer"; empty: none.
 	Challenge string
+	// Unasked keeps the error out of the challenge, for a request that brought
+	// no credentials (RFC 6750 §3.1).
+	Unasked bool
 	// Reason is a constant word for the log that keeps apart what the client
 	// may not tell apart ("code expired", "code reused").
 	Reason string

@@ -45,8 +45,11 @@ func Doubts(c storage.Client) []Problem {
 	var f findings
 	for i, grant := range c.GrantTypes {
 		if slices.Contains(otherGrants, grant) {
-			f.add(member("grant_types", i), "%s is not supported by this version and has no effect", grant)
+			f.add(member("grant_types", i), "%s has no effect in this version; what works is %s", grant, listed(grantTypes, "and"))
 		}
+	}
+	if c.NeedsSecret() && (c.AppType == oauth.AppSPA || c.AppType == oauth.AppNative) {
+		f.add("token_endpoint_auth_method", "an application of type %s can't keep a secret: whoever has it can read it; use %s", c.AppType, oauth.AuthNone)
 	}
 	if c.MayUse(oauth.GrantAuthorizationCode) && !c.RequirePKCE && !c.RequireState && !c.RequireNonce {
 		f.add("", "%s requires neither PKCE, state nor nonce; set require_pkce, require_state and require_nonce when the application sends them", c.ClientID)
@@ -99,6 +102,12 @@ func (f *findings) oneOf(field, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {
 		f.add(field, "want one of %s", strings.Join(allowed, ", "))
 	}
+}
+
+// listed spells a list: "a, b or c".
+func listed(words []string, last string) string {
+	end := len(words) - 1
+	return strings.Join(words[:end], ", ") + " " + last + " " + words[end]
 }
 
 func member(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) }
@@ -182,7 +191,7 @@ func (f *findings) authentication(c storage.Client) {
 func (f *findings) grants(c storage.Client) {
 	for i, grant := range c.GrantTypes {
 		if !slices.Contains(grantTypes, grant) && !slices.Contains(otherGrants, grant) {
-			f.add(member("grant_types", i), "unknown grant type; want %s", strings.Join(grantTypes[:3], ", "))
+			f.add(member("grant_types", i), "unknown grant type; want %s", listed(grantTypes, "or"))
 		}
 		if grant == oauth.GrantClientCredentials && c.Public() {
 			// RFC 6749 §4.4: "MUST only be used by confidential clients".

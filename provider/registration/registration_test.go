@@ -216,6 +216,17 @@ func TestDoubts(t *testing.T) {
 	if got := registration.Doubts(c); got != nil {
 		t.Errorf("doubts: %v", got)
 	}
+	for appType, doubted := range map[string]bool{"spa": true, "native": true, "regular_web": false, "non_interactive": false} {
+		c.AppType = appType
+		got := registration.Doubts(c)
+		if (len(got) == 1 && got[0].Field == "token_endpoint_auth_method") != doubted {
+			t.Errorf("%s with a secret: doubts %v", appType, got)
+		}
+	}
+	c.AppType, c.TokenEndpointAuthMethod = "native", "private_key_jwt" // a key may be the installation's own
+	if got := registration.Doubts(c); got != nil {
+		t.Errorf("doubts: %v", got)
+	}
 }
 
 func TestKeysAreThoseThatCanVerify(t *testing.T) {

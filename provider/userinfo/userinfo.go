@@ -222,8 +222,9 @@ func decode(w http.ResponseWriter, r *http.Request) (string, error) {
 		// RFC 6750 §2: "Clients MUST NOT use more than one method".
 		return "", refuse(oauth.InvalidRequest, "send the access token once, in the header or in the body", "token sent twice")
 	case header == "" && body == "":
-		// RFC 6750 §3.1: a request without a token is told no error code.
-		return "", refuse(oauth.InvalidToken, "", "no token")
+		// RFC 6750 §3.1 keeps the error out of the header. The body is for a developer.
+		return "", &oauth.Error{Code: oauth.InvalidToken, Challenge: "Bearer", Unasked: true, Reason: "no token",
+			Description: "there is no access token; send it in the header Authorization: Bearer"}
 	}
 	return header + body, nil
 }

@@ -170,6 +170,9 @@ func TestNoTokenIsAskedForOne(t *testing.T) {
 		if c := a.Header.Get("WWW-Authenticate"); strings.Contains(c, "error") {
 			t.Errorf("%s: WWW-Authenticate = %q names an error (RFC 6750 §3.1)", name, c)
 		}
+		if want := `"error_description":"there is no access token; send it in the header Authorization: Bearer"`; !strings.Contains(a.Body, want) {
+			t.Errorf("%s: %s, want %s", name, a.Body, want)
+		}
 	}
 }
 

@@ -122,6 +122,25 @@ const (
 	lastChange
 	deleteOldChanges
 
+	insertText
+	textVerified
+	insertTextEvent
+	lastSender
+	textsByReference
+	eventsByReference
+	receiptsOfText
+	insertReceipt
+	deliveriesSince
+	deleteTextsOfNumber
+	resealText
+	textsSealedByOthers
+	putSenderState
+	senderStates
+	deleteOldTexts
+	deleteOldTextEvents
+	deleteOldReceipts
+	deleteSilentServers
+
 	statementCount
 )
 
@@ -234,6 +253,25 @@ var statementNames = [statementCount]string{
 	changesAfter:     "changes_after",
 	lastChange:       "last_change",
 	deleteOldChanges: "delete_old_changes",
+
+	insertText:          "insert_text",
+	textVerified:        "text_verified",
+	insertTextEvent:     "insert_text_event",
+	lastSender:          "last_sender",
+	textsByReference:    "texts_by_reference",
+	eventsByReference:   "events_by_reference",
+	receiptsOfText:      "receipts_of_text",
+	insertReceipt:       "insert_receipt",
+	deliveriesSince:     "deliveries_since",
+	deleteTextsOfNumber: "delete_texts_of_number",
+	resealText:          "reseal_text",
+	textsSealedByOthers: "texts_sealed_by_others",
+	putSenderState:      "put_sender_state",
+	senderStates:        "sender_states",
+	deleteOldTexts:      "delete_old_texts",
+	deleteOldTextEvents: "delete_old_text_events",
+	deleteOldReceipts:   "delete_old_receipts",
+	deleteSilentServers: "delete_silent_servers",
 }
 
 // texts holds the text of each statement.

@@ -132,7 +132,7 @@ func (s *Store) indexUnique(ctx context.Context) error {
 	})
 }
 
-// indexPage is how many people indexMore reads at a time.
+// indexPage is how many people eachPerson reads at a time.
 const indexPage = 500
 
 // indexMore walks everyone for attributes that were not unique before.
@@ -140,20 +140,9 @@ func (s *Store) indexMore(c *conn, names []string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	for after := ""; ; {
-		people, err := list(c, usersAfter, s.scanUser, after, int64(indexPage))
-		if err != nil {
-			return err
-		}
-		for _, u := range people {
-			if err := s.indexPerson(c, u, names); err != nil {
-				return err
-			}
-			after = string(u.ID)
-		}
-		if len(people) < indexPage {
-			break
-		}
+	err := s.eachPerson(c, func(u storage.User) error { return s.indexPerson(c, u, names) })
+	if err != nil {
+		return err
 	}
 	for _, name := range names {
 		if _, err := c.exec(insertIndexedAttribute, name); err != nil {
@@ -161,6 +150,51 @@ func (s *Store) indexMore(c *conn, names []string) error {
 		}
 	}
 	return nil
+}
+
+// CheckUnique reports, as a store that opens would, people who share the value of an
+// attribute that is to be unique. It changes nothing.
+func (s *Store) CheckUnique(ctx context.Context) error {
+	return wrap("check attributes", s.db.read(ctx, func(c *conn) error {
+		names, err := list(c, indexedAttributes, scanText)
+		if err != nil || slices.Equal(names, s.unique) {
+			return err
+		}
+		owners := map[uniqueValue]storage.UserID{}
+		return s.eachPerson(c, func(u storage.User) error {
+			values, err := s.uniqueValues(u)
+			for _, v := range values {
+				if owner, ok := owners[v]; ok {
+					return shared(v.name, owner, u.ID)
+				}
+				owners[v] = u.ID
+			}
+			return err
+		})
+	}))
+}
+
+func shared(name string, a, b storage.UserID) error {
+	return fmt.Errorf("%w: attribute %s is to be unique, and %s and %s have the same", storage.ErrConflict, name, a, b)
+}
+
+// eachPerson visits everyone, page by page.
+func (s *Store) eachPerson(c *conn, visit func(storage.User) error) error {
+	for after := ""; ; {
+		people, err := list(c, usersAfter, s.scanUser, after, int64(indexPage))
+		if err != nil {
+			return err
+		}
+		for _, u := range people {
+			if err := visit(u); err != nil {
+				return err
+			}
+			after = string(u.ID)
+		}
+		if len(people) < indexPage {
+			return nil
+		}
+	}
 }
 
 func (s *Store) indexPerson(c *conn, u storage.User, names []string) error {
@@ -177,7 +211,7 @@ func (s *Store) indexPerson(c *conn, u storage.User, names []string) error {
 			return err
 		}
 		if owner != "" {
-			return fmt.Errorf("%w: attribute %s is to be unique, and %s and %s have the same", storage.ErrConflict, v.name, owner, u.ID)
+			return shared(v.name, owner, u.ID)
 		}
 		_, err = c.exec(insertUniqueAttribute, string(u.ID), v.name, s.vault.MAC(vault.AttributeIndex, v.name, v.text))
 		if err != nil {

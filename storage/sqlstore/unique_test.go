@@ -48,7 +48,15 @@ func TestAttributesThatBecomeUnique(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, err := with("badge")
+	read, _, err := OpenToRead(t.Context(), Config{URL: "sqlite:" + file, Vault: v, Unique: []string{"badge"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	if err := read.CheckUnique(t.Context()); !errors.Is(err, storage.ErrConflict) {
+		t.Errorf("of who only reads: %v", err)
+	}
+	_, err = with("badge")
 	if !errors.Is(err, storage.ErrConflict) || !strings.Contains(err.Error(), "attribute badge is to be unique, and sms|13 and sms|14 have the same") {
 		t.Errorf("error = %v", err)
 	}

@@ -174,7 +174,7 @@ func (s *Store) AddUser(ctx context.Context, u storage.User) error {
 
 // UpdateUser changes a person's number and attributes and updated_at, with no other
 // change between, durably. Another number is not proved, whoever proved the one
-// before. edit must be quick and must not use the store; its error is returned and
+// before; the texts to that are erased. edit must be quick and must not use the store; its error is returned and
 // nothing is changed. [storage.ErrNotFound]: there is no such person.
 // [storage.ErrConflict]: the number or a unique attribute is another's.
 func (s *Store) UpdateUser(ctx context.Context, id storage.UserID, edit func(*storage.User) error) error {
@@ -201,10 +201,14 @@ func (s *Store) UpdateUser(ctx context.Context, id storage.UserID, edit func(*st
 }
 
 // replaceUser writes number, attributes and updated_at of a person whose number is
-// known to be free.
+// known to be free. The texts to a number that they leave are erased: later nobody
+// would know whose they were.
 func (s *Store) replaceUser(c *conn, before phone.Number, u storage.User) error {
 	if u.Number != before {
 		u.VerifiedAt = time.Time{}
+		if err := s.eraseTexts(c, before); err != nil {
+			return err
+		}
 	}
 	attributes, err := s.sealAttributes(u)
 	if err != nil {
@@ -255,17 +259,20 @@ func (s *Store) UnblockUser(ctx context.Context, id storage.UserID, _ time.Time)
 	return wrap("unblock user", err)
 }
 
-// RemoveUser erases a person and their sessions, durably, and revokes their grants.
-// These stay until they are swept, so that every token dies; the subject is never
+// RemoveUser erases a person, their sessions and the texts to their number, durably,
+// and revokes their grants. These stay until they are swept, so that every token dies; the subject is never
 // given again, to nobody.
 func (s *Store) RemoveUser(ctx context.Context, id storage.UserID, now time.Time) error {
 	err := s.db.write(ctx, durable, func(c *conn) error {
-		n, err := c.exec(deleteUser, string(id))
+		user, err := s.scanUser(c.row(userByID, string(id)))
 		if err != nil {
 			return err
 		}
-		if n == 0 {
-			return storage.ErrNotFound
+		if err := s.eraseTexts(c, user.Number); err != nil {
+			return err
+		}
+		if _, err := c.exec(deleteUser, string(id)); err != nil {
+			return err
 		}
 		if _, err := c.exec(rememberRemovedUser, string(id), now.Unix()); err != nil {
 			return err

@@ -101,6 +101,9 @@ func keptNewSecret(t *testing.T, open func(*vault.Vault) *sqlCase) {
 		u := storage.User{ID: newUserID(), Number: newNumber(), CreatedAt: c.now, UpdatedAt: c.now, Attributes: map[string]any{"a": "b"}}
 		c.must(c.store.AddUser(c.Context(), u))
 	}
+	text := c.newText("AAAA11")
+	text.Number = l.Number
+	c.saveTexts(text)
 	c.replaceKeys(c.newKey("k", c.sec))
 	before := dump(c, l, f)
 	c.must(c.store.Close())
@@ -122,6 +125,11 @@ func keptNewSecret(t *testing.T, open func(*vault.Vault) *sqlCase) {
 		c.Errorf("%d people open with the new key, want 451", len(people))
 	}
 	c.attributeTaken()
+	timeline, err := c.store.Timeline(c.Context(), "AAAA11")
+	c.must(err)
+	if len(timeline.Texts) != 1 || timeline.Texts[0].Number != l.Number {
+		c.Errorf("texts with the new key: %+v", timeline.Texts)
+	}
 	c.must(c.store.Close())
 }
 

@@ -27,6 +27,7 @@ type SQL interface {
 	assignmentStore
 	subjectStore
 	registryStore
+	textStore
 	Changes(ctx context.Context, after int64) ([]storage.Change, error)
 	LastChange(ctx context.Context) (int64, error)
 	Sweep(ctx context.Context, now time.Time) error
@@ -121,7 +122,7 @@ func RunSQL(t *testing.T, open func(t *testing.T) SQL) {
 	t.Helper()
 	topics := [][]promise{
 		loginPromises, sessionPromises, grantPromises, refreshPromises, peoplePromises, importPromises,
-		clientPromises, apiPromises, assignmentPromises, subjectPromises, registryPromises, sweepPromises,
+		clientPromises, apiPromises, assignmentPromises, subjectPromises, registryPromises, textPromises, sweepPromises,
 	}
 	for _, topic := range topics {
 		for _, p := range topic {

@@ -98,7 +98,7 @@ func New(t testing.TB) *World {
 	w.SQL, err = sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite::memory:", Vault: w.Vault})
 	check(t, err)
 	t.Cleanup(func() { w.SQL.Close() })
-	w.Redis, err = redisstore.Open(t.Context(), redisstore.Config{URL: "embedded", Vault: w.Vault})
+	w.Redis, err = redisstore.Open(t.Context(), redisstore.Config{URL: "embedded", Vault: w.Vault, Timeout: time.Minute})
 	check(t, err)
 	t.Cleanup(func() { w.Redis.Close() })
 	w.Minter, err = mint.New(mint.Config{Issuer: Issuer, Keys: w.Keys, Vault: w.Vault, Now: w.Now})
