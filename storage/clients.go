@@ -87,7 +87,7 @@ type ChangeKind string
 // The kinds of changes that servers act on within a second.
 const (
 	ChangeClient     ChangeKind = "client"     // Ref: client ID
-	ChangeUser       ChangeKind = "user"       // Ref: user ID
+	ChangeUser       ChangeKind = "user"       // Ref: user ID, empty: many people
 	ChangeGrant      ChangeKind = "grant"      // grants or tokens were revoked; Ref: empty
 	ChangeKey        ChangeKind = "key"        // Ref: empty
 	ChangeConnection ChangeKind = "connection" // Ref: name

@@ -48,7 +48,9 @@ var house = []room{
 	{"internal/porttest", nil, "it finds ports for the programs that tests start"},
 	{"internal/archtest", nil, "it looks at source text, not at packages"},
 	{"views", nil, "pages get view models that are ready to print; they call no domain code"},
-	{"config", []string{"passcode/limit", "passcode/phone", "passcode/sms", "provider/oauth", "provider/registration", "storage"}, "configuration knows leaves, what templates of texts may say and what senders ask of their options, so that every command can read it"},
+	{"internal/attributes", nil, whyLeaf},
+	{"internal/people", []string{"internal/attributes", "passcode/phone", "storage"}, "it reads and writes lists of people; which store keeps them is the business of who calls it"},
+	{"config", []string{"internal/attributes", "passcode/limit", "passcode/phone", "passcode/sms", "provider/oauth", "provider/registration", "storage"}, "configuration knows leaves, what templates of texts may say and what senders ask of their options, so that every command can read it"},
 
 	{"provider/registration", []string{"provider/oauth", "storage"}, "the rules of a registration hold wherever one comes from: file, command or API"},
 

@@ -242,7 +242,7 @@ func handlerFaults() []handlerFault {
 				}
 			}}
 		}},
-		{"TokenNamesPersonInASector", "Subject", false, func(t *testing.T, r *rig) struck {
+		{"TokenNamesPersonInASector", "Subject", caller, func(t *testing.T, r *rig) struck {
 			q := r.newRequest(pairwiseClient)
 			code := r.login(newBrowser(t), q, newNumber()).answer().Get("code")
 			form := r.redeemForm(q, code)
@@ -252,13 +252,13 @@ func handlerFaults() []handlerFault {
 				}
 			}}
 		}},
-		{"HintOfASector", "UserBySubject", true, func(t *testing.T, r *rig) struck {
+		{"HintOfASector", "UserBySubject", redirected, func(t *testing.T, r *rig) struck {
 			b, q := newBrowser(t), r.newRequest(pairwiseClient)
 			hint := r.exchange(pairwiseClient, q, r.login(b, q, newNumber()).answer().Get("code"), asSecret...).IDToken
 			ask := func() *page { return r.authorize(b, r.newRequest(pairwiseClient).with("id_token_hint", hint)) }
 			return struck{ofPage(ask), func() { ask().answer() }}
 		}},
-		{"LogoutByAHintOfASector", "UserBySubject", true, func(t *testing.T, r *rig) struck {
+		{"LogoutByAHintOfASector", "UserBySubject", person, func(t *testing.T, r *rig) struck {
 			b, q := newBrowser(t), r.newRequest(pairwiseClient)
 			hint := r.exchange(pairwiseClient, q, r.login(b, q, newNumber()).answer().Get("code"), asSecret...).IDToken
 			out := func() *page { return r.logout(b, "id_token_hint", hint) }
