@@ -41,8 +41,9 @@ byte-order mark. - is standard input.
 
 A user_id is kept as it is. A line without one means whoever has the number, or
 somebody new. People who are there already are left alone when nothing differs,
-so that a list can be imported twice; when something does, --update changes them,
-and without it the line is refused. A blocked person loses sessions and tokens.
+so that a list can be imported twice; when something does, --update changes
+them, and without it the line is refused. A blocked person loses sessions and
+tokens.
 
 Each line that is refused is reported with its reason, never with a number, and
 the exit status is then 1; the others are kept, unless --atomic says that all

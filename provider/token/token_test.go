@@ -41,10 +41,11 @@ func TestAttackGrantThatTheClientLacks(t *testing.T) {
 	kept := b.RefreshToken(t, g)
 	refused(t, b.post(t, endpointtest.Narrow, refreshForm(kept)), oauth.UnauthorizedClient, "")
 	refused(t, b.post(t, endpointtest.Web, refreshForm(kept)), oauth.InvalidGrant, "")
+	refused(t, b.post(t, endpointtest.Web, url.Values{"grant_type": {"client_credentials"}}), oauth.UnauthorizedClient, "")
 	// Grants that are not built are nobody's, whatever they bring.
 	for _, name := range []string{
 		"urn:ietf:params:oauth:grant-type:token-exchange", "urn:ietf:params:oauth:grant-type:device_code",
-		"urn:ietf:params:oauth:grant-type:jwt-bearer", "client_credentials", "password",
+		"urn:ietf:params:oauth:grant-type:jwt-bearer", "password",
 	} {
 		form := url.Values{"grant_type": {name}, "subject_token": {kept}, "device_code": {kept}, "assertion": {kept}, "scope": {"openid"}}
 		for _, id := range []storage.ClientID{endpointtest.Web, endpointtest.Service} {
