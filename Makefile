@@ -18,7 +18,7 @@ NEEDS     = redis-server:redis-server chromium:chromium gcc:build-essential npm:
 # make, within a recipe that make -n must not run.
 AGAIN     = $(MAKE) --no-print-directory
 # Folders of npm packages that tests use.
-NPM_DIRS  = $(patsubst %/package-lock.json,%,$(wildcard internal/e2e/*/package-lock.json))
+NPM_DIRS  = $(patsubst %/package-lock.json,%,$(wildcard internal/e2e/*/package-lock.json passcode/sms/*/package-lock.json))
 
 .PHONY: help
 help: ## this list
@@ -39,7 +39,7 @@ build: ## bin/handset, one static binary
 test: prepare ## install what the tests need, fuzz for a moment, and run them all
 	@status=0; \
 	$(AGAIN) fuzz-brief || status=1; \
-	CI=true $(GO) test -race -shuffle=on -timeout 20m ./... || status=1; \
+	CI=true $(GO) test -race -shuffle=on -timeout 60m ./... || status=1; \
 	exit $$status
 
 .PHONY: prepare

@@ -15,8 +15,9 @@ type Config struct {
 	// The address of this provider, exactly as tokens carry it (`iss`): with or
 	// without a slash at the end, both are different issuers. A path is allowed;
 	// everything is then served below it. It is `https`, or `http` for a
-	// loopback host (localhost, 127.0.0.1, [::1]) on a developer's machine.
-	// Required.
+	// loopback host (localhost, 127.0.0.1, [::1]) on a developer's machine. There
+	// the numbers that the pages show as examples can be typed although nobody can
+	// own them, such as 07700 900 982. Required.
 	Issuer string `yaml:"issuer" example:"https://login.example.com/" live:""`
 	// Where people and applications are served, as `host:port`; no host means
 	// every address of the machine.
@@ -55,9 +56,9 @@ type Config struct {
 	// The secret key itself, instead of a file of it. Meant for
 	// `HANDSET_SECRET_KEY`.
 	SecretKey Secret `yaml:"secret_key" example:"-"`
-	// The keys that sign ID tokens.
+	// The keys that sign ID tokens and the tokens of APIs.
 	Keys Keys `yaml:"keys"`
-	// How long a person stays logged in to this provider (single sign-on).
+	// How long a person stays signed in to this provider (single sign-on).
 	Sessions Sessions `yaml:"sessions"`
 	// How long tokens live.
 	Tokens Tokens `yaml:"tokens"`
@@ -83,7 +84,7 @@ type Config struct {
 	Limits Limits `yaml:"limits"`
 	// Numbers with a fixed code: nothing is texted, no limit of sends holds, and
 	// neither type nor country is checked. For automated tests and for the
-	// reviewers of an app store. Whoever knows the code can log in as the number.
+	// reviewers of an app store. Whoever knows the code can sign in as the number.
 	TestNumbers []TestNumber `yaml:"test_numbers"`
 	// How a number is proved. Field names are Auth0's, so an exported connection
 	// can be pasted. What is declared here can't be changed by API or command.
@@ -106,10 +107,19 @@ type Config struct {
 	// that no route names is served by the connection's own sender. Empty: that one
 	// serves all.
 	Routes []Route `yaml:"routes"`
-	// The applications that people log in to. Field names are Auth0's, so an
+	// The applications that people sign in to. Field names are Auth0's, so an
 	// exported client can be pasted. What is declared here can't be changed by
 	// API or command; `handset client add` makes others.
 	Clients []Client `yaml:"clients"`
+	// The APIs that tokens can be for. Field names are Auth0's, so an exported
+	// resource server can be pasted. What is declared here can't be changed by
+	// API or command; `handset api add` makes others.
+	ResourceServers []ResourceServer `yaml:"resource_servers"`
+	// Which clients may use an API in their own name (`client_credentials`), and
+	// in the name of people where the API says `clients: granted`. Field names are
+	// Auth0's. What is declared here can't be changed by API or command; `handset
+	// client allow` makes others.
+	ClientGrants []ClientGrant `yaml:"client_grants"`
 	// What is written to standard error.
 	Log Log `yaml:"log"`
 }
@@ -127,10 +137,12 @@ func (t TLS) On() bool { return t.CertFile != "" }
 
 // Keys says where signing keys come from.
 type Keys struct {
-	// A folder of RSA private keys (`*.pem`, PKCS#1 or PKCS#8, at least 2048
-	// bits). The newest file signs, the others only verify, and keys are not
-	// rotated by themselves. Empty: keys are made, and kept sealed in the
-	// database.
+	// A folder of private keys (`*.pem`): RSA of at least 2048 bits (PKCS#1 or
+	// PKCS#8) for RS256, which signs ID tokens, and EC on the curve P-256 (SEC 1
+	// or PKCS#8) for ES256, which signs the tokens of APIs. Of an algorithm the
+	// newest file signs, the others only verify, and its keys are not rotated by
+	// themselves. For an algorithm without a file, and when this is empty, keys
+	// are made, and kept sealed in the database.
 	Dir string `yaml:"dir" example:"/etc/handset/keys"`
 	// How long a key signs before a new one, published in advance, takes over.
 	// `0s`: only `handset keys rotate` does that.
@@ -139,7 +151,7 @@ type Keys struct {
 
 // Sessions says how long a sign-on lasts.
 type Sessions struct {
-	// After this the person logs in with a new code, whatever they did meanwhile.
+	// After this the person signs in with a new code, whatever they did meanwhile.
 	Absolute time.Duration `yaml:"absolute"`
 	// After this without use the session ends.
 	Idle time.Duration `yaml:"idle"`
@@ -183,7 +195,8 @@ type Connection struct {
 	// `messaging_service_sid`; `twilio_edge` with `twilio_region`), `vonage`
 	// (`vonage_api_key`, `vonage_api_secret`, `vonage_signature_secret`, `from`),
 	// `sns` (`sns_region`, `aws_access_key_id`, `aws_secret_access_key`,
-	// `aws_session_token`, `sender_id`, `sns_max_price`) or `console` (texts go to the
+	// `aws_session_token`, `sender_id`, `sns_max_price`), `smpp` (`smpp_host`,
+	// `smpp_system_id`, `smpp_password` and more) or `console` (texts go to the
 	// log: for development); `docs/sms.md` has an example of each. `timeout` is how
 	// many seconds a vendor may take. `from` is the sender. `template` is the text, with
 	// `@@password@@` in place of the code (`syntax: md_with_macros`) or

@@ -44,7 +44,7 @@ func (o Options) MarshalText() ([]byte, error) { return []byte(o.String()), nil 
 // secretOptions are the options whose values are never shown, wherever they stand.
 var secretOptions = []string{
 	"secret", "twilio_token", "vonage_api_secret", "vonage_signature_secret", "aws_secret_access_key",
-	"aws_session_token", "receipt_secret",
+	"aws_session_token", "receipt_secret", "smpp_password",
 }
 
 // Redacted returns the options with "(hidden)" in place of each secret.
@@ -118,8 +118,8 @@ func (o *Options) replace(values map[string]any) {
 // Providers of texts: those that this version has, and those that Auth0 or a
 // later version has.
 var (
-	providers      = []string{"console", "sms_gateway", "sns", "twilio", "vonage"}
-	laterProviders = []string{"smpp", "phone_message_hook"}
+	providers      = []string{"console", "smpp", "sms_gateway", "sns", "twilio", "vonage"}
+	laterProviders = []string{"phone_message_hook"}
 )
 
 // knownOptions are Auth0's options of an SMS connection (its SDKs' types) and
@@ -129,7 +129,10 @@ var knownOptions = []string{
 	"aws_session_token", "aws_session_token_file", "brute_force_protection", "disable_signup",
 	"forward_req_info", "from", "gateway_authentication", "gateway_url", "messaging_service_sid",
 	"name", "non_persistent_attrs", "origin_bound", "provider", "receipt_secret", "receipt_secret_file",
-	"sender_id", "sns_max_price", "sns_region", "strategy", "syntax", "template", "timeout", "totp",
+	"sender_id", "smpp_ca", "smpp_ca_file", "smpp_destination_npi", "smpp_destination_ton",
+	"smpp_enquire_link", "smpp_host", "smpp_long", "smpp_password", "smpp_password_file", "smpp_rate",
+	"smpp_receipt_id", "smpp_source_npi", "smpp_source_ton", "smpp_system_id", "smpp_system_type",
+	"smpp_tls", "smpp_window", "sns_max_price", "sns_region", "strategy", "syntax", "template", "timeout", "totp",
 	"twilio_edge", "twilio_region", "twilio_sid", "twilio_token", "twilio_token_file",
 	"upstream_params", "vonage_api_key", "vonage_api_secret", "vonage_api_secret_file",
 	"vonage_signature_secret", "vonage_signature_secret_file",
@@ -138,7 +141,7 @@ var knownOptions = []string{
 // connectionOptions are those of knownOptions that say nothing of how texts leave.
 var connectionOptions = []string{
 	"authParams", "brute_force_protection", "disable_signup", "name", "non_persistent_attrs",
-	"strategy", "syntax", "template", "totp", "upstream_params",
+	"origin_bound", "strategy", "syntax", "template", "totp", "upstream_params",
 }
 
 // optionCheck checks the options of one connection or sender.
@@ -164,7 +167,9 @@ func (o Options) checkAll(c optionCheck, needsProvider bool) {
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		c.option(key, values[key])
 	}
-	c.template(values["syntax"], values["template"])
+	if !c.sender {
+		c.template(values["syntax"], values["template"])
+	}
 	provider, _ := values["provider"].(string)
 	url, _ := values["gateway_url"].(string)
 	switch {
@@ -176,6 +181,9 @@ func (o Options) checkAll(c optionCheck, needsProvider bool) {
 		c.warn(c.path+".provider", "console prints codes to the log: for development only")
 	case slices.Contains(vendors, provider):
 		c.vendor(values)
+	}
+	if provider == "smpp" {
+		c.smpp(values)
 	}
 }
 

@@ -47,6 +47,7 @@ func TestSenderAndRouteProblems(t *testing.T) {
 		"no gateway":                 {"senders: {main: {provider: sms_gateway}}", "senders.main.gateway_url: missing"},
 		"unknown key":                {"senders: {main: {provider: console, form: X}}", "senders.main.form: unknown option"},
 		"a key of connections":       {"senders: {main: {provider: console, template: \"@@code@@\"}}", "senders.main.template: belongs to the connection"},
+		"the last line of texts":     {"senders: {main: {provider: console, origin_bound: false}}", "senders.main.origin_bound: belongs to the connection"},
 		"a list of senders":          {"senders: [main]", "senders: want the names of senders"},
 		"a sender that is not there": {"routes: [{to: [JP], via: [other]}]", `routes[0].via[0]: there is no sender "other"; the senders are sms`},
 		"a sender twice":             {"senders: {main: {provider: console}}\nroutes: [{to: [JP], via: [main, main]}]", "routes[0].via[1]: is listed twice"},

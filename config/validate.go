@@ -30,6 +30,7 @@ func (c *Config) Validate() ([]Problem, []Warning) {
 	c.checkSenders(r)
 	c.checkRoutes(r)
 	c.checkClients(r)
+	c.checkAPIs(r)
 	oneOf(r, "log.level", c.Log.Level, []string{"debug", "info", "warn", "error"})
 	oneOf(r, "log.format", c.Log.Format, []string{"json", "text"})
 	return r.problems, r.warnings
@@ -72,6 +73,13 @@ func (c *Config) checkIssuer(r *report) {
 	case u.Scheme == "http":
 		r.warn("issuer", "is http: cookies are not marked Secure; for development on this machine only")
 	}
+}
+
+// Local reports whether the issuer is a developer's own machine: http on a
+// loopback host.
+func (c *Config) Local() bool {
+	u, err := url.Parse(c.Issuer)
+	return err == nil && u.Scheme == "http" && Loopback(u.Hostname())
 }
 
 func isDots(segment string) bool { return segment == "." || segment == ".." }
@@ -214,7 +222,7 @@ func (c *Config) checkTestNumbers(r *report) {
 		}
 	}
 	if n := len(c.TestNumbers); n > 0 {
-		r.warn("test_numbers", fmt.Sprintf("%d declared: whoever knows the code can log in as such a number", n))
+		r.warn("test_numbers", fmt.Sprintf("%d declared: whoever knows the code can sign in as such a number", n))
 	}
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 
@@ -11,7 +12,7 @@ import (
 )
 
 // vendors are the providers whose options the sender itself knows best.
-var vendors = []string{"sns", "twilio", "vonage"}
+var vendors = []string{"smpp", "sns", "twilio", "vonage"}
 
 // vendor reports what the provider's own sender finds wrong with options, except
 // where something was reported already: a wrong type, or a file of a secret that
@@ -32,10 +33,27 @@ func (c optionCheck) vendor(values map[string]any) {
 	}
 }
 
+// smpp warns of an SMSC that is spoken to in clear, and knows this machine by its
+// name, which the sender itself would look up.
+func (c optionCheck) smpp(values map[string]any) {
+	address, _ := values["smpp_host"].(string)
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return // reported already
+	}
+	if isLocalhost(host) && !c.private {
+		c.problem(join(c.path, "smpp_host"), "is a loopback or private address; when that is meant, set allow_private_gateways: true")
+	}
+	if plain := values["smpp_tls"]; (plain == false || plain == "false") && !privateHost(host) {
+		c.warn(join(c.path, "smpp_tls"), "is off: the password, numbers and codes cross the network in clear")
+	}
+}
+
 // readSecretOptions puts the content of files in the place of secrets: that of
-// twilio_token_file in the place of twilio_token.
+// twilio_token_file in the place of twilio_token. Certificates are no secret, and as
+// long as files are.
 func readSecretOptions(values map[string]any, d *decoder, path string) {
-	for _, key := range secretOptions {
+	for _, key := range append([]string{"smpp_ca"}, secretOptions...) {
 		name, ok := values[key+"_file"].(string)
 		if !ok {
 			continue

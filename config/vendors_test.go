@@ -155,6 +155,10 @@ func TestAmazonFromTheEnvironment(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", options, d)
 		}
 	}
+	c := mustLoad(t, minimal+"senders: {main: {provider: sns}}\nroutes: [{to: [all], via: [main]}]\n", environ...)
+	if got := asMap(t, c.Senders["main"]); got["aws_access_key_id"] != "AKID" || got["sns_region"] != "eu-west-1" {
+		t.Errorf("a sender: %v", got)
+	}
 	// One's own key does not go with the environment's secret.
 	_, _, err := load(t, connectionWith(`provider: sns, aws_access_key_id: mine`), environ...)
 	if got := problemsOf(t, err); len(got) != 1 || got[0] != "connections[0].options.aws_secret_access_key: is missing" {
@@ -171,6 +175,7 @@ func TestSecretsOfVendors(t *testing.T) {
 		"vonage_signature_secret": `provider: vonage, from: Shop, vonage_api_key: k, vonage_api_secret: s`,
 		"aws_secret_access_key":   `provider: sns, sns_region: eu-west-1, aws_access_key_id: k`,
 		"aws_session_token":       `provider: sns, sns_region: eu-west-1, aws_access_key_id: k, aws_secret_access_key: s`,
+		"smpp_password":           `provider: smpp, smpp_host: "smsc.example.com:3550", smpp_system_id: a`,
 		"receipt_secret":          `provider: sms_gateway, gateway_url: "https://g.example/"`,
 	}
 	for _, key := range secretOptions {
@@ -201,6 +206,43 @@ func TestSecretsOfVendors(t *testing.T) {
 			if got := problemsOf(t, err); len(got) != 1 || got[0] != "connections[0].options."+want {
 				t.Errorf("%s: %v, want %s", key, got, want)
 			}
+		}
+	}
+}
+
+func TestCertificatesOfAnSMSC(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, []byte("a certificate\nof two lines\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := mustLoad(t, connectionWith("provider: console, smpp_ca_file: "+file))
+	if got := optionsOf(t, c); got["smpp_ca"] != "a certificate\nof two lines" || got["smpp_ca_file"] != nil {
+		t.Errorf("options %v", got)
+	}
+}
+
+func TestSMPPInClearIsWarnedAbout(t *testing.T) {
+	t.Parallel()
+	for options, want := range map[string]int{
+		`smpp_host: "smsc.example.com:2775", smpp_tls: false`:   1,
+		`smpp_host: "smsc.example.com:2775", smpp_tls: "false"`: 1,
+		`smpp_host: "smsc.example.com:3550", smpp_tls: true`:    0,
+		`smpp_host: "smsc.example.com:3550"`:                    0,
+		`smpp_host: "10.1.2.3:2775", smpp_tls: false`:           0,
+	} {
+		_, warnings, err := load(t, "allow_private_gateways: true\n"+connectionWith("provider: smpp, smpp_system_id: a, "+options))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := 0
+		for _, w := range warnings {
+			if w.Path == "connections[0].options.smpp_tls" {
+				got++
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %v", options, warnings)
 		}
 	}
 }

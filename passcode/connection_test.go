@@ -155,10 +155,10 @@ func TestProviders(t *testing.T) {
 		"console":                 {"console", sms.Deps{Console: io.Discard}, ""},
 		"console in the demo":     {"console", sms.Deps{Inbox: inbox}, ""},
 		"inbox in the demo":       {"inbox", sms.Deps{Inbox: inbox}, ""},
-		"inbox elsewhere":         {"inbox", sms.Deps{Console: io.Discard}, `"inbox" is not one of: sms_gateway, twilio, vonage, sns, console`},
-		"console without console": {"console", sms.Deps{}, `"console" is not one of: sms_gateway, twilio, vonage, sns`},
-		"unknown":                 {"carrier-pigeon", sms.Deps{Inbox: inbox}, `"carrier-pigeon" is not one of: sms_gateway, twilio, vonage, sns, console, inbox`},
-		"none":                    {"", sms.Deps{Console: io.Discard}, "is missing; one of: sms_gateway, twilio, vonage, sns, console"},
+		"inbox elsewhere":         {"inbox", sms.Deps{Console: io.Discard}, `"inbox" is not one of: sms_gateway, twilio, vonage, sns, smpp, console`},
+		"console without console": {"console", sms.Deps{}, `"console" is not one of: sms_gateway, twilio, vonage, sns, smpp`},
+		"unknown":                 {"carrier-pigeon", sms.Deps{Inbox: inbox}, `"carrier-pigeon" is not one of: sms_gateway, twilio, vonage, sns, smpp, console, inbox`},
+		"none":                    {"", sms.Deps{Console: io.Discard}, "is missing; one of: sms_gateway, twilio, vonage, sns, smpp, console"},
 	} {
 		got, err := parse(`{"provider":"`+c.provider+`"}`, c.deps)
 		if c.want == "" {

@@ -18,6 +18,7 @@ import (
 	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/storage"
 	"github.com/handset-oidc/handset/storage/redisstore"
+	"github.com/handset-oidc/handset/storage/storagetest"
 )
 
 const client storage.ClientID = "tiny-client"
@@ -76,7 +77,7 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := redisstore.Open(t.Context(), redisstore.Config{URL: "embedded", Vault: v})
+	store, err := redisstore.Open(t.Context(), redisstore.Config{URL: "embedded", Vault: v, Timeout: storagetest.RedisPatience})
 	if err != nil {
 		t.Fatal(err)
 	}

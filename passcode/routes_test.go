@@ -429,3 +429,17 @@ func TestSenderStatesAreSaidWhenTheyChange(t *testing.T) {
 		t.Errorf("%d states after a minute", n)
 	}
 }
+
+func TestReceiptsOfAConnectionNameTheirSender(t *testing.T) {
+	t.Parallel()
+	var got []string
+	senders := Senders{receipt: func(sender string, r sms.Receipt) { got = append(got, sender+" "+string(r.State)) }}
+	senders.depsOf("main").Receipts(sms.Receipt{State: sms.Delivered})
+	senders.depsOf("backup").Receipts(sms.Receipt{State: sms.Failed})
+	if want := []string{"main delivered", "backup failed"}; !slices.Equal(got, want) {
+		t.Errorf("receipts %q, want %q", got, want)
+	}
+	if (Senders{}).depsOf("main").Receipts != nil {
+		t.Error("receipts are asked for where nobody takes them")
+	}
+}

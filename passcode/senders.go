@@ -11,6 +11,9 @@ import (
 // Sending is what configuration says of sending texts.
 type Sending struct {
 	Deps sms.Deps
+	// Receipt takes what becomes of texts by senders whose connection brings it; nil:
+	// nobody does. It must be safe for concurrent use.
+	Receipt func(sender string, r sms.Receipt)
 	// Senders have a name of their own, beside the connection's.
 	Senders []NamedOptions
 	// Rules name senders for destinations, among them the connection's own, by the
@@ -32,18 +35,28 @@ type Rule struct {
 
 // Senders are the senders that have a name, ready to send.
 type Senders struct {
-	Deps  sms.Deps
-	Named []*sms.Named
-	Rules []Rule
+	Deps    sms.Deps
+	Named   []*sms.Named
+	Rules   []Rule
+	receipt func(sender string, r sms.Receipt)
+}
+
+// depsOf are what the sender of that name needs.
+func (s Senders) depsOf(name string) sms.Deps {
+	d := s.Deps
+	if s.receipt != nil {
+		d.Receipts = func(r sms.Receipt) { s.receipt(name, r) }
+	}
+	return d
 }
 
 // Open makes the senders. The error has an [sms.Problems] with all that is wrong.
 func (s Sending) Open() (Senders, error) {
-	out := Senders{Deps: s.Deps, Rules: s.Rules}
+	out := Senders{Deps: s.Deps, Rules: s.Rules, receipt: s.Receipt}
 	var problems sms.Problems
 	for _, named := range s.Senders {
 		o := sms.ReadOptions(named.Options, "senders."+named.Name)
-		sender := sms.NewSender(o, s.Deps)
+		sender := sms.NewSender(o, out.depsOf(named.Name))
 		problems = append(problems, o.Problems()...)
 		out.Named = append(out.Named, sms.NewNamed(named.Name, o.Text("from"), sender, s.Deps.Clock()))
 	}
@@ -70,7 +83,7 @@ func readRoutes(o *sms.Options, c *Connection, s Senders) *sms.Routes {
 	}
 	var fallback []*sms.Named
 	if len(s.Rules) == 0 || o.Text("provider") != "" {
-		c.own = sms.NewNamed(string(c.Name), "", sms.NewSender(o, s.Deps), s.Deps.Clock())
+		c.own = sms.NewNamed(string(c.Name), "", sms.NewSender(o, s.depsOf(string(c.Name))), s.Deps.Clock())
 		named[c.own.Name] = c.own
 		fallback = append(fallback, c.own)
 	}

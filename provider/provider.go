@@ -21,6 +21,7 @@ import (
 	"github.com/handset-oidc/handset/keys"
 	"github.com/handset-oidc/handset/passcode"
 	"github.com/handset-oidc/handset/passcode/phone"
+	"github.com/handset-oidc/handset/provider/api"
 	"github.com/handset-oidc/handset/provider/authorize"
 	"github.com/handset-oidc/handset/provider/client"
 	"github.com/handset-oidc/handset/provider/discovery"
@@ -29,8 +30,11 @@ import (
 	"github.com/handset-oidc/handset/provider/oauth"
 	"github.com/handset-oidc/handset/provider/posted"
 	"github.com/handset-oidc/handset/provider/receipts"
+	"github.com/handset-oidc/handset/provider/registration"
 	"github.com/handset-oidc/handset/provider/revocation"
+	"github.com/handset-oidc/handset/provider/revoke"
 	"github.com/handset-oidc/handset/provider/session"
+	"github.com/handset-oidc/handset/provider/subject"
 	"github.com/handset-oidc/handset/provider/token"
 	"github.com/handset-oidc/handset/provider/userinfo"
 	"github.com/handset-oidc/handset/storage"
@@ -46,6 +50,9 @@ type Durable interface {
 	introspect.Records
 	userinfo.People
 	client.Store
+	api.Store
+	subject.Store
+	revoke.Grants
 	keys.Store
 	revocation.Source
 	passcode.Records
@@ -84,12 +91,15 @@ type Lifetimes struct {
 
 // Config is what a Provider needs.
 type Config struct {
-	Issuer    string // exactly what tokens carry
-	SQL       Durable
-	Redis     Ephemeral
-	Vault     *vault.Vault
-	Keys      *keys.Ring
-	Clients   []storage.Client // declared by configuration
+	Issuer  string // exactly what tokens carry
+	SQL     Durable
+	Redis   Ephemeral
+	Vault   *vault.Vault
+	Keys    *keys.Ring
+	Clients []storage.Client // declared by configuration
+	// APIs and client grants that are declared by configuration.
+	APIs      []storage.API
+	Grants    []storage.ClientGrant
 	Rules     phone.Rules
 	Limits    map[string]storage.Limit
 	Lifetimes Lifetimes
@@ -98,6 +108,9 @@ type Config struct {
 	Sending        passcode.Sending
 	TrustedProxies []netip.Prefix
 	Logger         *slog.Logger
+	// SendWait is how long the number page waits for a text to be handed over
+	// before it goes on as sent; zero is 3 s.
+	SendWait time.Duration
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
@@ -110,6 +123,8 @@ type Provider struct {
 
 	pages       *web.Pages
 	clients     *client.Registry
+	apis        *api.Registry
+	subjects    *subject.Names
 	revocations *revocation.Set
 	engine      *passcode.Engine
 	senders     passcode.Senders
@@ -185,7 +200,16 @@ func (p *Provider) engines(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p.revocations, err = revocation.New(revocation.Config{Source: p.c.SQL, Life: p.c.Lifetimes.Access, Now: p.c.Now})
+	p.subjects = subject.New(p.c.SQL, p.clients)
+	p.apis, err = api.New(ctx, api.Config{
+		Store: p.c.SQL, Fixed: p.c.APIs, FixedGrants: p.c.Grants, Userinfo: p.userinfo(),
+	})
+	if err != nil {
+		return err
+	}
+	p.revocations, err = revocation.New(revocation.Config{
+		Source: p.c.SQL, Life: p.c.Lifetimes.Access, APILife: registration.LongestToken, Now: p.c.Now,
+	})
 	if err != nil {
 		return err
 	}
@@ -193,4 +217,9 @@ func (p *Provider) engines(ctx context.Context) (err error) {
 		return err
 	}
 	return p.sending(ctx)
+}
+
+// userinfo is the userinfo endpoint as tokens for APIs name it beside the API.
+func (p *Provider) userinfo() storage.Audience {
+	return storage.Audience(oauth.Endpoint(p.c.Issuer, discovery.PathUserinfo))
 }

@@ -133,7 +133,7 @@ func (p *Provider) unrouted(w http.ResponseWriter, r *http.Request, mux *http.Se
 	allow := strings.Join(methods, ", ")
 	w.Header().Set("Allow", allow)
 	if strings.Contains(r.Header.Get("Accept"), "text/html") { // a person's browser, not an application
-		p.pages.Fail(w, r, &web.Problem{Kind: views.ProblemRequest, Status: http.StatusMethodNotAllowed,
+		p.pages.Fail(w, r, &web.Problem{Kind: views.ProblemMethod, Status: http.StatusMethodNotAllowed,
 			Details: "this address takes " + allow})
 		return
 	}

@@ -102,7 +102,7 @@ func (p *Provider) reload(ctx context.Context) error {
 		return err
 	}
 	p.clients.InvalidateAll()
-	if err := errors.Join(p.revocations.Load(ctx), p.c.Keys.Reload(ctx), p.loadConnection(ctx)); err != nil {
+	if err := errors.Join(p.revocations.Load(ctx), p.c.Keys.Reload(ctx), p.loadConnection(ctx), p.apis.Reload(ctx)); err != nil {
 		return err
 	}
 	p.lastChange = last
@@ -119,6 +119,8 @@ func (p *Provider) apply(ctx context.Context, c storage.Change) error {
 		return p.c.Keys.Reload(ctx)
 	case storage.ChangeConnection:
 		return p.loadConnection(ctx)
+	case storage.ChangeAPI:
+		return p.apis.Reload(ctx)
 	case storage.ChangeUser:
 		// People are read anew on every request; nothing of them is cached.
 	}

@@ -36,6 +36,14 @@ func (d *durable) RevokedGrants(context.Context, time.Time) ([]storage.RevokedGr
 	return d.revoked, nil
 }
 
+func (d *durable) RevokedAPIGrants(context.Context, time.Time) ([]storage.RevokedGrant, error) {
+	return nil, nil
+}
+
+func (d *durable) RevokedTokens(context.Context, time.Time) ([]storage.RevokedToken, error) {
+	return nil, nil
+}
+
 func (d *durable) Connections(context.Context) ([]storage.Connection, error) {
 	return d.connections, d.connectionsErr
 }
@@ -52,7 +60,7 @@ func TestAChangeThatFailsHoldsUpNoOther(t *testing.T) {
 		},
 		revoked: []storage.RevokedGrant{{ID: "stolen", RevokedAt: time.Now()}},
 	}
-	set, err := revocation.New(revocation.Config{Source: sql, Life: time.Hour})
+	set, err := revocation.New(revocation.Config{Source: sql, Life: time.Hour, APILife: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,10 @@ func (p *Provider) sending(ctx context.Context) (err error) {
 	p.receipts = receipts.New(receipts.Config{
 		Issuer: strings.TrimRight(p.c.Issuer, "/"), Store: p.c.SQL, Sender: p.sender, Observe: p.metrics.receipt, Logger: p.c.Logger, Now: p.c.Now,
 	})
-	if p.senders, err = p.c.Sending.Open(); err != nil {
+	work := context.WithoutCancel(ctx) // receipts come as long as the process lives
+	sending := p.c.Sending
+	sending.Receipt = func(sender string, r sms.Receipt) { p.receipts.Take(work, sender, r) }
+	if p.senders, err = sending.Open(); err != nil {
 		return err
 	}
 	p.engine, err = passcode.New(passcode.Config{

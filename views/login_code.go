@@ -40,9 +40,9 @@ type LoginCode struct {
 	Contact string
 }
 
-// sent says where the code went; after a text that failed, whom it is for.
+// sent says where the code went; when there is none, whom the next one is for.
 func (p LoginCode) sent() Message {
-	if p.Error.Key == keyGateway {
+	if p.Error.Key == keyGateway || p.dead() {
 		if p.Number == "" {
 			return Message{"code.unsent_ending", Args{"number": Digits(p.Ending)}}
 		}
@@ -75,7 +75,7 @@ func (p LoginCode) helpWait() Message {
 	if p.ResendIn <= 0 {
 		return Message{Key: "code.help_ask"}
 	}
-	return Message{"code.help_wait", p.waitArgs()}
+	return Message{Key: "code.help_wait"}
 }
 
 func (p LoginCode) waitArgs() Args { return Args{"wait": Wait(p.ResendIn)} }
@@ -88,9 +88,13 @@ func (p LoginCode) fieldIsWrong() bool {
 	return !p.Error.IsZero() && !p.dead() && !p.Error.aboutSending()
 }
 
-// target is where the error is put right.
+// target is where the error is put right; empty where the button that does it is all
+// that the page has.
 func (p LoginCode) target() string {
-	if p.fieldIsWrong() {
+	switch {
+	case p.dead():
+		return ""
+	case p.fieldIsWrong():
 		return "code"
 	}
 	return "resend"

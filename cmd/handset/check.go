@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/keys"
 	"github.com/handset-oidc/handset/passcode"
+	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/storage"
 	"github.com/handset-oidc/handset/storage/sqlstore"
 )
@@ -77,6 +80,8 @@ type checker struct {
 	// names are those of the clients, and stored the connection, of the database.
 	names  []string
 	stored *storage.Connection
+	// prints says that the connection of the database texts nobody.
+	prints bool
 
 	known    []config.Problem
 	problems []config.Problem
@@ -158,7 +163,7 @@ func (k *checker) keysFolder(ctx context.Context) (string, error) {
 		k.env.warn("keys.dir: there is no *.pem file in %s; keys of the database sign", k.c.Keys.Dir)
 		return k.c.Keys.Dir, err
 	}
-	ring, err := server.OpenKeys(ctx, k.c, noKeys{}, k.env.logger(), k.env.now)
+	ring, err := server.OpenKeys(ctx, k.c, &forgottenKeys{}, k.env.logger(), k.env.now)
 	if err != nil {
 		return "", err
 	}
@@ -166,28 +171,39 @@ func (k *checker) keysFolder(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	files, signers := 0, ""
 	for _, key := range all {
+		from := key.File
+		if from == "" {
+			from = "the database"
+		} else {
+			files++
+		}
 		if key.Signs {
-			return fmt.Sprintf("%d files, %s signs", len(all), key.File), nil
+			signers += fmt.Sprintf(", %s by %s", key.Algorithm, from)
 		}
 	}
-	return "", errors.New("no key signs")
+	return fmt.Sprintf("%d files%s", files, signers), nil
 }
 
-// noKeys is a keys.Store without keys, that keeps none.
-type noKeys struct{}
+// forgottenKeys is a keys.Store whose keys are gone with the check: they stand for
+// those of the database.
+type forgottenKeys struct{ kept []storage.SigningKey }
 
-var _ keys.Store = noKeys{}
+var _ keys.Store = (*forgottenKeys)(nil)
 
-func (noKeys) SigningKeys(context.Context) ([]storage.SigningKey, error) { return nil, nil }
+func (f *forgottenKeys) SigningKeys(context.Context) ([]storage.SigningKey, error) {
+	return slices.Clone(f.kept), nil
+}
 
-func (noKeys) UpdateSigningKeys(_ context.Context, change func([]storage.SigningKey) ([]storage.SigningKey, error)) error {
-	_, err := change(nil)
+func (f *forgottenKeys) UpdateSigningKeys(_ context.Context, change func([]storage.SigningKey) ([]storage.SigningKey, error)) (err error) {
+	f.kept, err = change(f.kept)
 	return err
 }
 
 func (k *checker) database(ctx context.Context) (string, error) {
 	if _, absent := missingDatabase(k.c); absent {
+		k.prints = true
 		file, _ := databaseFile(k.c)
 		return notYet(file)
 	}
@@ -230,6 +246,7 @@ func (k *checker) records(ctx context.Context, store *sqlstore.Store) (err error
 		k.names = append(k.names, client.Name)
 	}
 	k.stored, err = storedConnection(ctx, store)
+	k.prints = err == nil && (k.stored == nil || !leavesTheMachine(*k.stored))
 	return err
 }
 
@@ -260,22 +277,30 @@ func (k *checker) redis(ctx context.Context) (string, error) {
 // databaseConnection says which connection serves when the file declares none.
 const databaseConnection = "sms (in the database; prints texts to the log until you configure a gateway)"
 
+// leavesTheMachine reports whether a connection's texts go further than the log.
+func leavesTheMachine(c storage.Connection) bool {
+	var options struct{ Provider string }
+	return json.Unmarshal(c.Options, &options) == nil && options.Provider != "" && options.Provider != "console"
+}
+
 // connection reads senders and the connection in use as serve does, and reaches the
-// gateways that the file declares.
+// gateways and SMSCs that the file declares.
 func (k *checker) connection(ctx context.Context) (string, error) {
 	senders, err := openSenders(k.c)
 	if err != nil {
 		return "", err
 	}
 	defer senders.Close()
-	client := senders.Deps.Client
 	for _, named := range senders.Named {
-		if _, err := k.gateway(ctx, client, k.c.Senders[named.Name]); err != nil {
+		if _, err := k.gateway(ctx, senders.Deps, k.c.Senders[named.Name]); err != nil {
 			return "", fmt.Errorf("senders.%s: %w", named.Name, err)
 		}
 	}
 	record := server.Connection(k.c)
 	if record == nil {
+		if k.prints && len(k.c.Routes) == 0 && !k.c.Local() {
+			k.env.warn("connections: none declared: codes are printed to the log and texted to nobody; declare one with a gateway")
+		}
 		return databaseConnection, k.storedConnection(senders)
 	}
 	parsed, err := parseConnection(*record, senders)
@@ -284,23 +309,28 @@ func (k *checker) connection(ctx context.Context) (string, error) {
 	}
 	defer parsed.Close()
 	k.measure("connections[0].options.template", parsed)
-	reached, err := k.gateway(ctx, client, k.c.Connections[0].Options)
+	reached, err := k.gateway(ctx, senders.Deps, k.c.Connections[0].Options)
 	if err != nil {
 		return "", fmt.Errorf("options.%w", err)
 	}
-	if reached {
-		return string(record.Name) + ", gateway answers", nil
-	}
-	return string(record.Name), nil
+	return string(record.Name) + reached, nil
 }
 
-// gateway reaches the gateway of the options, if they have one.
-func (k *checker) gateway(ctx context.Context, client *http.Client, o config.Options) (bool, error) {
-	address, ok := o.GatewayURL()
-	if !ok {
-		return false, nil
+// gateway reaches the gateway or SMSC of the options, if they have one, and says so.
+func (k *checker) gateway(ctx context.Context, d sms.Deps, o config.Options) (string, error) {
+	if address, ok := o.GatewayURL(); ok {
+		return ", gateway answers", k.reach(ctx, d.Client, address)
 	}
-	return true, k.reach(ctx, client, address)
+	smsc, ok := sms.NewSender(sms.ReadOptions(o.JSON(), ""), d).(*sms.SMPP)
+	if !ok {
+		return "", nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, reachWithin)
+	defer cancel()
+	if err := smsc.Reach(ctx); err != nil {
+		return "", fmt.Errorf("smpp_host: the SMSC can't be reached: %w", err)
+	}
+	return ", SMSC answers", nil
 }
 
 // storedConnection reads the connection of the database.

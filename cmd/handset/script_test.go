@@ -13,6 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/handset-oidc/handset/config"
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/passcode/phone"
 	"github.com/handset-oidc/handset/storage"
@@ -95,6 +96,14 @@ func TestExitStatus(t *testing.T) {
 		"client":                       0,
 		"version":                      0,
 		"client add --help":            0,
+		"help":                         0,
+		"help client":                  0,
+		"help client add":              0,
+		"help nope":                    2,
+		"help client nope":             2,
+		"help client add nope":         2,
+		"demo --listen 3160":           2,
+		"demo --app-listen 0.0.0.0:0":  2,
 		"nonsense":                     2,
 		"client nonsense":              2,
 		"check --nonsense":             2,
@@ -102,7 +111,8 @@ func TestExitStatus(t *testing.T) {
 		"client show":                  2,
 		"client update shop":           2,
 		"check --config none.yaml":     1,
-		"client remove shop":           1,
+		"client remove shop":           2,
+		"user remove +819012345678":    2,
 		"user list --config none.yaml": 1,
 	} {
 		var stdout, stderr bytes.Buffer
@@ -113,5 +123,58 @@ func TestExitStatus(t *testing.T) {
 		if want != 0 && (stdout.Len() > 0 || !strings.HasPrefix(stderr.String(), "handset: error: ") || !strings.Contains(stderr.String(), "\nhint: ")) {
 			t.Errorf("handset %s: stdout %q, stderr %q", line, &stdout, &stderr)
 		}
+	}
+}
+
+// What a registration may not hold was asked for on the command line.
+func TestExitStatusOfRegistrations(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	configFile := filepath.Join(dir, "handset.yaml")
+	text := "issuer: https://login.example.com/\ndatabase: sqlite:" + filepath.Join(dir, "handset.db") + "\n"
+	if err := os.WriteFile(configFile, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		line string
+		want int
+	}{
+		{"client add --id shop", 2},
+		{"client add --id shop --type web --callback https://shop.example.com/cb", 2},
+		{"client add --id shop --callback https://shop.example.com/cb", 0},
+		{"client add --id shop --callback https://shop.example.com/cb", 1},
+		{"client update shop", 2},
+		{"client update shop --callback /cb", 2},
+		{"client update nobody --name Shop", 1},
+		// Setting what is set is no error: scripts run again.
+		{"client update shop --name shop", 0},
+		{"client update shop --name shop", 0},
+	} {
+		var stdout, stderr bytes.Buffer
+		args := append(strings.Fields(c.line), "--config", configFile)
+		got := run(t.Context(), args, strings.NewReader(""), &stdout, &stderr, []string{"HANDSET_SECRET_KEY=" + strings.Repeat("1f", 32)})
+		if got != c.want {
+			t.Errorf("handset %s: exit status %d, want %d\n%s", c.line, got, c.want, &stderr)
+		}
+	}
+}
+
+// TestGreeting: the addresses of the demo stand below each other, whatever they are.
+func TestGreeting(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	env := &environment{stdout: &out}
+	env.greet(demoFlags{appListen: "localhost:40000"}, &config.Config{Issuer: "http://localhost:3000/"})
+	const want = `Handset demo
+
+  Application  http://localhost:40000       sign in here, with any mobile number
+  Inbox        http://localhost:3000/inbox  read the code here
+  Provider     http://localhost:3000/.well-known/openid-configuration
+
+The issuer is http://localhost:3000/
+Nothing is kept: it lives in memory until you press Ctrl-C.
+`
+	if got := out.String(); got != want {
+		t.Errorf("got:\n%s", got)
 	}
 }

@@ -22,10 +22,10 @@ func newSMSSendCommand(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "send NUMBER",
 		Short: "send a real text by the configured routes",
-		Long: `Send hands a real text over as a login would, by the senders that the routes name
-for the number, and writes each attempt and how it ended. It takes nothing from
-any limit, since limits are for strangers, and its text has no code. What the
-sender says of the text later is found under the reference by handset why.`,
+		Long: `Send hands a real text over as a login would, by the senders that the
+routes name for the number, and writes each attempt and how it ended. No limit
+is asked, since limits are for strangers, and the text has no code. What the
+sender says of it later is found under the reference by handset why.`,
 		Example: `  handset sms send +819012345678
   handset sms send +819012345678 --text "Hello from the new gateway"`,
 		Args: oneArgument("NUMBER"),

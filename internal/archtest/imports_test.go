@@ -22,7 +22,8 @@ type room struct {
 
 // engines are what endpoints share.
 var engines = []string{
-	"provider/client", "provider/mint", "provider/session", "provider/revocation", "provider/posted",
+	"provider/api", "provider/client", "provider/mint", "provider/session", "provider/subject", "provider/revocation",
+	"provider/posted",
 	"provider/oauth", "passcode", "passcode/limit", "passcode/phone", "passcode/sms", "storage",
 	"views", "internal/vault", "internal/web", "internal/reqctx",
 }
@@ -43,6 +44,7 @@ var house = []room{
 	{"internal/vault", nil, whyLeaf},
 	{"internal/reqctx", nil, whyLeaf},
 	{"internal/oidclib", nil, "it wraps one library and knows nothing of ours"},
+	{"internal/porttest", nil, "it finds ports for the programs that tests start"},
 	{"internal/archtest", nil, "it looks at source text, not at packages"},
 	{"views", nil, "pages get view models that are ready to print; they call no domain code"},
 	{"config", []string{"passcode/limit", "passcode/phone", "passcode/sms", "provider/oauth", "provider/registration", "storage"}, "configuration knows leaves, what templates of texts may say and what senders ask of their options, so that every command can read it"},
@@ -61,6 +63,8 @@ var house = []room{
 	{"internal/web", []string{"internal/reqctx", "internal/vault", "provider/oauth", "storage", "views"}, "it writes answers; it decides nothing"},
 
 	{"provider/revocation", []string{"storage"}, "a set in memory, filled from the store by its own interface"},
+	{"provider/subject", []string{"provider/oauth", "provider/registration", "storage"}, "engines know leaves, never endpoints"},
+	{"provider/api", []string{"internal/web", "provider/mint", "provider/oauth", "storage"}, "engines know leaves, and the one that reads tokens; never endpoints"},
 	{"provider/posted", []string{"internal/reqctx", "internal/web", "storage", "views"}, "engines know leaves, never endpoints"},
 	{"provider/session", []string{"internal/vault", "internal/web", "storage"}, "engines know leaves, never endpoints"},
 	{"provider/mint", []string{"internal/oidclib", "internal/vault", "keys", "provider/oauth", "storage"}, "engines know leaves and keys, never endpoints"},
@@ -78,7 +82,7 @@ var house = []room{
 	{"provider/internal/endpointtest", []string{anything}, "endpoints are tested on real stores"},
 
 	{"provider", append([]string{
-		"keys",
+		"keys", "provider/registration",
 		"provider/authorize", "provider/login", "provider/token", "provider/userinfo",
 		"provider/introspect", "provider/revoke", "provider/logout", "provider/discovery",
 		"provider/receipts",
@@ -113,10 +117,12 @@ var outside = []struct {
 	{"github.com/spf13/cobra", "only the command has a command line", place("cmd/handset")},
 	{"github.com/knadh/koanf", "configuration is read in one place", place("config")},
 	{"go.yaml.in/yaml", "configuration is read in one place", place("config")},
+	{"github.com/linxGnu/gosmpp", "SMPP is one way to send texts", place("passcode/sms")},
 	{"github.com/osteele/liquid", "templates are read in one place, where they are bounded", place("passcode/sms")},
 	{"github.com/nyaruka/phonenumbers", "one package says what a number is", place("passcode/phone")},
 	{"github.com/prometheus", "parts count by interfaces of their own", place("provider")},
 	{"math/rand", "what is random here must not be guessed: crypto/rand", map[string]string{
+		"passcode/sms":        "the jitter before binding again, and a number by which phones put parts together: neither is a secret",
 		"passcode":            "the jitter of a waiting time, which is no secret",
 		"storage/storagetest": "random histories that can be repeated",
 	}},
@@ -136,6 +142,7 @@ var testOnly = []string{
 	"testing", "net/http/httptest", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal",
 	"github.com/chromedp", "github.com/andybalholm/cascadia",
 	module + "/storage/storagetest", module + "/keys/keystest", module + "/provider/internal", module + "/internal/e2e",
+	module + "/internal/porttest",
 }
 
 // pure packages are libraries for other modules: nothing of ours is behind them.

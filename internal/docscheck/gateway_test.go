@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/handset-oidc/handset/config"
+	"github.com/handset-oidc/handset/internal/porttest"
 	"github.com/handset-oidc/handset/internal/server"
 	"github.com/handset-oidc/handset/passcode"
 	"github.com/handset-oidc/handset/passcode/phone"
@@ -36,7 +37,7 @@ func TestGatewaysOfTheManual(t *testing.T) {
 		t.Run(c.language, func(t *testing.T) {
 			t.Parallel()
 			needs(t, c.program)
-			dir, port := t.TempDir(), freePort(t)
+			dir, port := t.TempDir(), porttest.Reserve(t)
 			write(t, filepath.Join(dir, c.file), gatewayBlock(t, c.language))
 			write(t, filepath.Join(dir, "gateway.secret"), "the secret of the gateway\n")
 			command := []string{"node", c.file}
@@ -68,10 +69,10 @@ func TestGatewaysOfTheManualNeedASecret(t *testing.T) {
 	needs(t, "node")
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "gateway.mjs"), gatewayBlock(t, "js"))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "gateway.mjs")
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), "PORT="+freePort(t), "GATEWAY_SECRET=")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "PORT="+porttest.Reserve(t), "GATEWAY_SECRET=")
 	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "GATEWAY_SECRET is not set") {
 		t.Errorf("without a secret: %v\n%s", err, out)
 	}
@@ -135,7 +136,7 @@ func startGateway(t *testing.T, dir, port string, command []string) (printed fun
 	})
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(time.Minute)
+	deadline := time.After(5 * time.Minute)
 	for {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, "http://127.0.0.1:"+port+"/send", nil)
 		if err != nil {

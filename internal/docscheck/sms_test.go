@@ -54,7 +54,7 @@ func TestProvidersOfTheManual(t *testing.T) {
 		}
 		made = append(made, strings.Fields(block.text[strings.Index(block.text, "provider:"):])[1])
 	}
-	if want := []string{"twilio", "vonage", "sns"}; !slices.Equal(made, want) {
+	if want := []string{"twilio", "vonage", "sns", "smpp"}; !slices.Equal(made, want) {
 		t.Errorf("%s has examples of %v, want %v", textsPage, made, want)
 	}
 }

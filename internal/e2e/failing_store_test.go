@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -25,6 +26,7 @@ type faults struct {
 	mu     sync.Mutex
 	armed  map[string]fault
 	struck map[string]int
+	called map[string]int // since during began
 }
 
 // fault is how a method fails: by an error or a panic, in place of its work or
@@ -52,9 +54,21 @@ func (f *faults) disarm(method string) int {
 	return f.struck[method]
 }
 
+// during counts the calls of each method while do runs.
+func (f *faults) during(do func()) map[string]int {
+	f.mu.Lock()
+	f.called = map[string]int{}
+	f.mu.Unlock()
+	do()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.called)
+}
+
 // call runs a store's method, or its fault.
 func (f *faults) call(method string, work func() error) error {
 	f.mu.Lock()
+	f.called[method]++
 	how, failing := f.armed[method]
 	if failing {
 		f.struck[method]++
@@ -220,7 +234,7 @@ func startFailing(t testing.TB, opts ...option) (*rig, *faults) {
 	t.Helper()
 	key := vault.Generate()
 	inner := start(t, append(opts, withKey(key), withoutAddressLimits())...)
-	f := &faults{armed: map[string]fault{}, struck: map[string]int{}}
+	f := &faults{armed: map[string]fault{}, struck: map[string]int{}, called: map[string]int{}}
 	v, err := vault.Parse(key)
 	if err != nil {
 		t.Fatal(err)
@@ -255,7 +269,7 @@ func startFailing(t testing.TB, opts ...option) (*rig, *faults) {
 		Sending: server.Sending(c, sms.Deps{
 			Client: sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: true}), AllowPrivate: true,
 		}),
-		Logger: logger, Now: r.clock.Now,
+		Logger: logger, Now: r.clock.Now, SendWait: patience,
 	})
 	if err != nil {
 		t.Fatal(err)

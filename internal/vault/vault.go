@@ -40,6 +40,7 @@ const (
 	NumberTag     Use = "number-tag"        // keyed tag of a number in Redis and in logs
 	AddressTag    Use = "address-tag"       // keyed tag of a network address in Redis
 	Number        Use = "number"            // sealed phone number
+	Attributes    Use = "attributes"        // sealed attributes of a person
 	SigningKey    Use = "signing-key"       // sealed private key
 	Options       Use = "options"           // sealed connection options
 	Transaction   Use = "transaction"       // sealed login transaction

@@ -78,7 +78,7 @@ type Rules struct {
 	// TestNumbers are allowed whatever their type and country.
 	TestNumbers []TestNumber
 	// Fictional allows the numbers that [Example] shows although no one can own
-	// them. A demo sets it, so that what the page proposes can be typed.
+	// them. It is for a developer's machine, where what the page proposes can be typed.
 	Fictional bool
 	// Now is the clock that test numbers end by; nil is the system's.
 	Now func() time.Time

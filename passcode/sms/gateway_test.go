@@ -21,6 +21,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/handset-oidc/handset/internal/porttest"
 	"github.com/handset-oidc/handset/passcode/phone"
 )
 
@@ -244,7 +245,8 @@ func TestGatewayFailures(t *testing.T) {
 			}
 			g := newTestGateway(t, GatewayConfig{URL: rec.URL + "/?key=hunter2", Timeout: timeout})
 			checkFailure(t, try(t.Context(), t, g), c.want)
-			if n := rec.asked(); n != 1 {
+			// In a time that short, a busy machine may not even have connected.
+			if n := rec.asked(); n != 1 && (n != 0 || c.want.Kind != KindTimeout) {
 				t.Errorf("the gateway was asked %d times", n)
 			}
 		})
@@ -253,16 +255,14 @@ func TestGatewayFailures(t *testing.T) {
 
 func TestUnreachableGateways(t *testing.T) {
 	t.Parallel()
-	refusing := newRecorder(t, nil)
-	refusing.Close()
 	plain := newRecorder(t, nil)
 	foreign := httptest.NewUnstartedServer(http.NotFoundHandler())
 	foreign.Config.ErrorLog = log.New(io.Discard, "", 0)
 	foreign.StartTLS()
 	t.Cleanup(foreign.Close)
 	for url, code := range map[string]string{
-		refusing.URL:                   "ECONNREFUSED",
-		"http://no-such-host.invalid/": "ENOTFOUND",
+		"http://" + porttest.Address(t):                  "ECONNREFUSED",
+		"http://no-such-host.invalid/":                   "ENOTFOUND",
 		strings.Replace(plain.URL, "http:", "https:", 1): "EPROTO",
 		foreign.URL: "EPROTO", // a certificate that nobody vouches for
 	} {
@@ -327,12 +327,12 @@ func TestGatewayAnswersAreBounded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			rec := newRecorder(t, answer)
-			g := newTestGateway(t, GatewayConfig{URL: rec.URL})
+			g := newTestGateway(t, GatewayConfig{URL: rec.URL, Timeout: 10 * time.Minute})
 			began := time.Now()
 			if _, err := g.Send(t.Context(), testMessage(t)); err != nil {
 				t.Error(err)
 			}
-			if took := time.Since(began); took > 10*time.Second {
+			if took := time.Since(began); took > 2*time.Minute {
 				t.Errorf("took %v", took)
 			}
 		})

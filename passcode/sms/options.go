@@ -170,6 +170,12 @@ type Deps struct {
 	// Inbox, when set, gets the texts of the providers inbox and console: the demo
 	// has one.
 	Inbox *Inbox
+	// Receipts is told what becomes of messages by senders whose connection brings it,
+	// as SMPP does; nil: nobody is. It is called by one goroutine of each such sender,
+	// and the next receipt waits for its return. It is told of any message that the
+	// route knows: of those of other servers, too, and of a message whose Send has not
+	// returned yet, whose name the caller has had no time to write down.
+	Receipts func(Receipt)
 	// Now is the clock; nil is the system's.
 	Now func() time.Time
 }
@@ -197,6 +203,8 @@ func NewSender(o *Options, d Deps) Sender {
 		s = newVonage(o, d)
 	case provider == "sns":
 		s = newSNS(o, d)
+	case provider == "smpp":
+		s = newSMPP(o, d)
 	case (provider == "inbox" || provider == "console") && d.Inbox != nil:
 		s = d.Inbox
 	case provider == "console" && d.Console != nil:
@@ -213,7 +221,7 @@ func NewSender(o *Options, d Deps) Sender {
 }
 
 func (d Deps) providers() string {
-	names := "sms_gateway, twilio, vonage, sns"
+	names := "sms_gateway, twilio, vonage, sns, smpp"
 	if d.Console != nil || d.Inbox != nil {
 		names += ", console"
 	}

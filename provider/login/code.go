@@ -61,8 +61,8 @@ func (h *Handler) notice(c storage.Challenge, word string) views.Message {
 	case "new":
 		return views.SentNew()
 	case "early":
-		if wait := c.ResendHint.Sub(h.Now()); wait > 0 {
-			return views.TooEarly(wait)
+		if h.Now().Before(c.ResendHint) {
+			return views.TooEarly()
 		}
 	}
 	return views.Message{}

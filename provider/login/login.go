@@ -89,6 +89,9 @@ type Config struct {
 	// Home is the country that the number page proposes; empty: by the browser's language.
 	Home string
 	Now  func() time.Time
+	// SendWait is how long the number page waits for the text to be handed over
+	// before it goes on as sent.
+	SendWait time.Duration
 }
 
 // Handler serves the login pages.
@@ -96,10 +99,6 @@ type Handler struct{ Config }
 
 // New returns a Handler.
 func New(c Config) *Handler { return &Handler{c} }
-
-// sendWait is how long the number page waits for the text to be handed over
-// before it goes on as sent.
-const sendWait = 3 * time.Second
 
 // visit is one request to a step: the transaction, its challenge and its client.
 type visit struct {
@@ -109,6 +108,8 @@ type visit struct {
 	form      web.Values
 	// typed is the number of the challenge, zero while none was sent.
 	typed typed
+	// changed says that typed is another number than the one that was texted last.
+	changed bool
 }
 
 // told is what a page says of the last try.

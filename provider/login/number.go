@@ -130,12 +130,14 @@ func (h *Handler) SubmitNumber(w http.ResponseWriter, r *http.Request) error {
 	if answered, err := h.signedInElsewhere(w, r, v); err != nil || answered {
 		return err
 	}
+	texted := v.typed.number
 	v.typed = typed{text: v.form.Get("phone"), region: v.form.Get("country")}
 	v.typed.number, err = h.Rules.Parse(v.typed.text, v.typed.region)
 	if err != nil {
 		reqctx.Add(r.Context(), slog.String("reason", "number refused"))
 		return h.showNumber(w, r, v, refusal(h.numberProblem(err)))
 	}
+	v.changed = v.typed.number != texted
 	v.typed.hinted = v.typed.text != "" && v.typed.text == v.tx.LoginHint
 	sent, err := h.send(r, v)
 	if err != nil {
@@ -185,7 +187,7 @@ func (h *Handler) send(r *http.Request, v *visit) (passcode.Sent, error) {
 		return passcode.Sent{}, err
 	}
 	facts := reqctx.From(ctx)
-	wait := sendWait
+	wait := h.SendWait
 	if conn.SignupDisabled {
 		wait = 0
 	}
@@ -225,17 +227,22 @@ func (h *Handler) sendProblem(w http.ResponseWriter, r *http.Request, v *visit, 
 	if limited, ok := errors.AsType[*passcode.Limited](err); ok {
 		wait := max(limited.RetryAt.Sub(h.Now()), time.Second)
 		reqctx.Add(r.Context(), slog.String("reason", "limit "+limited.Name))
+		problem := views.SendLimit(wait)
 		switch limited.Name {
 		case limit.Cooldown:
-			// Too early is no error: the code page shows how long to wait.
-			return h.seeOther(w, r, v, "code", "early")
+			if !v.changed {
+				// Too early is no error: the code page shows how long to wait.
+				return h.seeOther(w, r, v, "code", "early")
+			}
+			// The code page is about the number before, and what was typed would be lost.
+			problem = views.NotTextedYet(wait)
 		case limit.SendAddress:
 			busy := h.busy(v, limited.Name, limited.RetryAt)
 			busy.Reference = h.Codes.Reference(v.challenge.ID)
 			return busy
 		}
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
-		return show(w, r, v, told{status: http.StatusTooManyRequests, problem: views.SendLimit(wait), unsent: true})
+		return show(w, r, v, told{status: http.StatusTooManyRequests, problem: problem, unsent: true})
 	}
 	if errors.Is(err, passcode.ErrNotSent) {
 		reqctx.From(r.Context()).Fail(err)

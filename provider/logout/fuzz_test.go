@@ -17,6 +17,7 @@ import (
 	"github.com/handset-oidc/handset/provider/logout"
 	"github.com/handset-oidc/handset/provider/mint"
 	"github.com/handset-oidc/handset/provider/session"
+	"github.com/handset-oidc/handset/provider/subject"
 	"github.com/handset-oidc/handset/storage"
 	"github.com/handset-oidc/handset/views"
 )
@@ -64,7 +65,7 @@ func FuzzLogout(f *testing.F) {
 	pages := &web.Pages{Catalog: catalog}
 	forms := endpointtest.Forms{}
 	h := logout.New(logout.Config{
-		Posted:  forms.Waiting(),
+		Posted: forms.Waiting(), Subjects: subject.New(nil, fuzzClients{}),
 		Clients: fuzzClients{}, Hints: fuzzHints{}, Pages: pages, Vault: v, Ended: func(context.Context) {},
 		Sessions: session.New(session.Config{Vault: v, Now: time.Now}),
 	})

@@ -90,7 +90,7 @@ func TestParseURL(t *testing.T) {
 		{url: "sentinel://main:secret@a", addrs: []string{"a:26379"}, master: "main", password: "secret"},
 		{url: "unix:///run/redis.sock", addrs: []string{"/run/redis.sock"}},
 	} {
-		o, err := parseURL(c.url)
+		o, err := parseURL(c.url, timeout)
 		if err != nil {
 			t.Errorf("%s: %v", c.url, err)
 			continue
@@ -109,7 +109,7 @@ func TestParseURLKinds(t *testing.T) {
 		"redis://a": "*redis.Client", "unix:///s": "*redis.Client", "redis://a,b": "*redis.ClusterClient",
 		"sentinel://m@a": "*redis.Client", "rediss://a,b": "*redis.ClusterClient",
 	} {
-		o, err := parseURL(url)
+		o, err := parseURL(url, timeout)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,7 +130,7 @@ var badURLs = []string{
 func TestBadURLsAreRefusedUnquoted(t *testing.T) {
 	t.Parallel()
 	for _, url := range badURLs {
-		_, err := parseURL(url)
+		_, err := parseURL(url, timeout)
 		if err == nil {
 			t.Errorf("%q was taken", url)
 			continue
@@ -147,7 +147,7 @@ func FuzzParseURL(f *testing.F) {
 	}
 	f.Add("rediss://u:p@a:1,b,[::1]:3")
 	f.Fuzz(func(t *testing.T, url string) {
-		o, err := parseURL(url)
+		o, err := parseURL(url, timeout)
 		if err == nil && (len(o.Addrs) == 0 || o.ReadTimeout != timeout) {
 			t.Errorf("%q: %+v", url, o)
 		}
@@ -277,7 +277,7 @@ func TestLostAnswerIsNotTakenForASecondUse(t *testing.T) {
 	e := newEmbedded()
 	t.Cleanup(e.close)
 	armed := &atomic.Bool{}
-	o := options()
+	o := options(0)
 	o.Addrs = []string{"embedded"}
 	o.Dialer = func(context.Context, string, string) (net.Conn, error) {
 		c, err := e.server.Dial()

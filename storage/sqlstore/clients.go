@@ -81,7 +81,7 @@ func (s *Store) createClient(ctx context.Context, client storage.Client) error {
 	case !errors.Is(err, storage.ErrNotFound):
 		return err
 	}
-	if err := s.revokeGrantsOfClient(ctx, client.ClientID, client.CreatedAt); err != nil {
+	if err := s.revokeWalk(ctx, grantsOfClient, string(client.ClientID), client.CreatedAt); err != nil {
 		return err
 	}
 	return s.db.write(ctx, durable, func(c *conn) error {
@@ -122,13 +122,13 @@ func (s *Store) UpdateClient(ctx context.Context, id storage.ClientID, edit func
 	return wrap("update client", err)
 }
 
-// RemoveClient revokes a client's grants, removes it, durably, and then revokes
-// what was granted meanwhile, so that a later client of the same ID inherits
-// nothing. Cut off anywhere, it leaves a client that can be removed again, or none,
-// and then at most grants that nobody can use: CreateClient ends them.
-// [storage.ErrNotFound]: there is none; what such a removal left is revoked.
+// RemoveClient revokes a client's grants, removes it with what it may do at APIs,
+// durably, and then revokes what was granted meanwhile, so that a later client of
+// the same ID inherits nothing. Cut off anywhere, it leaves a client that can be
+// removed again, or none, and then at most grants that nobody can use: CreateClient
+// ends them. [storage.ErrNotFound]: there is none; what such a removal left is revoked.
 func (s *Store) RemoveClient(ctx context.Context, id storage.ClientID, now time.Time) error {
-	if err := s.revokeGrantsOfClient(ctx, id, now); err != nil {
+	if err := s.revokeWalk(ctx, grantsOfClient, string(id), now); err != nil {
 		return wrap("remove client", err)
 	}
 	err := s.db.write(ctx, durable, func(c *conn) error {
@@ -139,17 +139,25 @@ func (s *Store) RemoveClient(ctx context.Context, id storage.ClientID, now time.
 		if n == 0 {
 			return storage.ErrNotFound
 		}
+		if n, err = c.exec(deleteClientGrantsOfClient, string(id)); err != nil {
+			return err
+		}
+		if n > 0 {
+			if err := change(c, storage.ChangeAPI, ""); err != nil {
+				return err
+			}
+		}
 		return change(c, storage.ChangeClient, string(id))
 	})
 	if err != nil {
 		return wrap("remove client", err)
 	}
-	return wrap("remove client", s.revokeGrantsOfClient(ctx, id, now))
+	return wrap("remove client", s.revokeWalk(ctx, grantsOfClient, string(id), now))
 }
 
-// revokeGrantsOfClient walks the grants in pages, each revoked in a transaction of
-// its own, so that logins go on meanwhile.
-func (s *Store) revokeGrantsOfClient(ctx context.Context, id storage.ClientID, now time.Time) error {
+// revokeWalk revokes the grants of a client or an API that find returns, in pages,
+// each in a transaction of its own, so that logins go on meanwhile.
+func (s *Store) revokeWalk(ctx context.Context, find statement, of string, now time.Time) error {
 	scan := func(r scanner) (id storage.GrantID, err error) {
 		err = r.Scan(&id)
 		return id, err
@@ -157,7 +165,7 @@ func (s *Store) revokeGrantsOfClient(ctx context.Context, id storage.ClientID, n
 	for after := ""; ; {
 		var page []storage.GrantID
 		err := s.db.read(ctx, func(c *conn) (err error) {
-			page, err = list(c, grantsOfClient, scan, after, string(id), int64(walkSize))
+			page, err = list(c, find, scan, after, of, int64(walkSize))
 			return err
 		})
 		if err != nil || len(page) == 0 {

@@ -18,20 +18,17 @@ const (
 )
 
 // Reseal writes what other secret keys have sealed again under the active one, in
-// small transactions: numbers of people and texts, signing keys, options of connections. When it
-// returns, a replaced key is needed only for what expires by itself (sessions,
-// codes, refresh tokens) and for the client secrets made under it. With nothing to
-// do it costs a look-up.
+// small transactions: numbers and attributes of people, numbers of texts, signing
+// keys, options of connections. When it returns, a replaced key is needed only for
+// what expires by itself (sessions, codes, refresh tokens) and for the client
+// secrets made under it. With nothing to do it costs a look-up.
 func (s *Store) Reseal(ctx context.Context) error {
-	name := s.vault.MAC(vault.NumberIndex)[:keyName:keyName]
-	for _, table := range []numbered{
-		{usersSealedByOthers, resealUser, func(id string) string { return place(storage.UserID(id)) }},
-		{textsSealedByOthers, resealText, func(id string) string { return textPlace(storage.TextID(id)) }},
-	} {
-		if err := s.resealNumbers(ctx, name, table); err != nil {
+	for _, batch := range []func(*conn, sealedRange) (int, error){s.resealPeople, s.resealTexts} {
+		if err := s.inBatches(ctx, batch); err != nil {
 			return wrap("reseal numbers", err)
 		}
 	}
+	name := s.activeName()
 	err := s.db.write(ctx, durable, func(c *conn) error {
 		if err := s.resealRows(c, name, vault.Options, "connections/", sealedConnections, resealConnection); err != nil {
 			return err
@@ -52,39 +49,58 @@ func scanSealed(r scanner) (row sealedRow, err error) {
 	return row, err
 }
 
-// numbered is a table with sealed numbers and their blind index.
-type numbered struct {
-	find, update statement
-	place        func(id string) string
-}
+// activeName is how all that the active key sealed begins.
+func (s *Store) activeName() []byte { return s.vault.MAC(vault.NumberIndex)[:keyName:keyName] }
 
-func (s *Store) resealNumbers(ctx context.Context, name []byte, table numbered) error {
-	last := append(slices.Clone(name), bytes.Repeat([]byte{0xff}, 64)...)
+// sealedRange is the range of blind indexes that are the active key's.
+type sealedRange struct{ first, last []byte }
+
+// inBatches writes batch after batch until one is not full.
+func (s *Store) inBatches(ctx context.Context, batch func(*conn, sealedRange) (int, error)) error {
+	name := s.activeName()
+	active := sealedRange{name, append(slices.Clone(name), bytes.Repeat([]byte{0xff}, 64)...)}
 	for n := resealBatch; n == resealBatch; {
-		err := s.db.write(ctx, fast, func(c *conn) error {
-			rows, err := list(c, table.find, scanSealed, name, last, int64(resealBatch))
-			if err != nil {
-				return err
-			}
-			n = len(rows)
-			for _, row := range rows {
-				at := table.place(row.id)
-				number, err := s.vault.Open(vault.Number, at, row.sealed)
-				if err != nil {
-					return fmt.Errorf("number of %s: %w", at, err)
-				}
-				if _, err := c.exec(table.update, s.vault.Seal(vault.Number, at, number),
-					s.vault.MAC(vault.NumberIndex, string(number)), row.id); err != nil {
-					return err
-				}
-			}
-			return nil
+		err := s.db.write(ctx, fast, func(c *conn) (err error) {
+			n, err = batch(c, active)
+			return err
 		})
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (s *Store) resealPeople(c *conn, active sealedRange) (int, error) {
+	people, err := list(c, usersSealedByOthers, s.scanUser, active.first, active.last, int64(resealBatch))
+	if err != nil {
+		return 0, err
+	}
+	for _, u := range people {
+		if err := s.reseal(c, u); err != nil {
+			return 0, err
+		}
+	}
+	return len(people), nil
+}
+
+func (s *Store) resealTexts(c *conn, active sealedRange) (int, error) {
+	rows, err := list(c, textsSealedByOthers, scanSealed, active.first, active.last, int64(resealBatch))
+	if err != nil {
+		return 0, err
+	}
+	for _, row := range rows {
+		at := textPlace(storage.TextID(row.id))
+		number, err := s.vault.Open(vault.Number, at, row.sealed)
+		if err != nil {
+			return 0, fmt.Errorf("number of %s: %w", at, err)
+		}
+		if _, err := c.exec(resealText, s.vault.Seal(vault.Number, at, number),
+			s.vault.MAC(vault.NumberIndex, string(number)), row.id); err != nil {
+			return 0, err
+		}
+	}
+	return len(rows), nil
 }
 
 func (s *Store) resealRows(c *conn, name []byte, use vault.Use, place string, find, update statement) error {

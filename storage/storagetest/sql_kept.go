@@ -96,8 +96,9 @@ func keptNewSecret(t *testing.T, open func(*vault.Vault) *sqlCase) {
 	older, newer := secret(), secret()
 	c := open(vaultOf(t, older))
 	l, f := c.refreshable()
+	c.setAttribute(l.NewUserID)
 	for range 450 { // more than a batch
-		u := storage.User{ID: newUserID(), Number: newNumber(), CreatedAt: c.now, UpdatedAt: c.now}
+		u := storage.User{ID: newUserID(), Number: newNumber(), CreatedAt: c.now, UpdatedAt: c.now, Attributes: map[string]any{"a": "b"}}
 		c.must(c.store.AddUser(c.Context(), u))
 	}
 	text := c.newText("AAAA11")
@@ -135,6 +136,7 @@ func keptLoginReseals(t *testing.T, open func(*vault.Vault) *sqlCase) {
 	older, newer := secret(), secret()
 	c := open(vaultOf(t, older))
 	l, _ := c.login()
+	c.setAttribute(l.NewUserID)
 	c.must(c.store.Close())
 
 	c = open(vaultOf(t, newer, older))
@@ -152,8 +154,17 @@ func keptLoginReseals(t *testing.T, open func(*vault.Vault) *sqlCase) {
 	c = open(vaultOf(t, newer))
 	u, err := c.store.UserByNumber(c.Context(), l.Number)
 	c.must(err)
-	if u.ID != l.NewUserID {
-		c.Errorf("sub = %s, want %s", u.ID, l.NewUserID)
+	if u.ID != l.NewUserID || u.Attributes["employee_id"] != "291" {
+		c.Errorf("%s with %v, want %s with an employee number", u.ID, u.Attributes, l.NewUserID)
 	}
 	c.must(c.store.Close())
+}
+
+// setAttribute gives a person something that is sealed beside the number.
+func (c *sqlCase) setAttribute(id storage.UserID) {
+	c.Helper()
+	c.must(c.store.UpdateUser(c.Context(), id, func(u *storage.User) error {
+		u.Attributes = map[string]any{"employee_id": "291"}
+		return nil
+	}))
 }
