@@ -83,7 +83,7 @@ func (a reply) wantsNoRedirect(t testing.TB, what, uri string) {
 // security.md §3.1 and §3.2, oidc-library G3 and G4.
 func TestAttackOpenRedirect(t *testing.T) {
 	t.Parallel()
-	r := start(t, redirects())
+	r := start(t, redirects(), withoutAddressLimits())
 	b, _ := r.signedIn(t)
 	cookie := r.cookies(b)
 	attack := func(client, uri string) {
