@@ -13,9 +13,12 @@ VERSION   ?= $(shell git describe --always --dirty 2>/dev/null)
 GENERATED = $(shell find . -name '*_templ.go' -not -path '*/node_modules/*') \
             docs/config.md docs/cli.md config/testdata/example.yaml
 # Programs that tests start, as program:package of Debian.
-NEEDS     = redis-server:redis-server chromium:chromium gcc:build-essential npm:npm
+NEEDS     = redis-server:redis-server chromium:chromium gcc:build-essential npm:npm \
+            curl:curl openssl:openssl
+# make, within a recipe that make -n must not run.
+AGAIN     = $(MAKE) --no-print-directory
 # Folders of npm packages that tests use.
-NPM_DIRS  = $(patsubst %/package-lock.json,%,$(wildcard internal/e2e/*/package-lock.json))
+NPM_DIRS  = $(patsubst %/package-lock.json,%,$(wildcard internal/e2e/*/package-lock.json passcode/sms/*/package-lock.json))
 
 .PHONY: help
 help: ## this list
@@ -30,10 +33,14 @@ build: ## bin/handset, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.buildVersion=$(VERSION)' -o bin/handset ./cmd/handset
 
 # CI=true makes a missing program a failure; without it the tests that need it
-# are skipped.
+# are skipped. Fuzzing comes first: what it finds is a failing test of the run
+# that follows, whose summary is the last that is said.
 .PHONY: test
-test: prepare ## install what the tests need and run them all
-	@CI=true $(GO) test -race -shuffle=on -timeout 20m ./...
+test: prepare ## install what the tests need, fuzz for a moment, and run them all
+	@status=0; \
+	$(AGAIN) fuzz-brief || status=1; \
+	CI=true $(GO) test -race -shuffle=on -timeout 60m ./... || status=1; \
+	exit $$status
 
 .PHONY: prepare
 prepare:
@@ -41,6 +48,9 @@ prepare:
 	for need in $(NEEDS); do \
 		command -v "$${need%%:*}" >/dev/null 2>&1 || missing="$$missing $${need#*:}"; \
 	done; \
+	if command -v apt-get >/dev/null 2>&1 && [ ! -e /etc/ssl/certs/ca-certificates.crt ]; then \
+		missing="$$missing ca-certificates"; \
+	fi; \
 	if [ -n "$$missing" ]; then \
 		echo "installing:$$missing"; \
 		as_root=""; [ "$$(id -u)" = 0 ] || as_root="sudo -n"; \
@@ -54,6 +64,10 @@ prepare:
 		echo "npm ci in $$dir"; \
 		(cd "$$dir" && npm ci --silent --no-audit --no-fund && cp package-lock.json node_modules/.installed) || exit 1; \
 	done
+	@# What internal/docscheck builds in its tests, with their settings: else an
+	@# empty build cache would use up their deadlines.
+	@bin=$$(mktemp -d); trap 'rm -rf "$$bin"' EXIT; \
+	GOFLAGS=-trimpath CGO_ENABLED=0 $(GO) build -o "$$bin/" ./cmd/handset ./examples/...
 
 .PHONY: check
 check: check-format check-vet check-static check-architecture check-generated ## all that a machine can say without running the product
@@ -65,7 +79,7 @@ check-format:
 
 .PHONY: check-vet
 check-vet:
-	@$(GO) vet ./...
+	@$(GO) vet ./... && $(GO) vet -tags soak ./internal/e2e
 
 .PHONY: check-static
 check-static:
@@ -105,8 +119,18 @@ fuzz: ## fuzz every parser for FUZZTIME (10s) each
 		done; \
 	done
 
+# Every target with its kept corpus and a few hundred inputs more, the same number
+# on every machine.
+.PHONY: fuzz-brief
+fuzz-brief:
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=200x
+
+.PHONY: soak
+soak: prepare ## 10,000 codes through two senders, one of which fails half the time
+	@CI=true $(GO) test -tags soak -count=1 -timeout 30m -run '^TestSoak$$' -v ./internal/e2e
+
 .PHONY: test-all
-test-all: check test fuzz ## check, test and fuzz
+test-all: check test fuzz soak ## check, test, fuzz and soak
 
 .PHONY: bench
 bench: prepare ## whole logins against a running server: what one costs

@@ -2,7 +2,6 @@ package config
 
 import (
 	"encoding/json"
-	"reflect"
 	"slices"
 
 	"go.yaml.in/yaml/v3"
@@ -19,7 +18,7 @@ type Client struct {
 	// What people see on the login page. Default: the client_id.
 	Name string `yaml:"name" example:"Tiny"`
 	// `regular_web` (it has a server that keeps a secret, the default), `spa` or
-	// `native` (they can't keep one), or `non_interactive` (nobody logs in).
+	// `native` (they can't keep one), or `non_interactive` (nobody signs in).
 	AppType string `yaml:"app_type" example:"regular_web"`
 	// The secret of a confidential client; kept as a MAC.
 	ClientSecret Secret `yaml:"client_secret" example:"change me to 32 random characters"`
@@ -36,10 +35,12 @@ type Client struct {
 	WebOrigins []string `yaml:"web_origins"`
 	// More of the same.
 	AllowedOrigins []string `yaml:"allowed_origins"`
-	// What the client may exchange for tokens: `authorization_code`,
-	// `refresh_token`. Default: both; none for `non_interactive`. `implicit`,
-	// Auth0's switch, allows ID tokens by form post (`response_type=id_token`).
-	// Other grants of Auth0 are kept, not used, and warned about.
+	// What the client may exchange for tokens: `authorization_code` and
+	// `refresh_token`, the default; `client_credentials`, the default of
+	// `non_interactive`, for tokens of APIs in the client's own name (see
+	// `client_grants`). `implicit`, Auth0's switch, allows ID tokens by form post
+	// (`response_type=id_token`). Other grants of Auth0 are kept, not used, and
+	// warned about.
 	GrantTypes []string `yaml:"grant_types" example:"[authorization_code, refresh_token]"`
 	// How the client authenticates: `client_secret_post` (the default),
 	// `client_secret_basic`, `private_key_jwt`, or `none`, the default of `spa`
@@ -57,8 +58,15 @@ type Client struct {
 	RequireState bool `yaml:"require_state" example:"true"`
 	// Whether a request without `nonce` is refused.
 	RequireNonce bool `yaml:"require_nonce" example:"true"`
-	// `public`, the same `sub` for every client, is all that this version knows.
+	// `public`, the default: people have the same `sub` for every client. Or
+	// `pairwise`: they have another one, which nothing leads back from, for each
+	// host of callbacks; all callbacks of the client must then be of one host. To
+	// change it later makes everyone a stranger to the application.
 	SubjectType string `yaml:"subject_type" example:"public"`
+	// The identifier of the API that this client is the backend of: it may ask
+	// about the tokens for that API (introspection), and about no others but its
+	// own. For clients that authenticate.
+	ResourceServerIdentifier string `yaml:"resource_server_identifier" example:"-"`
 	// Where the application starts a login. People whose login can't go on are
 	// sent there. `https`, or `http` for a loopback host.
 	InitiateLoginURI string `yaml:"initiate_login_uri" example:"\"http://localhost:4000/login\""`
@@ -121,8 +129,8 @@ func (c *Client) SetDefaults() {
 		fill(&c.TokenEndpointAuthMethod, oauth.AuthPrivateKeyJWT)
 	}
 	fill(&c.TokenEndpointAuthMethod, oauth.AuthSecretPost)
-	if c.GrantTypes == nil && c.AppType != oauth.AppNonInteractive {
-		c.GrantTypes = registration.UsualGrants()
+	if c.GrantTypes == nil {
+		c.GrantTypes = registration.UsualGrants(c.AppType)
 	}
 }
 
@@ -146,6 +154,7 @@ func (c *Client) Record() storage.Client {
 		RequireNonce:            c.RequireNonce,
 		SubjectType:             c.SubjectType,
 		InitiateLogin:           c.InitiateLoginURI,
+		API:                     storage.Audience(c.ResourceServerIdentifier),
 	}
 }
 
@@ -169,6 +178,8 @@ func FromRecord(r storage.Client) Client {
 		RequireNonce:            r.RequireNonce,
 		SubjectType:             r.SubjectType,
 		InitiateLoginURI:        r.InitiateLogin,
+
+		ResourceServerIdentifier: string(r.API),
 	}
 }
 
@@ -219,7 +230,7 @@ func (j JWKS) values() map[string]any {
 
 // YAML returns the client as the file would declare it, its secret hidden.
 func (c *Client) YAML() ([]byte, error) {
-	out := node(reflect.ValueOf(c).Elem())
+	out := structNode(c)
 	if c.JWKS.IsZero() {
 		for i := 0; i < len(out.Content); i += 2 {
 			if out.Content[i].Value == "jwks" {

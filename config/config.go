@@ -15,13 +15,15 @@ type Config struct {
 	// The address of this provider, exactly as tokens carry it (`iss`): with or
 	// without a slash at the end, both are different issuers. A path is allowed;
 	// everything is then served below it. It is `https`, or `http` for a
-	// loopback host (localhost, 127.0.0.1, [::1]) on a developer's machine.
-	// Required.
+	// loopback host (localhost, 127.0.0.1, [::1]) on a developer's machine. There
+	// the numbers that the pages show as examples can be typed although nobody can
+	// own them, such as 07700 900 982. Required.
 	Issuer string `yaml:"issuer" example:"https://login.example.com/" live:""`
 	// Where people and applications are served, as `host:port`; no host means
 	// every address of the machine.
 	Listen string `yaml:"listen" example:"\":3000\"" live:""`
-	// Where `/healthz`, `/readyz` and `/metrics` are served. Keep it private.
+	// Where `/healthz`, `/readyz` and `/metrics` are served. Keep it private. It
+	// must be asked for by an address, as localhost, or by the host given here.
 	// Empty: not served.
 	AdminListen string `yaml:"admin_listen" example:"\"127.0.0.1:9300\""`
 	// The certificate to serve with. Both empty: plain HTTP, for a place behind
@@ -54,9 +56,9 @@ type Config struct {
 	// The secret key itself, instead of a file of it. Meant for
 	// `HANDSET_SECRET_KEY`.
 	SecretKey Secret `yaml:"secret_key" example:"-"`
-	// The keys that sign ID tokens.
+	// The keys that sign ID tokens and the tokens of APIs.
 	Keys Keys `yaml:"keys"`
-	// How long a person stays logged in to this provider (single sign-on).
+	// How long a person stays signed in to this provider (single sign-on).
 	Sessions Sessions `yaml:"sessions"`
 	// How long tokens live.
 	Tokens Tokens `yaml:"tokens"`
@@ -80,17 +82,42 @@ type Config struct {
 	Limits Limits `yaml:"limits"`
 	// Numbers with a fixed code: nothing is texted, no limit of sends holds, and
 	// neither type nor country is checked. For automated tests and for the
-	// reviewers of an app store. Whoever knows the code can log in as the number.
+	// reviewers of an app store. Whoever knows the code can sign in as the number.
 	TestNumbers []TestNumber `yaml:"test_numbers"`
 	// How a number is proved. Field names are Auth0's, so an exported connection
 	// can be pasted. What is declared here can't be changed by API or command.
 	// Empty: the connection `sms` of the database, which at the first start
 	// prints texts to the log (provider `console`).
 	Connections []Connection `yaml:"connections"`
-	// The applications that people log in to. Field names are Auth0's, so an
+	// Senders beside the connection's own, by name: what takes texts and hands them
+	// on. Each has the options of a connection that say how texts leave (`provider`
+	// and what goes with it, `from`); `from` overrides the connection's.
+	//
+	// The environment variables `TwilioAccountSid`, `TwilioAuthToken` and
+	// `TwilioPhoneNumber`, all three, are the account of connections and senders that
+	// have provider `twilio` and none. Where there is none such, they are a sender named
+	// `twilio`, and all texts go by it when there are neither `routes` nor a connection
+	// here that has a provider. `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
+	// `AWS_SESSION_TOKEN` and `AWS_REGION` are what provider `sns` is not told here.
+	Senders Senders `yaml:"senders" example:"{main: {provider: sms_gateway, gateway_url: \"https://sms.example.com/send\"}, backup: {provider: sms_gateway, gateway_url: \"https://sms2.example.com/send\", from: Example}}"`
+	// Which senders serve which destinations, in the order in which they are tried:
+	// the next one gets a text that the one before could not take. A destination
+	// that no route names is served by the connection's own sender. Empty: that one
+	// serves all.
+	Routes []Route `yaml:"routes"`
+	// The applications that people sign in to. Field names are Auth0's, so an
 	// exported client can be pasted. What is declared here can't be changed by
 	// API or command; `handset client add` makes others.
 	Clients []Client `yaml:"clients"`
+	// The APIs that tokens can be for. Field names are Auth0's, so an exported
+	// resource server can be pasted. What is declared here can't be changed by
+	// API or command; `handset api add` makes others.
+	ResourceServers []ResourceServer `yaml:"resource_servers"`
+	// Which clients may use an API in their own name (`client_credentials`), and
+	// in the name of people where the API says `clients: granted`. Field names are
+	// Auth0's. What is declared here can't be changed by API or command; `handset
+	// client allow` makes others.
+	ClientGrants []ClientGrant `yaml:"client_grants"`
 	// What is written to standard error.
 	Log Log `yaml:"log"`
 }
@@ -108,10 +135,12 @@ func (t TLS) On() bool { return t.CertFile != "" }
 
 // Keys says where signing keys come from.
 type Keys struct {
-	// A folder of RSA private keys (`*.pem`, PKCS#1 or PKCS#8, at least 2048
-	// bits). The newest file signs, the others only verify, and keys are not
-	// rotated by themselves. Empty: keys are made, and kept sealed in the
-	// database.
+	// A folder of private keys (`*.pem`): RSA of at least 2048 bits (PKCS#1 or
+	// PKCS#8) for RS256, which signs ID tokens, and EC on the curve P-256 (SEC 1
+	// or PKCS#8) for ES256, which signs the tokens of APIs. Of an algorithm the
+	// newest file signs, the others only verify, and its keys are not rotated by
+	// themselves. For an algorithm without a file, and when this is empty, keys
+	// are made, and kept sealed in the database.
 	Dir string `yaml:"dir" example:"/etc/handset/keys"`
 	// How long a key signs before a new one, published in advance, takes over.
 	// `0s`: only `handset keys rotate` does that.
@@ -120,7 +149,7 @@ type Keys struct {
 
 // Sessions says how long a sign-on lasts.
 type Sessions struct {
-	// After this the person logs in with a new code, whatever they did meanwhile.
+	// After this the person signs in with a new code, whatever they did meanwhile.
 	Absolute time.Duration `yaml:"absolute"`
 	// After this without use the session ends.
 	Idle time.Duration `yaml:"idle"`
@@ -148,6 +177,9 @@ type TestNumber struct {
 	Prefix string `yaml:"prefix" example:"-"`
 	// The code, 4 to 10 digits, in quotes.
 	Code Secret `yaml:"code" example:"\"424242\""`
+	// The last day (UTC) on which the code works, or the very moment when it ends
+	// (`2026-12-31T12:00:00Z`). Empty: it always works.
+	ValidUntil Moment `yaml:"valid_until" example:"2026-12-31"`
 }
 
 // Connection is a way to prove a number, in Auth0's words.
@@ -157,15 +189,27 @@ type Connection struct {
 	// `sms`.
 	Strategy string `yaml:"strategy" example:"sms"`
 	// Auth0's options of an SMS connection. `provider` is `sms_gateway` (your own
-	// gateway at `gateway_url`) or `console` (texts go to the log: for
-	// development). `from` is the sender, `template` the text with
-	// `@@password@@` in place of the code (`syntax: md_with_macros`),
-	// `totp.length` the number of digits and `totp.time_step` the seconds a code
+	// gateway at `gateway_url`), `twilio` (`twilio_sid`, `twilio_token`, and `from` or
+	// `messaging_service_sid`; `twilio_edge` with `twilio_region`), `vonage`
+	// (`vonage_api_key`, `vonage_api_secret`, `vonage_signature_secret`, `from`),
+	// `sns` (`sns_region`, `aws_access_key_id`, `aws_secret_access_key`,
+	// `aws_session_token`, `sender_id`, `sns_max_price`), `smpp` (`smpp_host`,
+	// `smpp_system_id`, `smpp_password` and more) or `console` (texts go to the
+	// log: for development); `docs/sms.md` has an example of each. `timeout` is how
+	// many seconds a vendor may take. `from` is the sender. `template` is the text, with
+	// `@@password@@` in place of the code (`syntax: md_with_macros`) or
+	// `{{ password }}` (`syntax: liquid`); when there is none, a sentence in the
+	// person's language is sent. `origin_bound` (ours, by default `true`) ends the texts of
+	// the login pages with the line that lets phones fill in the code there and
+	// nowhere else, when the issuer is https. `docs/sms.md` has more about texts.
+	// `totp.length` is the number of digits and `totp.time_step` the seconds a code
 	// lives. `disable_signup` lets only known people in. `forward_req_info`
 	// tells the gateway the person's address and browser.
-	// `gateway_authentication` signs the request with a bearer JWT; its `secret`
-	// can be in a file named by `secret_file`. `docs/integration/sms-gateway.md`
-	// is the contract of gateways: they must answer 200, and no other status.
+	// `gateway_authentication` signs the request with a bearer JWT, and
+	// `receipt_secret` is what the gateway signs its receipts with. Every secret can be
+	// in a file, which the same key with `_file` behind it names: `secret_file`,
+	// `twilio_token_file`. `docs/integration/sms-gateway.md` is the contract of
+	// gateways: they must answer 200, and no other status.
 	Options Options `yaml:"options" example:"{provider: sms_gateway, gateway_url: \"https://sms.example.com/send\", from: \"+12345678\", syntax: md_with_macros, template: \"Your verification code is: @@password@@\", totp: {time_step: 300, length: 6}, disable_signup: false, forward_req_info: \"true\", gateway_authentication: {method: bearer, subject: \"urn:handset\", audience: \"urn:MySmsGateway\", secret: \"change me\", secret_base64_encoded: false}}"`
 }
 

@@ -108,8 +108,11 @@ func (d *decoder) structure(path string, in any, v reflect.Value) {
 		}
 		d.decode(join(path, key), m[key], v.Field(f.index).Addr().Interface())
 	}
-	if c, ok := v.Addr().Interface().(*Client); ok {
+	switch c := v.Addr().Interface().(type) {
+	case *Client:
 		c.complete(m)
+	case *ResourceServer:
+		c.SetDefaults()
 	}
 }
 
@@ -182,7 +185,7 @@ func (d *decoder) text(path string, in any) (string, bool) {
 }
 
 // later are keys of the plan that this version does not have.
-var later = []string{"senders", "routes", "resource_servers", "enabled_clients"}
+var later = []string{"enabled_clients"}
 
 func unknownMessage(t reflect.Type, key string, known []string) string {
 	if slices.Contains(later, key) && (t == reflect.TypeFor[Config]() || t == reflect.TypeFor[Connection]()) {

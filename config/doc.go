@@ -4,7 +4,7 @@
 // once, each problem with its key path and what to do about it.
 //
 // It opens nothing but the files it is told to read: no database, no network,
-// no key. It imports only leaves.
+// no key. It imports leaves, and passcode/sms, which knows what a template may say.
 //
 // The comments on the fields of [Config] are the manual: docs/config.md
 // ([Manual]) and `handset config example` ([Example]) are made from them.

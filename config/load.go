@@ -49,6 +49,7 @@ func parse(source string, text []byte, environ []string) (*Config, []Warning, er
 	c := Default()
 	d.decode("", merged.Raw(), c)
 	readSecretFiles(c, d)
+	fillVendors(c, environ, d)
 	problems, warnings := c.Validate()
 	all := slices.Concat(d.problems, unrepeated(d.problems, problems))
 	return c, slices.Concat(d.warnings, warnings), Join(source, nil, all...)
@@ -200,7 +201,7 @@ func settable(t reflect.Type, keys []string) keyKind {
 			return scalarKey
 		}
 		return settable(reflect.TypeFor[Limit](), keys[1:])
-	case t.Kind() == reflect.Slice:
+	case t.Kind() == reflect.Slice, t == reflect.TypeFor[Senders]():
 		return listKey
 	case t.Kind() != reflect.Struct || isScalar(t):
 		if len(keys) == 0 {
@@ -252,6 +253,11 @@ func readSecretFiles(c *Config, d *decoder) {
 	}
 	for i := range c.Connections {
 		c.Connections[i].Options.readSecret(d, at("connections", i)+".options")
+	}
+	for _, name := range c.Senders.names() {
+		o := c.Senders[name]
+		o.readSecret(d, join("senders", name))
+		c.Senders[name] = o
 	}
 }
 

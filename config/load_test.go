@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/handset-oidc/handset/storage"
 )
 
 // minimal is the smallest file that serves.
@@ -60,6 +62,7 @@ var comparable = cmp.Options{
 	cmp.Comparer(func(a, b Secret) bool { return a == b }),
 	cmp.Comparer(func(a, b Address) bool { return a == b }),
 	cmp.Comparer(func(a, b Options) bool { return a == b }),
+	cmp.Comparer(func(a, b Moment) bool { return a == b }),
 	cmp.Comparer(func(a, b JWKS) bool { return string(a.raw) == string(b.raw) }),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 	cmpopts.EquateEmpty(),
@@ -215,8 +218,6 @@ func TestProblems(t *testing.T) {
 		{"unknown key far from all", "zzz: x", []string{"zzz: unknown key; the keys here are admin_listen, allow_private_gateways,"}},
 		{"unknown nested key", "tokens: {acess: 1h}", []string{"tokens.acess: unknown key; did you mean access?"}},
 		{"unknown key in a list", client("callback: x"), []string{"clients[0].callback: unknown key; did you mean callbacks?"}},
-		{"later key", "senders: {}\nroutes: []\nresource_servers: []", []string{
-			"resource_servers: not supported by this version", "routes: not supported", "senders: not supported"}},
 		{"later key of a connection", "connections:\n  - {name: sms, strategy: sms, enabled_clients: [], options: {provider: console}}",
 			[]string{"connections[0].enabled_clients: not supported by this version"}},
 		{"duration without unit", "sessions: {idle: 72}", []string{"sessions.idle: want a duration such as 10m, 3h or 168h"}},
@@ -251,26 +252,36 @@ func TestProblems(t *testing.T) {
 			"test_numbers[0]: missing: number or prefix", "test_numbers[0].code: want 4 to 10 digits",
 			"test_numbers[1].number: want the international form", "test_numbers[2].prefix: want + and at least four digits",
 			"test_numbers[3]: set number or prefix, not both", "test_numbers[4].code: want 4 to 10 digits", "test_numbers[5]: is declared twice"}},
-		{"connection", "connections: [{name: a b, strategy: email, options: {}}, {name: x, strategy: sms, options: {provider: twilio}}, {name: x, strategy: sms, options: {provider: sms_gateway}}]", []string{
-			"connections[0].name: want letters, digits and hyphens", "connections[0].strategy: want sms", "connections[0].options.provider: missing: set it to console or sms_gateway",
-			"connections[1]: more than one connection is not supported", "connections[1].options.provider: twilio is not supported by this version", "connections[2].name: is declared twice", "connections[2]: more than one", "connections[2].options.gateway_url: missing"}},
+		{"connection", "connections: [{name: a b, strategy: email, options: {}}, {name: x, strategy: sms, options: {provider: phone_message_hook}}, {name: x, strategy: sms, options: {provider: sms_gateway}}]", []string{
+			"connections[0].name: want letters, digits and hyphens", "connections[0].strategy: want sms", "connections[0].options.provider: missing: set it to console, smpp, sms_gateway, sns, twilio or vonage",
+			"connections[1]: more than one connection is not supported", "connections[1].options.provider: phone_message_hook is not supported by this version", "connections[2].name: is declared twice", "connections[2]: more than one", "connections[2].options.gateway_url: missing"}},
 		{"gateway at loopback", gateway("provider: sms_gateway, gateway_url: \"http://127.0.0.1:9000/send\""), []string{
 			"connections[0].options.gateway_url: is a loopback or private address; when that is meant, set allow_private_gateways: true"}},
 		{"gateway at localhost", gateway("provider: sms_gateway, gateway_url: \"https://localhost./\""), []string{"connections[0].options.gateway_url: is a loopback"}},
 		{"gateway in IPv6 clothes", gateway("provider: sms_gateway, gateway_url: \"https://[::ffff:10.0.0.1]/\""), []string{"connections[0].options.gateway_url: is a loopback"}},
 		{"gateway scheme", gateway("provider: sms_gateway, gateway_url: \"ftp://gateway.example/\""), []string{"connections[0].options.gateway_url: want an http or https address"}},
 		{"gateway user", gateway("provider: sms_gateway, gateway_url: \"https://u:p@gateway.example/\""), []string{"connections[0].options.gateway_url: must not hold a user"}},
-		{"options", gateway(`provider: console, gatewy_url: x, syntax: liquid, from: 123, disable_signup: "no", forward_req_info: 1, totp: {length: 3, time_step: 0, x: 1}`), []string{
+		{"smpp without anything", gateway("provider: smpp"), []string{"connections[0].options.smpp_host: is missing", "connections[0].options.smpp_system_id: is missing"}},
+		{"smpp at loopback", gateway("provider: smpp, smpp_host: \"[::1]:2775\", smpp_system_id: a"), []string{"connections[0].options.smpp_host: is a private or reserved address"}},
+		{"smpp at localhost", gateway("provider: smpp, smpp_host: \"localhost:2775\", smpp_system_id: a"), []string{"connections[0].options.smpp_host: is a loopback"}},
+		{"options", gateway(`provider: console, gatewy_url: x, syntax: liquids, from: 123, disable_signup: "no", forward_req_info: 1, totp: {length: 3, time_step: 0, x: 1}`), []string{
 			"connections[0].options.disable_signup: want true or false", "connections[0].options.forward_req_info: want", "connections[0].options.from: want text",
-			"connections[0].options.gatewy_url: unknown option; did you mean gateway_url?", "connections[0].options.syntax: liquid is not supported",
-			"connections[0].options.totp.length: want a whole number from 4 to 8", "connections[0].options.totp.time_step: want a whole number from 1 to 600", "connections[0].options.totp.x: unknown key"}},
+			"connections[0].options.gatewy_url: unknown option; did you mean gateway_url?",
+			"connections[0].options.totp.length: want a whole number from 4 to 8", "connections[0].options.totp.time_step: want a whole number from 1 to 600", "connections[0].options.totp.x: unknown key",
+			"connections[0].options.syntax: \"liquids\" is not one of: md_with_macros, liquid"}},
+		{"template without the code", gateway(`provider: console, template: Hello`), []string{"connections[0].options.template: doesn't show the code: write @@password@@"}},
+		{"Liquid without its syntax", gateway(`provider: console, template: "{{ password }}"`), []string{"connections[0].options.template: holds Liquid, which md_with_macros does not read: set syntax to liquid"}},
+		{"Liquid that leaves somebody out", gateway(`provider: console, syntax: liquid, template: "{% if request_language contains 'fr' %}{{ code }}{% endif %}"`), []string{"connections[0].options.template: doesn't show the code when no language was asked for"}},
+		{"Liquid with a loop", gateway(`provider: console, syntax: liquid, template: "{{ code }}\n{% for x in code %}{% endfor %}", origin_bound: "no"`), []string{
+			"connections[0].options.origin_bound: want true or false", "connections[0].options.template: has the tag \"for\", which texts don't have (line 2;"}},
+		{"neither is text", gateway(`provider: console, syntax: 1, template: [a]`), []string{"connections[0].options.syntax: want text", "connections[0].options.template: want text"}},
 		{"gateway authentication", gateway("provider: console, gateway_authentication: {method: basic, user: x}"), []string{
 			"connections[0].options.gateway_authentication.user: unknown key", "connections[0].options.gateway_authentication.method: want bearer", "connections[0].options.gateway_authentication.audience: missing", "connections[0].options.gateway_authentication.secret: missing"}},
 		{"client without anything", "clients: [{}]", []string{
 			"clients[0].client_id: missing", "clients[0].client_secret: missing: client_secret_post needs one", "clients[0].callbacks: missing"}},
 		{"client values", client("app_type: web, token_endpoint_auth_method: basic, subject_type: pairwise, is_first_party: false, grant_types: [magic, authorization_code]"), []string{
 			"clients[0].app_type: want one of regular_web, spa, native, non_interactive", "clients[0].is_first_party: false is not supported by this version",
-			"clients[0].subject_type: pairwise is not supported by this version", "clients[0].token_endpoint_auth_method: want one of client_secret_post",
+			"clients[0].token_endpoint_auth_method: want one of client_secret_post",
 			"clients[0].client_secret: not allowed", "clients[0].grant_types[0]: unknown grant type"}},
 		{"public client without PKCE", "clients: [{client_id: a, app_type: spa, callbacks: [\"https://a.example/\"], require_pkce: false}]", []string{"clients[0].require_pkce: a client that does not authenticate must use PKCE"}},
 		{"public client with a secret", client("app_type: spa"), []string{"clients[0].client_secret: not allowed with token_endpoint_auth_method none"}},
@@ -279,6 +290,19 @@ func TestProblems(t *testing.T) {
 		{"private_key_jwt without keys", "clients: [{client_id: a, token_endpoint_auth_method: private_key_jwt, callbacks: [\"https://a.example/\"]}]", []string{"clients[0].jwks: missing: private_key_jwt needs the client's public keys"}},
 		{"a shared key in jwks", "clients: [{client_id: a, token_endpoint_auth_method: private_key_jwt, callbacks: [\"https://a.example/\"], jwks: {keys: [{kty: oct, k: AAAA}]}}]", []string{"clients[0].jwks.keys[0]: is a private or shared key"}},
 		{"clients with one name", "clients: [{client_id: a, app_type: spa, callbacks: [\"https://a.example/\"]}, {client_id: a, app_type: spa, callbacks: [\"https://a.example/\"]}]", []string{"clients[1].client_id: is the same as that of clients[0]"}},
+		{"an API without anything", "resource_servers: [{}]", []string{"resource_servers[0].identifier: missing"}},
+		{"API values", `resource_servers: [{identifier: "https://login.example.com/api/", token_lifetime: 1, signing_alg: HS256, users: all, clients: all, scopes: [{value: openid}, {value: "a b"}], claims: {sub: user.x, a: b}}]`, []string{
+			"resource_servers[0].identifier: is the issuer or below it", "resource_servers[0].token_lifetime: want 60 to 2592000 seconds",
+			"resource_servers[0].signing_alg: want one of ES256, RS256", "resource_servers[0].users: want one of assigned, any", "resource_servers[0].clients: want one of any, granted",
+			"resource_servers[0].scopes[0].value: openid is a scope of OpenID Connect", "resource_servers[0].scopes[1].value: want printable",
+			"resource_servers[0].claims.a: want user. and the name", "resource_servers[0].claims.sub: access tokens say something else"}},
+		{"API shapes", `resource_servers: [{identifier: a, token_lifetime: 24h, allow_offline_access: maybe, scopes: ["read:a"], claims: [a]}]`, []string{
+			"resource_servers[0].allow_offline_access: want true or false", "resource_servers[0].claims: want names of claims",
+			"resource_servers[0].scopes[0]: want keys and values", "resource_servers[0].token_lifetime: want a whole number"}},
+		{"APIs with one name", "resource_servers: [{identifier: a}, {identifier: a}]", []string{"resource_servers[1].identifier: is the same as that of resource_servers[0]"}},
+		{"client grants", `resource_servers: [{identifier: a, scopes: [{value: "read:a"}]}]` + "\n" + `client_grants: [{}, {client_id: c, audience: a, scope: ["read:a", "write:a"]}, {client_id: c, audience: a}, {client_id: d, audience: b, scope: ["x:y"], allow_all_scopes: true}]`, []string{
+			"client_grants[0].client_id: missing", "client_grants[0].audience: missing", "client_grants[1].scope: write:a is no scope of resource_servers[0]",
+			"client_grants[2]: is for the same client and API as client_grants[1]", "client_grants[3].scope: not with allow_all_scopes"}},
 		{"countries", "countries: [jp, UK, XX, all]", []string{"countries[0]: write JP", "countries[1]: write GB", "countries[2]: not a region", "countries[3]: all stands alone"}},
 		{"log", "log: {level: loud, format: xml}", []string{"log.level: want debug, info, warn or error", "log.format: want json or text"}},
 	}
@@ -334,6 +358,22 @@ func TestIssuers(t *testing.T) {
 	}
 }
 
+// Only where http is allowed at all.
+func TestLocal(t *testing.T) {
+	t.Parallel()
+	for issuer, want := range map[string]bool{
+		"http://localhost:3000/": true, "http://127.0.0.1:3000/openid-connect": true, "http://[::1]:3000": true,
+		"https://localhost:3000/": false, "https://login.example.com/": false, "http://login.example.com/": false,
+		"http://localhost.example.com/": false, "": false,
+	} {
+		c := Default()
+		c.Issuer = issuer
+		if got := c.Local(); got != want {
+			t.Errorf("Local() of %q = %t", issuer, got)
+		}
+	}
+}
+
 // checkOne wants one problem that contains want, or none when want is empty.
 func checkOne(t *testing.T, got []string, want string) {
 	t.Helper()
@@ -342,6 +382,61 @@ func checkOne(t *testing.T, got []string, want string) {
 		t.Errorf("got %v, want no problem", got)
 	case want != "" && (len(got) != 1 || !strings.Contains(got[0], want)):
 		t.Errorf("got %v, want one problem with %q", got, want)
+	}
+}
+
+func TestAPIs(t *testing.T) {
+	t.Parallel()
+	c := mustLoad(t, `
+issuer: https://login.example.com/
+resource_servers:
+  - {identifier: "urn:bare"}
+  - identifier: https://purchasing.example.com
+    name: Purchasing
+    scopes: [{value: "read:vendors", description: see vendors}, {value: "write:vendors"}]
+    token_lifetime: 3600
+    signing_alg: RS256
+    allow_offline_access: true
+    users: any
+    clients: granted
+    claims: {employee_id: user.employee_id}
+client_grants:
+  - {client_id: batch, audience: https://purchasing.example.com, scope: ["read:vendors"]}
+  - {client_id: batch, audience: "urn:bare", allow_all_scopes: true}
+`)
+	want := []storage.API{
+		{Identifier: "urn:bare", Name: "urn:bare", TokenLifetime: 86400, SigningAlg: "ES256", Users: "assigned", Clients: "any"},
+		{Identifier: "https://purchasing.example.com", Name: "Purchasing", TokenLifetime: 3600, SigningAlg: "RS256", AllowOfflineAccess: true,
+			Scopes: []storage.Scope{{Value: "read:vendors", Description: "see vendors"}, {Value: "write:vendors"}},
+			Users:  "any", Clients: "granted", Claims: map[string]string{"employee_id": "user.employee_id"}},
+	}
+	for i, server := range c.ResourceServers {
+		if diff := cmp.Diff(want[i], server.Record()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", server.Identifier, diff)
+		}
+		if diff := cmp.Diff(server, FromAPI(server.Record())); diff != "" {
+			t.Errorf("record and back: %s", diff)
+		}
+		text, err := server.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := mustLoad(t, minimal+"resource_servers:\n  - "+strings.TrimRight(strings.ReplaceAll(string(text), "\n", "\n    "), " "))
+		if diff := cmp.Diff(server, again.ResourceServers[0], cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("YAML and back: %s", diff)
+		}
+	}
+	for i, want := range []storage.ClientGrant{
+		{ClientID: "batch", Audience: "https://purchasing.example.com", Allowance: storage.Allowance{Scopes: []string{"read:vendors"}}},
+		{ClientID: "batch", Audience: "urn:bare", Allowance: storage.Allowance{AllScopes: true}},
+	} {
+		if diff := cmp.Diff(want, c.ClientGrants[i].Record()); diff != "" {
+			t.Errorf("client grant (-want +got):\n%s", diff)
+		}
+	}
+	_, err := c.YAML()
+	if err != nil {
+		t.Error(err)
 	}
 }
 
@@ -363,7 +458,7 @@ clients:
 	want := []facts{
 		{"client_secret_post", false, true, false, both},
 		{"none", true, true, true, both},
-		{"client_secret_post", false, true, false, nil},
+		{"client_secret_post", false, true, false, []string{"client_credentials"}},
 	}
 	for i, client := range c.Clients {
 		r := client.Record()

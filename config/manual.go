@@ -16,13 +16,13 @@ import (
 
 // source is this package's own text: the comments on the fields are the manual.
 //
-//go:embed config.go client.go limits.go
+//go:embed config.go client.go api.go limits.go routes.go
 var source embed.FS
 
 // comments returns the comments on struct fields, by "Type.Field".
 var comments = sync.OnceValue(func() map[string]string {
 	out := map[string]string{}
-	for _, name := range []string{"config.go", "client.go", "limits.go"} {
+	for _, name := range []string{"config.go", "client.go", "api.go", "limits.go", "routes.go"} {
 		text, err := source.ReadFile(name)
 		if err != nil {
 			panic("config: " + err.Error()) // unreachable: the file is embedded
@@ -171,8 +171,9 @@ what is in effect, and ` + "`handset check`" + ` says all that is wrong at once.
 - **Unknown keys are errors**, so that a typing error can't switch something off.
 - **Durations** are written like ` + "`90s`, `10m`, `3h` or `168h`" + `.
 - **Text that looks like a number** (phone numbers, codes) must be in quotes.
-- What the file declares under ` + "`clients`" + ` and ` + "`connections`" + ` can't be changed by
-  command or API; everything else of that kind lives in the database.
+- What the file declares under ` + "`clients`, `resource_servers`, `client_grants`" + ` and
+  ` + "`connections`" + ` can't be changed by command or API; everything else of that kind lives
+  in the database.
 `
 
 // itemType is the struct behind a field: its own type or that of its items.
@@ -186,7 +187,7 @@ func itemType(t reflect.Type) reflect.Type {
 // facts is the line below a key: its default and its environment variable.
 func facts(f field, value reflect.Value) string {
 	out := "Default: " + defaultText(value)
-	if f.typ.Kind() == reflect.Slice {
+	if f.typ.Kind() == reflect.Slice || f.typ == reflect.TypeFor[Senders]() {
 		return out + ". Set in the file only."
 	}
 	return out + ". Environment: `" + prefix + strings.ToUpper(f.key) + "`."

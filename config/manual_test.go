@@ -42,7 +42,8 @@ func TestEveryFieldIsExplained(t *testing.T) {
 	for _, typ := range []reflect.Type{
 		reflect.TypeFor[Config](), reflect.TypeFor[TLS](), reflect.TypeFor[Keys](), reflect.TypeFor[Sessions](),
 		reflect.TypeFor[Tokens](), reflect.TypeFor[TestNumber](), reflect.TypeFor[Connection](),
-		reflect.TypeFor[Client](), reflect.TypeFor[Log](), reflect.TypeFor[Limit](),
+		reflect.TypeFor[Route](), reflect.TypeFor[Client](), reflect.TypeFor[ResourceServer](), reflect.TypeFor[Scope](),
+		reflect.TypeFor[ClientGrant](), reflect.TypeFor[Log](), reflect.TypeFor[Limit](),
 	} {
 		for f := range fields(typ) {
 			if comment(typ, f) == "" {
@@ -65,7 +66,7 @@ func TestExampleLoads(t *testing.T) {
 	setting := regexp.MustCompile(`(?m)^#((?:  )*(?:- )?[a-z_]+:(?: |$))`)
 	everything := setting.ReplaceAllString(Example(), "$1")
 	c := mustLoad(t, everything)
-	if len(c.Clients) != 1 || len(c.Connections) != 1 || len(c.TestNumbers) != 1 || !c.TLS.On() || len(c.TrustedProxies) != 1 {
+	if len(c.Clients) != 1 || len(c.Connections) != 1 || len(c.TestNumbers) != 1 || len(c.ResourceServers) != 1 || len(c.ClientGrants) != 1 || !c.TLS.On() || len(c.TrustedProxies) != 1 {
 		t.Errorf("not everything was switched on:\n%s", everything)
 	}
 	for _, key := range strings.Fields("keys sessions tokens limits log") {

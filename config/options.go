@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -9,6 +10,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/handset-oidc/handset/passcode/sms"
 )
 
 // Options are the options of a connection, in Auth0's words, as JSON. They
@@ -39,7 +42,10 @@ func (o Options) LogValue() slog.Value { return slog.StringValue(o.String()) }
 func (o Options) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
 // secretOptions are the options whose values are never shown, wherever they stand.
-var secretOptions = []string{"secret", "twilio_token"}
+var secretOptions = []string{
+	"secret", "twilio_token", "vonage_api_secret", "vonage_signature_secret", "aws_secret_access_key",
+	"aws_session_token", "receipt_secret", "smpp_password",
+}
 
 // Redacted returns the options with "(hidden)" in place of each secret.
 func (o Options) Redacted() map[string]any {
@@ -90,25 +96,18 @@ func (o *Options) decode(d *decoder, path string, in any) {
 	*o = NewOptions(string(text))
 }
 
-// readSecret puts the content of gateway_authentication.secret_file in its place.
+// readSecret puts the content of files in the place of secrets.
 func (o *Options) readSecret(d *decoder, path string) {
 	values := o.values()
-	auth, _ := values["gateway_authentication"].(map[string]any)
-	name, ok := auth["secret_file"].(string)
-	if !ok {
-		return
+	readSecretOptions(values, d, path)
+	if auth, ok := values["gateway_authentication"].(map[string]any); ok {
+		readSecretOptions(auth, d, path+".gateway_authentication")
 	}
-	path += ".gateway_authentication"
-	if auth["secret"] != nil {
-		d.problem(path, "set secret or secret_file, not both")
-		return
-	}
-	secret, ok := d.file(path+".secret_file", name)
-	if !ok {
-		return
-	}
-	delete(auth, "secret_file")
-	auth["secret"] = secret
+	o.replace(values)
+}
+
+// replace puts other options in the place of these.
+func (o *Options) replace(values map[string]any) {
 	text, err := json.Marshal(values)
 	if err != nil {
 		panic("config: options do not marshal: " + err.Error()) // unreachable: they came from JSON
@@ -119,47 +118,82 @@ func (o *Options) readSecret(d *decoder, path string) {
 // Providers of texts: those that this version has, and those that Auth0 or a
 // later version has.
 var (
-	providers      = []string{"console", "sms_gateway"}
-	laterProviders = []string{"twilio", "vonage", "sns", "smpp", "phone_message_hook"}
+	providers      = []string{"console", "smpp", "sms_gateway", "sns", "twilio", "vonage"}
+	laterProviders = []string{"phone_message_hook"}
 )
 
-// knownOptions are Auth0's options of an SMS connection (its SDKs' types).
-// Those of other providers are kept and not used.
+// knownOptions are Auth0's options of an SMS connection (its SDKs' types) and
+// ours: origin_bound and those of senders. Those of other providers are kept and not used.
 var knownOptions = []string{
-	"authParams", "brute_force_protection", "disable_signup", "forward_req_info", "from",
-	"gateway_authentication", "gateway_url", "messaging_service_sid", "name",
-	"non_persistent_attrs", "provider", "strategy", "syntax", "template", "totp",
-	"twilio_sid", "twilio_token", "upstream_params",
+	"authParams", "aws_access_key_id", "aws_secret_access_key", "aws_secret_access_key_file",
+	"aws_session_token", "aws_session_token_file", "brute_force_protection", "disable_signup",
+	"forward_req_info", "from", "gateway_authentication", "gateway_url", "messaging_service_sid",
+	"name", "non_persistent_attrs", "origin_bound", "provider", "receipt_secret", "receipt_secret_file",
+	"sender_id", "smpp_ca", "smpp_ca_file", "smpp_destination_npi", "smpp_destination_ton",
+	"smpp_enquire_link", "smpp_host", "smpp_long", "smpp_password", "smpp_password_file", "smpp_rate",
+	"smpp_receipt_id", "smpp_source_npi", "smpp_source_ton", "smpp_system_id", "smpp_system_type",
+	"smpp_tls", "smpp_window", "sns_max_price", "sns_region", "strategy", "syntax", "template", "timeout", "totp",
+	"twilio_edge", "twilio_region", "twilio_sid", "twilio_token", "twilio_token_file",
+	"upstream_params", "vonage_api_key", "vonage_api_secret", "vonage_api_secret_file",
+	"vonage_signature_secret", "vonage_signature_secret_file",
 }
 
-// optionCheck checks one connection's options.
+// connectionOptions are those of knownOptions that say nothing of how texts leave.
+var connectionOptions = []string{
+	"authParams", "brute_force_protection", "disable_signup", "name", "non_persistent_attrs",
+	"origin_bound", "strategy", "syntax", "template", "totp", "upstream_params",
+}
+
+// optionCheck checks the options of one connection or sender.
 type optionCheck struct {
 	*report
 	path    string
 	private bool // gateways may be private
+	sender  bool // of a sender
 }
 
-func (o Options) check(r *report, path string, allowPrivate bool) {
+// check checks the options of a connection, which needs no provider where routes
+// send by others.
+func (o Options) check(r *report, path string, allowPrivate, routed bool) {
+	o.checkAll(optionCheck{report: r, path: path, private: allowPrivate}, !routed)
+}
+
+func (o Options) checkSender(r *report, path string, allowPrivate bool) {
+	o.checkAll(optionCheck{report: r, path: path, private: allowPrivate, sender: true}, true)
+}
+
+func (o Options) checkAll(c optionCheck, needsProvider bool) {
 	values := o.values()
-	c := optionCheck{r, path, allowPrivate}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		c.option(key, values[key])
+	}
+	if !c.sender {
+		c.template(values["syntax"], values["template"])
 	}
 	provider, _ := values["provider"].(string)
 	url, _ := values["gateway_url"].(string)
 	switch {
-	case values["provider"] == nil:
-		r.problem(path+".provider", "missing: set it to "+choice(providers))
+	case values["provider"] == nil && needsProvider:
+		c.problem(c.path+".provider", "missing: set it to "+choice(providers))
 	case provider == "sms_gateway" && url == "":
-		r.problem(path+".gateway_url", "missing: set it to the address of your gateway")
+		c.problem(c.path+".gateway_url", "missing: set it to the address of your gateway")
 	case provider == "console":
-		r.warn(path+".provider", "console prints codes to the log: for development only")
+		c.warn(c.path+".provider", "console prints codes to the log: for development only")
+	case slices.Contains(vendors, provider):
+		c.vendor(values)
+	}
+	if provider == "smpp" {
+		c.smpp(values)
 	}
 }
 
 func (c optionCheck) option(key string, v any) {
 	path := join(c.path, key)
 	if v == nil && key != "provider" { // null is the same as absent
+		return
+	}
+	if c.sender && slices.Contains(connectionOptions, key) {
+		c.problem(path, "belongs to the connection: a sender says how texts leave, not what they say")
 		return
 	}
 	switch key {
@@ -169,15 +203,15 @@ func (c optionCheck) option(key string, v any) {
 		c.gatewayURL(path, v)
 	case "gateway_authentication":
 		c.authentication(path, v)
+	case "receipt_secret":
+		c.receiptSecret(path, v)
 	case "totp":
 		c.totp(path, v)
-	case "syntax":
-		c.syntax(path, v)
-	case "from", "template":
+	case "from", "syntax", "template":
 		if _, ok := v.(string); !ok {
 			c.problem(path, `want text: put it in quotes, "like this"`)
 		}
-	case "disable_signup", "brute_force_protection":
+	case "disable_signup", "brute_force_protection", "origin_bound":
 		if _, ok := v.(bool); !ok {
 			c.problem(path, "want true or false")
 		}
@@ -207,13 +241,18 @@ func (c optionCheck) provider(path string, v any) {
 	}
 }
 
-func (c optionCheck) syntax(path string, v any) {
-	switch v {
-	case "md_with_macros":
-	case "liquid":
-		c.problem(path, "liquid is not supported by this version; use md_with_macros")
-	default:
-		c.problem(path, "unknown syntax; use md_with_macros")
+// template looks at the two together. What is no text has its problem already.
+func (c optionCheck) template(syntax, template any) {
+	s, syntaxIsText := syntax.(string)
+	text, templateIsText := template.(string)
+	if !syntaxIsText && syntax != nil || !templateIsText && template != nil {
+		return
+	}
+	_, err := sms.ParseTemplate(s, text)
+	if unknown, ok := errors.AsType[*sms.SyntaxError](err); ok {
+		c.problem(join(c.path, "syntax"), unknown.Error())
+	} else if err != nil {
+		c.problem(join(c.path, "template"), err.Error())
 	}
 }
 
@@ -285,6 +324,15 @@ func (c optionCheck) authentication(path string, v any) {
 	}
 	if secret, _ := m["secret"].(string); secret == "" && m["secret_file"] == nil {
 		c.problem(path+".secret", "missing: set secret or secret_file")
+	}
+}
+
+func (c optionCheck) receiptSecret(path string, v any) {
+	secret, ok := v.(string)
+	if !ok {
+		c.problem(path, `want text: put it in quotes, "like this"`)
+	} else if err := sms.CheckReceiptSecret(secret); err != nil {
+		c.problem(path, err.Error())
 	}
 }
 

@@ -12,8 +12,11 @@ import (
 // YAML returns the configuration in effect, defaults and environment
 // included, as YAML with secrets hidden.
 func (c *Config) YAML() ([]byte, error) {
-	return yaml.Marshal(node(reflect.ValueOf(c).Elem()))
+	return yaml.Marshal(structNode(c))
 }
+
+// structNode is node for what a pointer leads to.
+func structNode(pointer any) *yaml.Node { return node(reflect.ValueOf(pointer).Elem()) }
 
 // node turns a value into YAML as the file spells it.
 func node(v reflect.Value) *yaml.Node {

@@ -71,12 +71,12 @@ func TestAddressesPrintWithoutPassword(t *testing.T) {
 
 func TestRedactedOptionsKeepTheRest(t *testing.T) {
 	t.Parallel()
-	o := NewOptions(`{"provider":"sms_gateway","gateway_url":"https://g/?key=hunter2","twilio_token":"hunter2","gateway_authentication":{"secret":"hunter2","audience":"a"}}`)
+	o := NewOptions(`{"provider":"sms_gateway","gateway_url":"https://g/?key=hunter2","twilio_token":"hunter2","smpp_password":"hunter2","gateway_authentication":{"secret":"hunter2","audience":"a"}}`)
 	got, err := json.Marshal(o.Redacted())
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"gateway_authentication":{"audience":"a","secret":"(hidden)"},"gateway_url":"https://g/?key=(hidden)","provider":"sms_gateway","twilio_token":"(hidden)"}`
+	const want = `{"gateway_authentication":{"audience":"a","secret":"(hidden)"},"gateway_url":"https://g/?key=(hidden)","provider":"sms_gateway","smpp_password":"(hidden)","twilio_token":"(hidden)"}`
 	if string(got) != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}

@@ -27,7 +27,10 @@ func (c *Config) Validate() ([]Problem, []Warning) {
 	c.Limits.check(r)
 	c.checkTestNumbers(r)
 	c.checkConnections(r)
+	c.checkSenders(r)
+	c.checkRoutes(r)
 	c.checkClients(r)
+	c.checkAPIs(r)
 	oneOf(r, "log.level", c.Log.Level, []string{"debug", "info", "warn", "error"})
 	oneOf(r, "log.format", c.Log.Format, []string{"json", "text"})
 	return r.problems, r.warnings
@@ -38,6 +41,10 @@ func (c *Config) ValidateServe() []Problem {
 	r := &report{}
 	if len(c.Countries) == 0 {
 		r.problem("countries", "missing: list the regions whose numbers may be texted, such as [JP, US], or [all]")
+	}
+	c.checkCoverage(r)
+	for _, region := range phone.Covered(c.testPrefixes()) {
+		r.problem("test_numbers", "cover all numbers of "+region+": everybody there would have a code that is written down")
 	}
 	return r.problems
 }
@@ -66,6 +73,13 @@ func (c *Config) checkIssuer(r *report) {
 	case u.Scheme == "http":
 		r.warn("issuer", "is http: cookies are not marked Secure; for development on this machine only")
 	}
+}
+
+// Local reports whether the issuer is a developer's own machine: http on a
+// loopback host.
+func (c *Config) Local() bool {
+	u, err := url.Parse(c.Issuer)
+	return err == nil && u.Scheme == "http" && Loopback(u.Hostname())
 }
 
 func isDots(segment string) bool { return segment == "." || segment == ".." }
@@ -208,8 +222,19 @@ func (c *Config) checkTestNumbers(r *report) {
 		}
 	}
 	if n := len(c.TestNumbers); n > 0 {
-		r.warn("test_numbers", fmt.Sprintf("%d declared: whoever knows the code can log in as such a number", n))
+		r.warn("test_numbers", fmt.Sprintf("%d declared: whoever knows the code can sign in as such a number", n))
 	}
+}
+
+// testPrefixes are the beginnings of numbers whose codes are fixed.
+func (c *Config) testPrefixes() []string {
+	var out []string
+	for _, t := range c.TestNumbers {
+		if t.Prefix != "" {
+			out = append(out, t.Prefix)
+		}
+	}
+	return out
 }
 
 var connectionNames = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,127}$`)
@@ -230,7 +255,7 @@ func (c *Config) checkConnections(r *report) {
 			r.problem(path, "more than one connection is not supported by this version")
 		}
 		oneOf(r, path+".strategy", connection.Strategy, []string{"sms"})
-		connection.Options.check(r, path+".options", c.AllowPrivateGateways)
+		connection.Options.check(r, path+".options", c.AllowPrivateGateways, len(c.Routes) > 0)
 	}
 }
 

@@ -3,10 +3,12 @@
 // is, and publishes the public halves of all that tokens in force were signed
 // with.
 //
-// Generated keys are kept sealed in SQL and are the same on every server.
-// Which of them signs follows from their times and the clock alone, so servers
-// need not agree on anything. While the folder holds a PEM file, the newest
-// file signs, the others only verify, and kept keys stay published and untouched.
+// There is a line of keys per algorithm: RS256 for ID tokens, ES256 for the
+// tokens of APIs. Generated keys are kept sealed in SQL and are the same on every
+// server. Which of a line signs follows from their times and the clock alone, so
+// servers need not agree on anything. While the folder holds a PEM file for an
+// algorithm, the newest such file signs, the others only verify, and kept keys of
+// that line stay published and untouched.
 //
 // A request never parses, generates or encodes a key: all it uses is built
 // when the keys change and swapped in at once. The package knows no HTTP and
@@ -37,13 +39,14 @@ type Store interface {
 	UpdateSigningKeys(ctx context.Context, change func([]storage.SigningKey) ([]storage.SigningKey, error)) error
 }
 
-// ErrFileSigns says that a PEM file signs, so keys are not rotated.
+// ErrFileSigns says that a PEM file signs, so keys of its algorithm are not rotated.
 var ErrFileSigns = errors.New("a PEM file of the keys folder signs; put a newer file there instead")
 
 // Config is what a Ring needs.
 type Config struct {
 	Store Store // required
-	// Dir is a folder of PEM files to sign with; empty: kept keys sign.
+	// Dir is a folder of PEM files to sign with. For algorithms that it has no file
+	// for, and when it is empty, kept keys sign.
 	Dir string
 	// RotateEvery is how long a kept key signs; 0: until the rotate command.
 	RotateEvery time.Duration
@@ -97,52 +100,57 @@ func (r *Ring) Maintain(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	// A server whose folder signs writes nothing: a folder that is mounted on
-	// one of two servers must not retire the keys that the other signs with.
-	if len(files) == 0 {
-		if _, err := r.apply(ctx, now, planRotation); err != nil {
+	for _, alg := range Algorithms() {
+		// Where its folder signs, a server writes nothing: a folder that is mounted
+		// on one of two servers must not retire the keys that the other signs with.
+		if signs(files, alg) {
+			continue
+		}
+		if _, err := r.apply(ctx, alg, now, planRotation); err != nil {
 			return err
 		}
 	}
 	return r.Reload(ctx)
 }
 
-// apply writes what the plan asks for. A key is generated before the
-// transaction, which holds the database's only write lock; the plan is made
-// anew inside it, as another server may have been first. It returns the ID of
-// the key it made, if any.
-func (r *Ring) apply(ctx context.Context, now time.Time, decide func([]storage.SigningKey, time.Time, settings) plan) (storage.KeyID, error) {
+// apply writes what the plan asks for the keys of one algorithm. A key is
+// generated before the transaction, which holds the database's only write lock;
+// the plan is made anew inside it, as another server may have been first. It
+// returns the ID of the key it made, if any.
+func (r *Ring) apply(ctx context.Context, alg Algorithm, now time.Time, decide func([]storage.SigningKey, time.Time, settings) plan) (storage.KeyID, error) {
 	now = now.UTC().Truncate(time.Second)
 	kept, err := r.config.Store.SigningKeys(ctx)
 	if err != nil {
 		return "", fmt.Errorf("read signing keys: %w", err)
 	}
-	first := decide(kept, now, r.rules)
+	first := decide(of(kept, alg), now, r.rules)
 	if !first.needed() {
 		return "", nil
 	}
 	var fresh storage.SigningKey
 	if !first.newFrom.IsZero() {
-		if fresh, err = generate(now); err != nil {
+		if fresh, err = generate(alg, now); err != nil {
 			return "", err
 		}
 	}
 	var made storage.KeyID
 	err = r.config.Store.UpdateSigningKeys(ctx, func(kept []storage.SigningKey) ([]storage.SigningKey, error) {
 		made = ""
-		p := decide(kept, now, r.rules)
+		p := decide(of(kept, alg), now, r.rules)
+		others := slices.DeleteFunc(kept, func(k storage.SigningKey) bool { return k.Algorithm == string(alg) })
+		next := append(others, p.keys...)
 		if p.newFrom.IsZero() || fresh.ID == "" {
-			return p.keys, nil // what is still missing, the next Maintain makes
+			return next, nil // what is still missing, the next Maintain makes
 		}
 		fresh.SignsFrom = p.newFrom
 		made = fresh.ID
-		return append(p.keys, fresh), nil
+		return append(next, fresh), nil
 	})
 	if err != nil {
 		return "", fmt.Errorf("update signing keys: %w", err)
 	}
 	if made != "" {
-		r.config.Logger.InfoContext(ctx, "signing key made", "key_id", made, "signs_from", fresh.SignsFrom)
+		r.config.Logger.InfoContext(ctx, "signing key made", "key_id", made, "algorithm", string(alg), "signs_from", fresh.SignsFrom)
 	}
 	return made, nil
 }
@@ -152,15 +160,7 @@ func (r *Ring) apply(ctx context.Context, now time.Time, decide func([]storage.S
 func (r *Ring) Reload(ctx context.Context) error {
 	r.reloading.Lock()
 	defer r.reloading.Unlock()
-	files, err := readDir(r.config.Dir)
-	if err != nil {
-		return err
-	}
-	kept, err := r.config.Store.SigningKeys(ctx)
-	if err != nil {
-		return fmt.Errorf("read signing keys: %w", err)
-	}
-	next, err := build(files, kept, r.now())
+	next, err := read(ctx, r.config.Store, r.config.Dir, r.now())
 	if err != nil {
 		return err
 	}
@@ -168,36 +168,38 @@ func (r *Ring) Reload(ctx context.Context) error {
 	return nil
 }
 
-// Rotate publishes a new kept key now; it signs after [PublishAhead]. When a
-// key is waiting for its turn already, that one is returned and none is made.
-func (r *Ring) Rotate(ctx context.Context) (Info, error) {
-	if err := r.refuseWhileFileSigns(); err != nil {
+// Rotate publishes a new kept key of an algorithm now; it signs after
+// [PublishAhead]. When a key is waiting for its turn already, that one is returned
+// and none is made.
+func (r *Ring) Rotate(ctx context.Context, alg Algorithm) (Info, error) {
+	if err := r.refuseWhileFileSigns(alg); err != nil {
 		return Info{}, err
 	}
-	if _, err := r.apply(ctx, r.now(), planForced); err != nil {
+	if _, err := r.apply(ctx, alg, r.now(), planForced); err != nil {
 		return Info{}, err
 	}
 	infos, err := r.List(ctx)
 	if err != nil {
 		return Info{}, err
 	}
-	i := slices.IndexFunc(infos, func(i Info) bool { return i.State == Pending })
+	line := slices.DeleteFunc(infos, func(i Info) bool { return i.Algorithm != string(alg) })
+	i := slices.IndexFunc(line, func(i Info) bool { return i.State == Pending })
 	if i < 0 {
 		i = 0 // the very first key signs at once
 	}
-	return infos[i], nil
+	return line[i], nil
 }
 
 // Import keeps the private key of a PEM text and publishes it now; it signs
 // after [PublishAhead]. A key that is kept already is [storage.ErrConflict].
 // Errors never quote the text.
 func (r *Ring) Import(ctx context.Context, pem []byte) (Info, error) {
-	if err := r.refuseWhileFileSigns(); err != nil {
-		return Info{}, err
-	}
 	key, err := parsePEM(pem)
 	if err != nil {
 		return Info{}, fmt.Errorf("import signing key: the text %w", err)
+	}
+	if err := r.refuseWhileFileSigns(algorithmOf(key.Public())); err != nil {
+		return Info{}, err
 	}
 	now := r.now()
 	imported, err := record(key, now)
@@ -208,7 +210,7 @@ func (r *Ring) Import(ctx context.Context, pem []byte) (Info, error) {
 		if slices.ContainsFunc(kept, func(k storage.SigningKey) bool { return k.ID == imported.ID }) {
 			return nil, fmt.Errorf("import signing key %s: %w", imported.ID, storage.ErrConflict)
 		}
-		imported.SignsFrom = importTurn(kept, now)
+		imported.SignsFrom = importTurn(of(kept, Algorithm(imported.Algorithm)), now)
 		return append(kept, imported), nil
 	})
 	if err != nil {
@@ -234,13 +236,15 @@ func importTurn(kept []storage.SigningKey, now time.Time) time.Time {
 	return turn
 }
 
-func (r *Ring) refuseWhileFileSigns() error {
+func (r *Ring) refuseWhileFileSigns(alg Algorithm) error {
 	files, err := readDir(r.config.Dir)
 	if err != nil {
 		return err
 	}
-	if len(files) > 0 {
-		return fmt.Errorf("%w (%s)", ErrFileSigns, files[0].name)
+	for _, f := range files {
+		if algorithmOf(f.key.Public()) == alg {
+			return fmt.Errorf("%w (%s)", ErrFileSigns, f.name)
+		}
 	}
 	return nil
 }
@@ -254,8 +258,20 @@ func (r *Ring) warnAboutModes(ctx context.Context) {
 	}
 }
 
-// Signer returns the signer whose turn it is.
-func (r *Ring) Signer() *Signer { return r.current.Load().signerAt(r.config.Now()) }
+// Signer returns the signer of an algorithm, one of [Algorithms], whose turn it is.
+func (r *Ring) Signer(alg Algorithm) *Signer { return r.current.Load().signerAt(alg, r.config.Now()) }
+
+// Ready reports whether a key signs of every algorithm: one whose turn has come. On
+// a server whose clock was set back before that, no token would be good.
+func (r *Ring) Ready(context.Context) error {
+	now := r.config.Now()
+	for alg, turns := range r.current.Load().turns {
+		if !slices.ContainsFunc(turns, func(t turn) bool { return !t.from.After(now) }) {
+			return fmt.Errorf("no signing key's turn has come for %s; is the clock right?", alg)
+		}
+	}
+	return nil
+}
 
 // JWKS returns the published keys as JSON (RFC 7517 §5), public members only,
 // and the text's strong ETag. The bytes are shared: don't change them.
@@ -265,7 +281,7 @@ func (r *Ring) JWKS() (body []byte, etag string) {
 }
 
 // PublicKey returns the published key of that ID, or nil. There is no guessing
-// for a signature that names no key.
+// for a signature that names no key. Which algorithm it is for, its type says.
 func (r *Ring) PublicKey(id storage.KeyID) any {
 	if k, ok := r.current.Load().byID[id]; ok {
 		return k

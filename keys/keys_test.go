@@ -3,6 +3,7 @@ package keys_test
 import (
 	"context"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -71,7 +72,7 @@ func maintain(t *testing.T, r *keys.Ring, now time.Time) {
 
 func verifies(t *testing.T, r *keys.Ring, token string) bool {
 	t.Helper()
-	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256})
+	jws, err := jose.ParseSignedCompact(token, keys.Algorithms())
 	if err != nil {
 		t.Fatalf("parse our own token: %v", err)
 	}
@@ -79,20 +80,44 @@ func verifies(t *testing.T, r *keys.Ring, token string) bool {
 	return err == nil
 }
 
-// published returns the keys of the JWKS.
+// published returns the RSA keys of the JWKS.
 func published(t *testing.T, r *keys.Ring) []jose.JSONWebKey {
+	t.Helper()
+	return publishedFor(t, r, keys.RS256)
+}
+
+// list returns what List says of the RSA keys.
+func list(t *testing.T, r *keys.Ring) []keys.Info { return listFor(t, r, keys.RS256) }
+
+// listFor returns what List says of the keys of one algorithm.
+func listFor(t *testing.T, r *keys.Ring, alg keys.Algorithm) []keys.Info {
+	t.Helper()
+	infos, err := r.List(t.Context())
+	if err != nil {
+		t.Fatalf("list: %v", err)
+	}
+	return slices.DeleteFunc(infos, func(i keys.Info) bool { return i.Algorithm != string(alg) })
+}
+
+// publishedFor returns the keys of the JWKS for one algorithm.
+func publishedFor(t *testing.T, r *keys.Ring, alg keys.Algorithm) []jose.JSONWebKey {
 	t.Helper()
 	body, _ := r.JWKS()
 	var set jose.JSONWebKeySet
 	if err := json.Unmarshal(body, &set); err != nil {
 		t.Fatalf("JWKS: %v", err)
 	}
-	return set.Keys
+	return slices.DeleteFunc(set.Keys, func(k jose.JSONWebKey) bool { return k.Algorithm != string(alg) })
 }
 
 func sign(t *testing.T, r *keys.Ring) string {
 	t.Helper()
-	token, err := r.Signer().Sign(keys.TypeJWT, []byte(`{"a":1}`))
+	return signWith(t, r, keys.RS256)
+}
+
+func signWith(t *testing.T, r *keys.Ring, alg keys.Algorithm) string {
+	t.Helper()
+	token, err := r.Signer(alg).Sign(keys.TypeJWT, []byte(`{"a":1}`))
 	if err != nil {
 		t.Fatalf("sign: %v", err)
 	}
@@ -107,8 +132,8 @@ func TestTheFirstStartMakesAKey(t *testing.T) {
 		t.Error("the ring does not verify what it signed")
 	}
 	again := open(t, keys.Config{Store: store})
-	if again.Signer().ID != r.Signer().ID || store.Updates != 1 {
-		t.Errorf("the second start signs with %s after %d updates, want %s after 1", again.Signer().ID, store.Updates, r.Signer().ID)
+	if again.Signer(keys.RS256).ID != r.Signer(keys.RS256).ID || store.Updates != len(keys.Algorithms()) {
+		t.Errorf("the second start signs with %s after %d updates, want %s after one for each algorithm", again.Signer(keys.RS256).ID, store.Updates, r.Signer(keys.RS256).ID)
 	}
 }
 
@@ -128,7 +153,7 @@ func TestServersThatStartAtOnceEndWithOneKey(t *testing.T) {
 	}
 	wg.Wait()
 	for _, r := range rings {
-		if r == nil || r.Signer().ID != rings[0].Signer().ID || len(published(t, r)) != 1 {
+		if r == nil || r.Signer(keys.RS256).ID != rings[0].Signer(keys.RS256).ID || len(published(t, r)) != 1 {
 			t.Fatal("the servers differ in their keys")
 		}
 	}
@@ -141,7 +166,7 @@ func TestRotation(t *testing.T) {
 	store, c := keystest.NewStore(keystest.Record(0, start)), &clock{now: start}
 	one := open(t, keys.Config{Store: store, RotateEvery: 30 * day, Now: c.Now})
 	other := open(t, keys.Config{Store: store, RotateEvery: 30 * day, Now: c.Now})
-	old := one.Signer().ID
+	old := one.Signer(keys.RS256).ID
 	token := sign(t, one)
 
 	maintain(t, one, c.advance(29*day))
@@ -149,16 +174,16 @@ func TestRotation(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, r := range map[string]*keys.Ring{"one": one, "other": other} {
-		if r.Signer().ID != old || len(published(t, r)) != 2 {
+		if r.Signer(keys.RS256).ID != old || len(published(t, r)) != 2 {
 			t.Fatalf("%s: a new key must be published and not sign yet", name)
 		}
 	}
 	c.advance(day - time.Second)
-	if one.Signer().ID != old {
+	if one.Signer(keys.RS256).ID != old {
 		t.Fatal("the new key signs before it was published for a day")
 	}
 	c.advance(time.Second) // and nobody maintains anything
-	if one.Signer().ID == old || other.Signer().ID != one.Signer().ID {
+	if one.Signer(keys.RS256).ID == old || other.Signer(keys.RS256).ID != one.Signer(keys.RS256).ID {
 		t.Fatal("the turn must change on both servers by the clock alone")
 	}
 	if !verifies(t, other, token) {
@@ -178,31 +203,32 @@ func TestRotateByCommand(t *testing.T) {
 	t.Parallel()
 	store, c := keystest.NewStore(keystest.Record(0, start)), &clock{now: start.Add(day)}
 	r := open(t, keys.Config{Store: store, Now: c.Now})
-	old := r.Signer().ID
-	info, err := r.Rotate(t.Context())
+	old := r.Signer(keys.RS256).ID
+	info, err := r.Rotate(t.Context(), keys.RS256)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if info.State != keys.Pending || !info.SignsFrom.Equal(c.Now().Add(keys.PublishAhead)) || r.Signer().ID != old {
+	if info.State != keys.Pending || !info.SignsFrom.Equal(c.Now().Add(keys.PublishAhead)) || r.Signer(keys.RS256).ID != old {
 		t.Errorf("got %+v, want a pending key that signs in a day", info)
 	}
-	if again, err := r.Rotate(t.Context()); err != nil || again.ID != info.ID {
+	if again, err := r.Rotate(t.Context(), keys.RS256); err != nil || again.ID != info.ID {
 		t.Errorf("a second rotate gave %+v, %v; want the key that waits already", again, err)
 	}
 	c.advance(keys.PublishAhead)
-	infos, err := r.List(t.Context())
-	if err != nil || len(infos) != 2 || infos[0].ID != info.ID || infos[0].State != keys.Signing ||
+	infos := list(t, r)
+	if len(infos) != 2 || infos[0].ID != info.ID || infos[0].State != keys.Signing ||
 		!infos[0].Signs || infos[1].State != keys.Retired {
-		t.Errorf("list: %+v, %v", infos, err)
+		t.Errorf("list: %+v", infos)
 	}
 }
 
-func TestRotateOfAnEmptyStoreMakesOneKeyThatSigns(t *testing.T) {
+func TestAnEmptyStoreGetsOneKeyOfEachAlgorithmThatSigns(t *testing.T) {
 	t.Parallel()
 	r := open(t, keys.Config{Store: keystest.NewStore()})
-	infos, err := r.List(t.Context())
-	if err != nil || len(infos) != 1 || infos[0].State != keys.Signing {
-		t.Errorf("list: %+v, %v", infos, err)
+	for _, alg := range keys.Algorithms() {
+		if infos := listFor(t, r, alg); len(infos) != 1 || infos[0].State != keys.Signing {
+			t.Errorf("list for %s: %+v", alg, infos)
+		}
 	}
 }
 
@@ -229,7 +255,7 @@ func TestImport(t *testing.T) {
 		t.Errorf("importing garbage: %v; want an error that does not quote it", err)
 	}
 	c.advance(2 * day)
-	if r.Signer().ID != second.ID {
+	if r.Signer(keys.RS256).ID != second.ID {
 		t.Error("the key imported last must sign in the end")
 	}
 }
@@ -247,36 +273,37 @@ func writeKey(t *testing.T, dir, name string, text []byte, changed time.Time) {
 
 func TestTheNewestFileOfTheFolderSigns(t *testing.T) {
 	t.Parallel()
-	dir, store, c := t.TempDir(), keystest.NewStore(keystest.Record(0, start)), &clock{now: start.Add(90 * day)}
+	store := keystest.NewStore(keystest.Record(0, start), keystest.ECRecord(0, start.Add(90*day)))
+	dir, c := t.TempDir(), &clock{now: start.Add(90 * day)}
 	writeKey(t, dir, "a.pem", keystest.PKCS8(1), start.Add(2*day))
 	writeKey(t, dir, "b.pem", keystest.PKCS1(2), start.Add(day))
 	writeKey(t, dir, "notes.txt", []byte("no key"), start)
 	writeKey(t, dir, ".hidden.pem", []byte("no key"), start)
 	r := open(t, keys.Config{Store: store, Dir: dir, RotateEvery: 30 * day, Now: c.Now})
 
-	if got, want := r.Signer().ID, keys.ID(&keystest.Key(1).PublicKey); got != want {
+	if got, want := r.Signer(keys.RS256).ID, keys.ID(&keystest.Key(1).PublicKey); got != want {
 		t.Errorf("signer %s, want the newest file's %s", got, want)
 	}
-	if len(published(t, r)) != 3 || published(t, r)[0].KeyID != string(r.Signer().ID) {
+	if len(published(t, r)) != 3 || published(t, r)[0].KeyID != string(r.Signer(keys.RS256).ID) {
 		t.Errorf("want both files and the kept key published, the signer first: %+v", published(t, r))
 	}
 	if store.Updates != 0 {
 		t.Error("while a file signs, kept keys must not be rotated")
 	}
-	if _, err := r.Rotate(t.Context()); !errors.Is(err, keys.ErrFileSigns) {
+	if _, err := r.Rotate(t.Context(), keys.RS256); !errors.Is(err, keys.ErrFileSigns) {
 		t.Errorf("rotate: %v, want ErrFileSigns", err)
 	}
 	if _, err := r.Import(t.Context(), keystest.PKCS8(3)); !errors.Is(err, keys.ErrFileSigns) {
 		t.Errorf("import: %v, want ErrFileSigns", err)
 	}
-	infos, err := r.List(t.Context())
-	if err != nil || infos[0].State != keys.File || !infos[0].Signs || infos[1].Signs || infos[2].State != keys.Pending {
-		t.Errorf("list: %+v, %v", infos, err)
+	infos := list(t, r)
+	if infos[0].State != keys.File || !infos[0].Signs || infos[1].Signs || infos[2].State != keys.Pending {
+		t.Errorf("list: %+v", infos)
 	}
 
 	writeKey(t, dir, "c.pem", keystest.PKCS8(3), start.Add(3*day))
 	maintain(t, r, c.Now())
-	if got, want := r.Signer().ID, keys.ID(&keystest.Key(3).PublicKey); got != want {
+	if got, want := r.Signer(keys.RS256).ID, keys.ID(&keystest.Key(3).PublicKey); got != want {
 		t.Errorf("signer %s after a newer file came, want %s", got, want)
 	}
 	for _, name := range []string{"a.pem", "b.pem", "c.pem"} {
@@ -285,7 +312,7 @@ func TestTheNewestFileOfTheFolderSigns(t *testing.T) {
 		}
 	}
 	maintain(t, r, c.Now())
-	if got, want := r.Signer().ID, keys.ID(&keystest.Key(0).PublicKey); got != want {
+	if got, want := r.Signer(keys.RS256).ID, keys.ID(&keystest.Key(0).PublicKey); got != want {
 		t.Errorf("signer %s after the files left, want the kept key %s", got, want)
 	}
 }
@@ -296,7 +323,7 @@ func TestFilesOfOneAgeSignByName(t *testing.T) {
 	writeKey(t, dir, "2026-02.pem", keystest.PKCS8(1), start)
 	writeKey(t, dir, "2026-01.pem", keystest.PKCS8(0), start)
 	r := open(t, keys.Config{Store: keystest.NewStore(), Dir: dir})
-	if got, want := r.Signer().ID, keys.ID(&keystest.Key(1).PublicKey); got != want {
+	if got, want := r.Signer(keys.RS256).ID, keys.ID(&keystest.Key(1).PublicKey); got != want {
 		t.Errorf("signer %s, want that of the last name %s", got, want)
 	}
 }
@@ -307,11 +334,19 @@ func TestABadFileIsNamedAndNeverQuoted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	curve, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ecDER, err := x509.MarshalPKCS8PrivateKey(curve)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, ed, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	edDER, err := x509.MarshalPKCS8PrivateKey(ed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,13 +364,16 @@ func TestABadFileIsNamedAndNeverQuoted(t *testing.T) {
 		{"empty", nil, "no PEM block"},
 		{"garbage", []byte("correct horse battery staple"), "no PEM block"},
 		{"1024 bits", encode("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(small)), "1024 bits"},
-		{"an elliptic curve", encode("PRIVATE KEY", ecDER), "not an RSA key"},
+		{"another curve", encode("PRIVATE KEY", ecDER), "P-384"},
+		{"another kind of key", encode("PRIVATE KEY", edDER), "neither an RSA nor a P-256 key"},
+		{"SEC 1 that is none", encode("EC PRIVATE KEY", []byte("abcdefgh")), "not a sound SEC 1"},
+		{"parameters alone", encode("EC PARAMETERS", []byte("abcdefgh")), "no PEM block"},
 		{"cut", pem.EncodeToMemory(block), "not a sound PKCS#8"},
 		{"PKCS#8 named PKCS#1", encode("RSA PRIVATE KEY", []byte("abcdefgh")), "not a sound PKCS#1"},
 		{"public", encode("PUBLIC KEY", x509.MarshalPKCS1PublicKey(&small.PublicKey)), "holds a public key"},
 		{"encrypted", encrypted, "encrypted"},
 		{"encrypted PKCS#8", encode("ENCRYPTED PRIVATE KEY", []byte("abcdefgh")), "encrypted"},
-		{"OpenSSH", encode("OPENSSH PRIVATE KEY", []byte("abcdefgh")), "not an RSA private key"},
+		{"OpenSSH", encode("OPENSSH PRIVATE KEY", []byte("abcdefgh")), "not an RSA or P-256 private key"},
 		{"two keys", slices.Concat(keystest.PKCS8(0), keystest.PKCS8(1)), "more than one"},
 		{"long", []byte(strings.Repeat("x", 100<<10)), "longer than"},
 	}
@@ -369,7 +407,7 @@ func TestErrorsLeaveTheKeysAtHandInUse(t *testing.T) {
 	t.Parallel()
 	dir, store := t.TempDir(), keystest.NewStore(keystest.Record(0, start))
 	r := open(t, keys.Config{Store: store, Dir: dir})
-	want := r.Signer().ID
+	want := r.Signer(keys.RS256).ID
 	store.Err = storage.ErrUnavailable
 	if err := r.Maintain(t.Context(), time.Now()); !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("maintain without a store: %v", err)
@@ -382,7 +420,7 @@ func TestErrorsLeaveTheKeysAtHandInUse(t *testing.T) {
 	if err := r.Maintain(t.Context(), time.Now()); err == nil {
 		t.Error("a bad file was passed over")
 	}
-	if r.Signer().ID != want {
+	if r.Signer(keys.RS256).ID != want {
 		t.Error("the signer changed")
 	}
 }
@@ -391,17 +429,20 @@ func TestErrorsLeaveTheKeysAtHandInUse(t *testing.T) {
 func TestJWKSHasPublicMembersOnly(t *testing.T) {
 	t.Parallel()
 	c := &clock{now: start.Add(2 * day)}
-	r := open(t, keys.Config{Store: keystest.NewStore(keystest.Record(1, start), keystest.Record(0, start.Add(day))), Now: c.Now})
+	r := open(t, keys.Config{Store: keystest.NewStore(keystest.ECRecord(0, start), keystest.Record(1, start), keystest.Record(0, start.Add(day))), Now: c.Now})
 	body, etag := r.JWKS()
 	var set struct{ Keys []map[string]any }
 	if err := json.Unmarshal(body, &set); err != nil {
 		t.Fatal(err)
 	}
-	if len(set.Keys) != 2 {
-		t.Fatalf("%d keys are published, want 2", len(set.Keys))
+	if len(set.Keys) != 3 {
+		t.Fatalf("%d keys are published, want 3", len(set.Keys))
 	}
-	want := []string{"alg", "e", "kid", "kty", "n", "use"}
 	for _, k := range set.Keys {
+		want := []string{"alg", "e", "kid", "kty", "n", "use"}
+		if k["kty"] == "EC" {
+			want = []string{"alg", "crv", "kid", "kty", "use", "x", "y"}
+		}
 		var members []string
 		for name := range k {
 			members = append(members, name)
@@ -411,12 +452,18 @@ func TestJWKSHasPublicMembersOnly(t *testing.T) {
 			t.Errorf("members %v, want %v", members, want)
 		}
 	}
-	if set.Keys[0]["kid"] != string(r.Signer().ID) || set.Keys[0]["e"] != "AQAB" || set.Keys[0]["alg"] != "RS256" {
+	if set.Keys[0]["kid"] != string(r.Signer(keys.RS256).ID) || set.Keys[0]["e"] != "AQAB" || set.Keys[0]["alg"] != "RS256" {
 		t.Errorf("the first key is %v, want the signer's", set.Keys[0])
 	}
 	n, err := base64.RawURLEncoding.DecodeString(set.Keys[0]["n"].(string))
 	if err != nil || keystest.Key(0).N.Cmp(new(big.Int).SetBytes(n)) != 0 {
 		t.Error("n is not the signer's modulus")
+	}
+	x, err := base64.RawURLEncoding.DecodeString(set.Keys[1]["x"].(string))
+	point, pointErr := keystest.ECKey(0).PublicKey.Bytes()
+	if set.Keys[1]["kid"] != string(r.Signer(keys.ES256).ID) || set.Keys[1]["alg"] != "ES256" || set.Keys[1]["crv"] != "P-256" ||
+		err != nil || pointErr != nil || string(x) != string(point[1:33]) {
+		t.Errorf("the second key is %v, want that of the signer for APIs", set.Keys[1])
 	}
 	if err := r.Reload(t.Context()); err != nil {
 		t.Fatal(err)
@@ -443,26 +490,28 @@ func TestKidIsTheThumbprint(t *testing.T) {
 func TestSignNamesKeyAndType(t *testing.T) {
 	t.Parallel()
 	r := keystest.NewRing(t)
-	for _, typ := range []string{keys.TypeJWT, keys.TypeAccessToken, keys.TypeLogoutToken} {
-		token, err := r.Signer().Sign(typ, []byte(`{}`))
-		if err != nil {
-			t.Fatal(err)
+	for _, alg := range keys.Algorithms() {
+		for _, typ := range []string{keys.TypeJWT, keys.TypeAccessToken, keys.TypeLogoutToken} {
+			token, err := r.Signer(alg).Sign(typ, []byte(`{}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			header, _, _ := strings.Cut(token, ".")
+			text, err := base64.RawURLEncoding.DecodeString(header)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got map[string]string
+			if err := json.Unmarshal(text, &got); err != nil {
+				t.Fatal(err)
+			}
+			if len(got) != 3 || got["typ"] != typ || got["alg"] != string(alg) || got["kid"] != string(r.Signer(alg).ID) {
+				t.Errorf("header %v", got)
+			}
 		}
-		header, _, _ := strings.Cut(token, ".")
-		text, err := base64.RawURLEncoding.DecodeString(header)
-		if err != nil {
-			t.Fatal(err)
+		if _, err := r.Signer(alg).Sign("other", nil); err == nil {
+			t.Error("an unknown typ was signed")
 		}
-		var got map[string]string
-		if err := json.Unmarshal(text, &got); err != nil {
-			t.Fatal(err)
-		}
-		if len(got) != 3 || got["typ"] != typ || got["alg"] != "RS256" || got["kid"] != string(r.Signer().ID) {
-			t.Errorf("header %v", got)
-		}
-	}
-	if _, err := r.Signer().Sign("other", nil); err == nil {
-		t.Error("an unknown typ was signed")
 	}
 }
 
@@ -495,7 +544,7 @@ func TestReadersNeverWait(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				if body, _ := r.JWKS(); len(body) == 0 || r.Signer() == nil || len(published(t, r)) == 0 {
+				if body, _ := r.JWKS(); len(body) == 0 || r.Signer(keys.RS256) == nil || len(published(t, r)) == 0 {
 					t.Error("a reader saw half a ring")
 					return
 				}
@@ -514,10 +563,14 @@ func TestReadersNeverWait(t *testing.T) {
 func BenchmarkSigner(b *testing.B) {
 	r := keystest.NewRing(b)
 	payload := []byte(`{"iss":"https://login.example.com/","sub":"sms|0123456789abcdef01234567"}`)
-	for b.Loop() {
-		if _, err := r.Signer().Sign(keys.TypeJWT, payload); err != nil {
-			b.Fatal(err)
-		}
+	for _, alg := range keys.Algorithms() {
+		b.Run(string(alg), func(b *testing.B) {
+			for b.Loop() {
+				if _, err := r.Signer(alg).Sign(keys.TypeJWT, payload); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
@@ -526,5 +579,20 @@ func BenchmarkJWKS(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		r.JWKS()
+	}
+}
+
+// A server whose clock stands before every key's turn signs nothing that anyone
+// would take, and says that it is not ready.
+func TestReadyWhenAKeySigns(t *testing.T) {
+	t.Parallel()
+	c := &clock{now: start}
+	r := open(t, keys.Config{Store: &keystest.Store{}, Now: c.Now})
+	if err := r.Ready(t.Context()); err != nil {
+		t.Errorf("with a key that signs: %v", err)
+	}
+	c.advance(-time.Hour)
+	if r.Ready(t.Context()) == nil {
+		t.Error("ready before the first key's turn")
 	}
 }

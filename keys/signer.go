@@ -2,6 +2,8 @@ package keys
 
 import (
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -14,8 +16,19 @@ import (
 	"github.com/handset-oidc/handset/storage"
 )
 
-// Algorithm signs every ID token (OIDC Core §15.1).
-const Algorithm = jose.RS256
+// Algorithm is one of [Algorithms], as JWTs name it.
+type Algorithm = jose.SignatureAlgorithm
+
+// The algorithms that a Ring has keys for. RS256 is what every relying party
+// can verify (OIDC Core §15.1); ES256 costs a twentieth of it to make.
+const (
+	RS256 = jose.RS256
+	ES256 = jose.ES256
+)
+
+// Algorithms returns those that a Ring has keys for, the most careful relying
+// party's first.
+func Algorithms() []Algorithm { return []Algorithm{RS256, ES256} }
 
 // The `typ` headers that a Signer is built for. They keep tokens apart: one
 // kind is never taken for another (RFC 8725 §3.11).
@@ -31,11 +44,11 @@ type Signer struct {
 	signer map[string]jose.Signer // by typ
 }
 
-func newSigner(key *rsa.PrivateKey, id storage.KeyID) (*Signer, error) {
+func newSigner(key crypto.Signer, id storage.KeyID) (*Signer, error) {
 	s := &Signer{ID: id, signer: map[string]jose.Signer{}}
 	for _, typ := range []string{TypeJWT, TypeAccessToken, TypeLogoutToken} {
 		built, err := jose.NewSigner(
-			jose.SigningKey{Algorithm: Algorithm, Key: jose.JSONWebKey{Key: key, KeyID: string(id)}},
+			jose.SigningKey{Algorithm: algorithmOf(key.Public()), Key: jose.JSONWebKey{Key: key, KeyID: string(id)}},
 			(&jose.SignerOptions{}).WithType(jose.ContentType(typ)))
 		if err != nil {
 			return nil, fmt.Errorf("signer of key %s: %w", id, err)
@@ -59,9 +72,23 @@ func (s *Signer) Sign(typ string, payload []byte) (string, error) {
 	return signed.CompactSerialize()
 }
 
+// algorithmOf is the one algorithm that a key is used with (RFC 8725 §3.1).
+func algorithmOf(public crypto.PublicKey) Algorithm {
+	if _, ok := public.(*ecdsa.PublicKey); ok {
+		return ES256
+	}
+	return RS256
+}
+
 // generate makes a new key; the times it lives by are the plan's.
-func generate(now time.Time) (storage.SigningKey, error) {
-	key, err := rsa.GenerateKey(rand.Reader, minBits)
+func generate(alg Algorithm, now time.Time) (storage.SigningKey, error) {
+	var key crypto.Signer
+	var err error
+	if alg == ES256 {
+		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	} else {
+		key, err = rsa.GenerateKey(rand.Reader, minBits)
+	}
 	if err != nil {
 		return storage.SigningKey{}, fmt.Errorf("generate signing key: %w", err)
 	}
@@ -69,19 +96,19 @@ func generate(now time.Time) (storage.SigningKey, error) {
 }
 
 // record returns a key as it is kept.
-func record(key *rsa.PrivateKey, now time.Time) (storage.SigningKey, error) {
+func record(key crypto.Signer, now time.Time) (storage.SigningKey, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return storage.SigningKey{}, fmt.Errorf("encode signing key: %w", err)
 	}
-	return storage.SigningKey{ID: ID(&key.PublicKey), Algorithm: string(Algorithm), PKCS8: der, CreatedAt: now}, nil
+	return storage.SigningKey{ID: ID(key.Public()), Algorithm: string(algorithmOf(key.Public())), PKCS8: der, CreatedAt: now}, nil
 }
 
 // ID is a key's `kid`: its RFC 7638 thumbprint, the same on every server.
-func ID(key *rsa.PublicKey) storage.KeyID {
+func ID(key crypto.PublicKey) storage.KeyID {
 	sum, err := (&jose.JSONWebKey{Key: key}).Thumbprint(crypto.SHA256)
 	if err != nil {
-		panic("keys: thumbprint: " + err.Error()) // unreachable: RSA keys have one
+		panic("keys: thumbprint: " + err.Error()) // unreachable: RSA and P-256 keys have one
 	}
 	return storage.KeyID(base64.RawURLEncoding.EncodeToString(sum))
 }

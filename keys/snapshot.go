@@ -3,11 +3,14 @@ package keys
 import (
 	"cmp"
 	"context"
+	"crypto"
+	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"slices"
@@ -43,8 +46,8 @@ type Info struct {
 
 // snapshot is all that requests use, built once and never changed.
 type snapshot struct {
-	turns []turn // the latest first
-	byID  map[storage.KeyID]*rsa.PublicKey
+	turns map[Algorithm][]turn // the latest first; never empty
+	byID  map[storage.KeyID]crypto.PublicKey
 	infos []Info
 	body  []byte
 	etag  string
@@ -56,48 +59,64 @@ type turn struct {
 	signer *Signer
 }
 
-// signerAt returns the signer whose turn came last. A clock that was set back
-// before every turn gets the earliest: a token from it fails on its own times.
-func (s *snapshot) signerAt(now time.Time) *Signer {
-	for _, t := range s.turns {
+// signerAt returns the signer of an algorithm whose turn came last. A clock that
+// was set back before every turn gets the earliest: a token from it fails on its
+// own times.
+func (s *snapshot) signerAt(alg Algorithm, now time.Time) *Signer {
+	turns := s.turns[alg]
+	for _, t := range turns {
 		if !t.from.After(now) {
 			return t.signer
 		}
 	}
-	return s.turns[len(s.turns)-1].signer
+	return turns[len(turns)-1].signer
 }
 
-// build makes the snapshot: the key that signs first, then the others, the
+// build makes the snapshot: the keys that sign first, then the others, the
 // latest turn first.
 func build(files []file, kept []storage.SigningKey, now time.Time) (*snapshot, error) {
-	s := &snapshot{byID: map[storage.KeyID]*rsa.PublicKey{}}
-	for i, f := range files {
-		if err := s.addFile(f, i == 0); err != nil {
+	s := &snapshot{turns: map[Algorithm][]turn{}, byID: map[storage.KeyID]crypto.PublicKey{}}
+	for _, f := range files {
+		if err := s.addFile(f); err != nil {
 			return nil, err
 		}
 	}
-	kept = slices.Clone(kept)
-	slices.SortFunc(kept, bySignsFrom)
-	signer := signerAt(kept, now)
-	for i, k := range slices.Backward(kept) {
-		if err := s.addKept(k, stateOf(k, i-signer, len(files) > 0), now); err != nil {
+	for _, alg := range Algorithms() {
+		if err := s.addAllKept(of(kept, alg), signs(files, alg), now); err != nil {
 			return nil, err
 		}
-	}
-	if len(s.turns) == 0 {
-		return nil, fmt.Errorf("no signing key: %w", storage.ErrNotFound)
+		if len(s.turns[alg]) == 0 {
+			return nil, fmt.Errorf("no signing key for %s: %w", alg, storage.ErrNotFound)
+		}
 	}
 	slices.SortStableFunc(s.infos, func(a, b Info) int { return cmp.Compare(rank(a), rank(b)) })
 	return s, s.publish()
 }
 
-// rank puts the key that signs before the others: careless relying parties
-// take the first key of a set.
-func rank(i Info) int {
-	if i.Signs {
-		return 0
+// of returns the keys of one algorithm, by their turn.
+func of(kept []storage.SigningKey, alg Algorithm) []storage.SigningKey {
+	out := slices.DeleteFunc(slices.Clone(kept), func(k storage.SigningKey) bool { return k.Algorithm != string(alg) })
+	slices.SortFunc(out, bySignsFrom)
+	return out
+}
+
+func (s *snapshot) addAllKept(kept []storage.SigningKey, fileSigns bool, now time.Time) error {
+	signer := signerAt(kept, now)
+	for i, k := range slices.Backward(kept) {
+		if err := s.addKept(k, stateOf(k, i-signer, fileSigns), fileSigns, now); err != nil {
+			return err
+		}
 	}
-	return 1
+	return nil
+}
+
+// rank puts the keys that sign before the others, and that of ID tokens before
+// all: careless relying parties take the first key of a set.
+func rank(i Info) int {
+	if !i.Signs {
+		return len(Algorithms())
+	}
+	return slices.Index(Algorithms(), Algorithm(i.Algorithm))
 }
 
 // stateOf says where a kept key stands whose turn comes offset places after
@@ -112,27 +131,30 @@ func stateOf(k storage.SigningKey, offset int, fileSigns bool) State {
 	return Pending
 }
 
-// addFile adds a key of the folder; the newest signs, whatever the clock says.
-func (s *snapshot) addFile(f file, newest bool) error {
-	id := ID(&f.key.PublicKey)
+// addFile adds a key of the folder. Files come newest first, and the newest of an
+// algorithm signs, whatever the clock says.
+func (s *snapshot) addFile(f file) error {
+	public := f.key.Public()
+	id, alg := ID(public), algorithmOf(public)
 	if _, twice := s.byID[id]; twice {
 		return nil
 	}
+	newest := len(s.turns[alg]) == 0
 	if newest {
 		signer, err := newSigner(f.key, id)
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
-		s.turns = append(s.turns, turn{signer: signer})
+		s.turns[alg] = []turn{{signer: signer}}
 	}
-	s.byID[id] = &f.key.PublicKey
-	s.infos = append(s.infos, Info{ID: id, Algorithm: string(Algorithm), State: File, Signs: newest, File: f.name,
+	s.byID[id] = public
+	s.infos = append(s.infos, Info{ID: id, Algorithm: string(alg), State: File, Signs: newest, File: f.name,
 		CreatedAt: f.changed.UTC(), SignsFrom: f.changed.UTC(), worldReadable: f.mode.Perm()&0o004 != 0})
 	return nil
 }
 
 // addKept adds a kept key, unless a file holds it, too, or its last token has expired.
-func (s *snapshot) addKept(k storage.SigningKey, state State, now time.Time) error {
+func (s *snapshot) addKept(k storage.SigningKey, state State, fileSigns bool, now time.Time) error {
 	if _, known := s.byID[k.ID]; known || expired(k, now) {
 		return nil
 	}
@@ -140,15 +162,14 @@ func (s *snapshot) addKept(k storage.SigningKey, state State, now time.Time) err
 	if err != nil {
 		return fmt.Errorf("kept signing key %s: %w", k.ID, err)
 	}
-	fileSigns := len(s.infos) > 0 && s.infos[0].State == File
 	if state != Retired && !fileSigns {
 		signer, err := newSigner(key, k.ID)
 		if err != nil {
 			return err
 		}
-		s.turns = append(s.turns, turn{k.SignsFrom, signer})
+		s.turns[Algorithm(k.Algorithm)] = append(s.turns[Algorithm(k.Algorithm)], turn{k.SignsFrom, signer})
 	}
-	s.byID[k.ID] = &key.PublicKey
+	s.byID[k.ID] = key.Public()
 	s.infos = append(s.infos, Info{ID: k.ID, Algorithm: k.Algorithm, State: state, Signs: state == Signing,
 		CreatedAt: k.CreatedAt, SignsFrom: k.SignsFrom, PublishUntil: k.PublishUntil})
 	return nil
@@ -161,8 +182,30 @@ type jwk struct {
 	Use       string        `json:"use"`
 	ID        storage.KeyID `json:"kid"`
 	Algorithm string        `json:"alg"`
-	N         string        `json:"n"`
-	E         string        `json:"e"`
+	N         string        `json:"n,omitempty"`
+	E         string        `json:"e,omitempty"`
+	Curve     string        `json:"crv,omitempty"`
+	X         string        `json:"x,omitempty"`
+	Y         string        `json:"y,omitempty"`
+}
+
+// member writes a number as JWKs do (RFC 7518 §6).
+func member(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+
+func newJWK(i Info, key crypto.PublicKey) (jwk, error) {
+	out := jwk{Use: "sig", ID: i.ID, Algorithm: i.Algorithm}
+	switch key := key.(type) {
+	case *rsa.PublicKey:
+		out.Type, out.N, out.E = "RSA", member(key.N.Bytes()), member(big.NewInt(int64(key.E)).Bytes())
+	case *ecdsa.PublicKey:
+		point, err := key.Bytes() // 4, then both coordinates in full length (SEC 1)
+		if err != nil {
+			return jwk{}, fmt.Errorf("publish key %s: %w", i.ID, err)
+		}
+		half := (len(point) - 1) / 2
+		out.Type, out.Curve, out.X, out.Y = "EC", "P-256", member(point[1:1+half]), member(point[1+half:])
+	}
+	return out, nil
 }
 
 // publish makes what JWKS returns, in the order of infos.
@@ -171,10 +214,11 @@ func (s *snapshot) publish() error {
 		Keys []jwk `json:"keys"`
 	}{}
 	for _, i := range s.infos {
-		key := s.byID[i.ID]
-		set.Keys = append(set.Keys, jwk{"RSA", "sig", i.ID, i.Algorithm,
-			base64.RawURLEncoding.EncodeToString(key.N.Bytes()),
-			base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.E)).Bytes())})
+		key, err := newJWK(i, s.byID[i.ID])
+		if err != nil {
+			return err
+		}
+		set.Keys = append(set.Keys, key)
 	}
 	body, err := json.Marshal(set)
 	if err != nil {
@@ -191,4 +235,30 @@ func (r *Ring) List(ctx context.Context) ([]Info, error) {
 		return nil, err
 	}
 	return slices.Clone(r.current.Load().infos), nil
+}
+
+// List returns the keys of a store and a folder as they are, the one that signs
+// first, and writes nothing: where there is none yet, none is made.
+func List(ctx context.Context, store Store, dir string, now time.Time) ([]Info, error) {
+	s, err := read(ctx, store, dir, now)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.infos, nil
+}
+
+// read makes the snapshot of what store and folder hold.
+func read(ctx context.Context, store Store, dir string, now time.Time) (*snapshot, error) {
+	files, err := readDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := store.SigningKeys(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read signing keys: %w", err)
+	}
+	return build(files, kept, now)
 }

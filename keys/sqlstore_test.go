@@ -44,8 +44,8 @@ func TestServersOnOneDatabase(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	old := rings[0].Signer().ID
-	if rings[1].Signer().ID != old || len(published(t, rings[0])) != 1 {
+	old := rings[0].Signer(keys.RS256).ID
+	if rings[1].Signer(keys.RS256).ID != old || len(published(t, rings[0])) != 1 {
 		t.Fatal("the servers differ in their first key")
 	}
 	token := sign(t, rings[0])
@@ -63,7 +63,7 @@ func TestServersOnOneDatabase(t *testing.T) {
 		if err := r.Reload(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if r.Signer().ID == old || r.Signer().ID != rings[0].Signer().ID || len(published(t, r)) != 2 || !verifies(t, r, token) {
+		if r.Signer(keys.RS256).ID == old || r.Signer(keys.RS256).ID != rings[0].Signer(keys.RS256).ID || len(published(t, r)) != 2 || !verifies(t, r, token) {
 			t.Errorf("server %d: %d keys are published", i, len(published(t, r)))
 		}
 	}

@@ -86,7 +86,7 @@ func TestAttackParallelGuesses(t *testing.T) {
 				typed = code
 			}
 			wg.Go(func() {
-				errs[i] = r.engine.Check(t.Context(), CheckRequest{
+				errs[i] = r.decided(CheckRequest{
 					Challenge: challenge, Purpose: Login, Client: client, Number: r.number, Typed: typed, Address: address(i),
 				})
 			})
@@ -124,7 +124,7 @@ func TestAttackSpendACodeTwiceInParallel(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range errs {
 		wg.Go(func() {
-			errs[i] = r.engine.Check(t.Context(), CheckRequest{
+			errs[i] = r.decided(CheckRequest{
 				Challenge: challenge, Purpose: Login, Client: client, Number: r.number, Typed: code, Address: address(i),
 			})
 		})

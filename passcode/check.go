@@ -38,10 +38,12 @@ func (e *Engine) Check(ctx context.Context, r CheckRequest) error {
 		return fmt.Errorf("check challenge: %w", err)
 	}
 	if checked.Status == storage.CheckOK {
+		e.entered(r, "")
 		e.logCheck(ctx, r, slog.LevelInfo, "accepted", "")
 		return nil
 	}
 	rejection := r.rejected(checked)
+	e.entered(r, rejection.Reason)
 	e.logCheck(ctx, r, slog.LevelWarn, "rejected", string(rejection.Reason))
 	return rejection
 }
@@ -49,7 +51,7 @@ func (e *Engine) Check(ctx context.Context, r CheckRequest) error {
 // attempt builds the one step that counts, compares and uses up.
 func (e *Engine) attempt(r CheckRequest) storage.CheckChallenge {
 	tag := e.numberTag(r.Number)
-	_, isTest := phone.FindTest(e.tests, r.Number)
+	_, isTest := phone.FindTest(e.tests, r.Number, e.now())
 	attempt := storage.CheckChallenge{
 		ID: r.Challenge.ID, Now: e.now().UTC(), MAC: e.typedMAC(r),
 		Limits:     []storage.Limit{e.limitFor(limit.VerifyAddress, e.addressKey(r.Address))},

@@ -17,12 +17,12 @@ import (
 	"github.com/handset-oidc/handset/storage"
 )
 
-func testDeps() Deps {
-	return Deps{Client: sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: true}), AllowPrivate: true, Console: io.Discard}
+func testDeps() sms.Deps {
+	return sms.Deps{Client: sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: true}), AllowPrivate: true, Console: io.Discard}
 }
 
-func parse(options string, d Deps) (*Connection, error) {
-	return ParseConnection(storage.Connection{Name: "sms", Strategy: "sms", Options: json.RawMessage(options)}, d)
+func parse(options string, d sms.Deps) (*Connection, error) {
+	return ParseConnection(storage.Connection{Name: "sms", Strategy: "sms", Options: json.RawMessage(options)}, Senders{Deps: d})
 }
 
 // The example of the design, which is an exported tenant's.
@@ -57,8 +57,8 @@ func TestParseConnectionReadsAuth0sOptions(t *testing.T) {
 		if c.Name != "sms" || c.From != "+12345678" || c.Length != 6 || c.Life != 3*time.Minute || !c.SignupDisabled || c.BruteForceProtection {
 			t.Errorf("connection %+v", c)
 		}
-		err = c.Sender.Send(t.Context(), sms.Message{
-			To: number(t, "+819012345678"), From: c.From, Body: c.Template.Execute(sms.Fields{Code: "012345"}),
+		_, err = c.Routes.To(number(t, "+819012345678"))[0].Send(t.Context(), sms.Message{
+			To: number(t, "+819012345678"), From: c.From, Body: c.Text(sms.Fields{Code: "012345"}),
 			Request: &sms.RequestInfo{IP: "192.0.2.1", UserAgent: "Mozilla"},
 		})
 		if err != nil {
@@ -86,7 +86,7 @@ func TestParseConnectionDefaults(t *testing.T) {
 	for _, options := range []string{
 		`{"provider":"console"}`,
 		`{"provider":"console","from":null,"totp":null,"template":null,"syntax":null,"disable_signup":null,
-			"brute_force_protection":null,"forward_req_info":null,"gateway_authentication":null}`,
+			"brute_force_protection":null,"forward_req_info":null,"gateway_authentication":null,"origin_bound":null}`,
 		`{"provider":"console","totp":{}}`,
 	} {
 		c, err := parse(options, testDeps())
@@ -97,50 +97,72 @@ func TestParseConnectionDefaults(t *testing.T) {
 		if c.length() != 6 || c.CodeLife() != 5*time.Minute || c.SignupDisabled || !c.BruteForceProtection || c.From != "" {
 			t.Errorf("%s: %+v", options, c)
 		}
-		if got := c.Template.Execute(sms.Fields{Code: "012345", Application: "Tiny"}); !strings.HasPrefix(got, "012345 is your Tiny code.") {
+		got := c.Text(sms.Fields{Code: "012345", Application: "Tiny", Host: "login.example.com"})
+		if got != "012345 is your Tiny code. Don't share it with anyone.\n\n@login.example.com #012345" {
 			t.Errorf("%s: text %q", options, got)
 		}
 	}
 }
 
-func TestSecretsBase64(t *testing.T) {
+// auth0-passwordless.md §5 G: both syntaxes, what each can name, lengths of codes,
+// and the last line by its switch.
+func TestTextsOfConnections(t *testing.T) {
 	t.Parallel()
-	for _, s := range []string{"-_8B", "+/8B", " +/8B\n"} {
-		if got, err := decodeBase64(s); err != nil || !bytes.Equal(got, []byte{0xfb, 0xff, 0x01}) {
-			t.Errorf("decodeBase64(%q) = %x, %v", s, got, err)
-		}
+	const macros, liquid = "md_with_macros", "liquid"
+	fields := sms.Fields{
+		Number: number(t, "+819012345678"), Application: "Tiny", Language: "fr-FR,fr;q=0.9", Host: "login.example.com",
 	}
-	for _, s := range []string{"-w", "-w==", "+w==", "+w"} {
-		if got, err := decodeBase64(s); err != nil || !bytes.Equal(got, []byte{0xfb}) {
-			t.Errorf("decodeBase64(%q) = %x, %v", s, got, err)
+	for _, c := range []struct {
+		syntax, template, more string
+		want                   string
+	}{
+		{macros, "Your verification code is: @@password@@", "", "Your verification code is: 123456" + bound},
+		{macros, "@@code@@ for @@application.name@@ @@phone_number@@ @@request_language@@", "", "123456 for Tiny +819012345678 fr-FR,fr" + bound},
+		{liquid, "{{ password }}{{ code }} for {{ application.name }} {{ phone_number }} {{ request_language }}", "", "123456123456 for Tiny +819012345678 fr-FR,fr" + bound},
+		{liquid, "{% if request_language contains 'fr-FR' %} Ceci est votre code: @@password@@ {% else %} {{ code }} {% endif %}", "", "Ceci est votre code: 123456" + bound},
+		{"", "", `,"totp":{"length":4}`, "1234 est votre code Tiny. Ne le partagez avec personne.\n\n@login.example.com #1234"},
+		{liquid, "", `,"totp":{"length":8},"origin_bound":true`, "12345678 est votre code Tiny. Ne le partagez avec personne.\n\n@login.example.com #12345678"},
+		{macros, "Code @@code@@", `,"origin_bound":false`, "Code 123456"},
+		{liquid, "Code {{ code }}", `,"origin_bound":"false"`, "Code 123456"},
+	} {
+		template, err := json.Marshal(c.template)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	for _, s := range []string{"not base64!", "a"} {
-		if _, err := decodeBase64(s); err == nil {
-			t.Errorf("decodeBase64(%q) succeeds", s)
+		options := `{"provider":"console","syntax":"` + c.syntax + `","template":` + string(template) + c.more + `}`
+		connection, err := parse(options, testDeps())
+		if err != nil {
+			t.Errorf("%s: %v", options, err)
+			continue
+		}
+		if got := connection.Example(fields); got != c.want {
+			t.Errorf("%s gives %q, want %q", options, got, c.want)
 		}
 	}
 }
+
+// bound is the last line of an example of six digits.
+const bound = "\n\n@login.example.com #123456"
 
 func TestProviders(t *testing.T) {
 	t.Parallel()
 	inbox := sms.NewInbox(1, time.Now)
 	for name, c := range map[string]struct {
 		provider string
-		deps     Deps
+		deps     sms.Deps
 		want     string // of the error; empty: fine
 	}{
-		"console":                 {"console", Deps{Console: io.Discard}, ""},
-		"console in the demo":     {"console", Deps{Inbox: inbox}, ""},
-		"inbox in the demo":       {"inbox", Deps{Inbox: inbox}, ""},
-		"inbox elsewhere":         {"inbox", Deps{Console: io.Discard}, `"inbox" is not one of: sms_gateway, console`},
-		"console without console": {"console", Deps{}, `"console" is not one of: sms_gateway`},
-		"unknown":                 {"carrier-pigeon", Deps{Inbox: inbox}, `"carrier-pigeon" is not one of: sms_gateway, console, inbox`},
-		"none":                    {"", Deps{Console: io.Discard}, "is missing; one of: sms_gateway, console"},
+		"console":                 {"console", sms.Deps{Console: io.Discard}, ""},
+		"console in the demo":     {"console", sms.Deps{Inbox: inbox}, ""},
+		"inbox in the demo":       {"inbox", sms.Deps{Inbox: inbox}, ""},
+		"inbox elsewhere":         {"inbox", sms.Deps{Console: io.Discard}, `"inbox" is not one of: sms_gateway, twilio, vonage, sns, smpp, console`},
+		"console without console": {"console", sms.Deps{}, `"console" is not one of: sms_gateway, twilio, vonage, sns, smpp`},
+		"unknown":                 {"carrier-pigeon", sms.Deps{Inbox: inbox}, `"carrier-pigeon" is not one of: sms_gateway, twilio, vonage, sns, smpp, console, inbox`},
+		"none":                    {"", sms.Deps{Console: io.Discard}, "is missing; one of: sms_gateway, twilio, vonage, sns, smpp, console"},
 	} {
 		got, err := parse(`{"provider":"`+c.provider+`"}`, c.deps)
 		if c.want == "" {
-			if err != nil || got.Sender == nil {
+			if err != nil || len(got.Routes.Senders()) != 1 {
 				t.Errorf("%s: %v", name, err)
 			}
 			continue
@@ -161,7 +183,7 @@ func TestParseConnectionSaysAllThatIsWrong(t *testing.T) {
 			"options.from: is not a string", "options.disable_signup: is neither", "options.brute_force_protection: is neither",
 			"options.totp.time_step: is not a whole number", "options.totp.length: is not a whole number",
 			"options.template: is not a string", `options.syntax: "liquids" is not one of`,
-			"options.provider: is not a string", "options.provider: is missing",
+			"options.provider: is not a string",
 		},
 		`{"provider":"console","totp":{"time_step":601,"length":3}}`: {
 			"options.totp.time_step: is not between 1 and 600", "options.totp.length: is not between 4 and 8",
@@ -185,6 +207,12 @@ func TestParseConnectionSaysAllThatIsWrong(t *testing.T) {
 		`{"provider":"sms_gateway","gateway_url":"https://e.example","gateway_authentication":"none"}`: {
 			"options.gateway_authentication: is not an object",
 		},
+		`{"provider":"console","origin_bound":1,"syntax":"liquid","template":"{% for x in y %}{{ code }}{% endfor %}"}`: {
+			"options.origin_bound: is neither", `options.template: has the tag "for"`,
+		},
+		`{"provider":"console","syntax":"liquid","template":"{% if request_language == 'fr' %}{{ code }}{% endif %}"}`: {
+			"options.template: doesn't show the code when no language",
+		},
 	} {
 		_, err := parse(options, testDeps())
 		if err == nil {
@@ -204,7 +232,7 @@ func TestParseConnectionSaysAllThatIsWrong(t *testing.T) {
 			t.Errorf("the error quotes a secret: %v", err)
 		}
 	}
-	_, err := ParseConnection(storage.Connection{Name: "sms", Strategy: "email"}, testDeps())
+	_, err := ParseConnection(storage.Connection{Name: "sms", Strategy: "email"}, Senders{Deps: testDeps()})
 	if err == nil || !strings.Contains(err.Error(), `strategy: must be "sms"`) || !strings.Contains(err.Error(), "options.provider") {
 		t.Errorf("error %v", err)
 	}
@@ -215,19 +243,19 @@ func FuzzParseConnection(f *testing.F) {
 	f.Add(`{"provider":"console","totp":{"length":8}}`)
 	f.Add(`{"provider":null}`)
 	f.Add(`[]`)
-	deps := Deps{Client: sms.NewHTTPClient(sms.ClientConfig{}), Console: io.Discard}
+	deps := sms.Deps{Client: sms.NewHTTPClient(sms.ClientConfig{}), Console: io.Discard}
 	f.Fuzz(func(t *testing.T, options string) {
 		c, err := parse(options, deps)
 		if err != nil {
-			if len(err.(Problems)) == 0 {
+			if len(err.(sms.Problems)) == 0 {
 				t.Fatal("an error without problems")
 			}
 			return
 		}
-		if c.Sender == nil || c.length() < 4 || c.length() > 8 || c.CodeLife() <= 0 || c.CodeLife() > maxLife {
+		if len(c.Routes.Senders()) != 1 || c.length() < 4 || c.length() > 8 || c.CodeLife() <= 0 || c.CodeLife() > maxLife {
 			t.Fatalf("%s gives %+v", options, c)
 		}
-		if !strings.Contains(c.Template.Execute(sms.Fields{Code: "83927461"}), "83927461") {
+		if !strings.Contains(c.Text(sms.Fields{Code: "83927461"}), "83927461") {
 			t.Fatalf("%s: texts without a code", options)
 		}
 	})

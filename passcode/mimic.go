@@ -9,13 +9,19 @@ import (
 	"github.com/handset-oidc/handset/storage"
 )
 
-// routes remembers how the last text of each connection fared, for decoys to
-// fare alike. A decoy that is always handed over at once would tell who is
+// road is a connection and the region it texts: texts that leave by the same
+// senders, mostly.
+type road struct {
+	connection storage.ConnectionName
+	region     string
+}
+
+// roads remembers how the last text of each road fared, for decoys to fare alike. A decoy that is always handed over at once would tell who is
 // registered: by the time while the route is slow, and by the page that says "we
 // can't send texts" while it is down (security.md row 27).
-type routes struct {
+type roads struct {
 	mu   sync.Mutex
-	last map[storage.ConnectionName]fare
+	last map[road]fare
 }
 
 // fare is how long a text took and how it ended.
@@ -24,11 +30,11 @@ type fare struct {
 	err  error
 }
 
-func (r *routes) saw(name storage.ConnectionName, took time.Duration, err error) {
+func (r *roads) saw(name road, took time.Duration, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.last == nil {
-		r.last = map[storage.ConnectionName]fare{}
+		r.last = map[road]fare{}
 	}
 	r.last[name] = fare{took, err}
 }
@@ -41,7 +47,7 @@ func (e *imitated) Error() string { return "imitates the last text's failure: " 
 func (e *imitated) Unwrap() error { return e.err }
 
 // mimic takes as long as the last text did and returns what it ended with.
-func (r *routes) mimic(ctx context.Context, name storage.ConnectionName) error {
+func (r *roads) mimic(ctx context.Context, name road) error {
 	r.mu.Lock()
 	last := r.last[name]
 	r.mu.Unlock()

@@ -14,14 +14,14 @@ import (
 func TestSenderThatPanics(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	works := r.conn.Sender
-	r.conn.Sender = senderFunc(func(_ context.Context, m sms.Message) error { panic("could not send " + m.Body) })
+	works := r.conn.Routes
+	r.conn.Routes = via(senderFunc(func(_ context.Context, m sms.Message) error { panic("could not send " + m.Body) }))
 	for range 10 { // twice the burst of send_number
 		if _, err := r.send("C"); !errors.Is(err, ErrNotSent) {
 			t.Fatalf("Send: %v, want not sent", err)
 		}
 	}
-	r.conn.Sender = works
+	r.conn.Routes = works
 	if _, err := r.send("C"); err != nil {
 		t.Fatalf("Send, once the sender works: %v", err)
 	}

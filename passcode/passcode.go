@@ -2,7 +2,7 @@
 // checks what a person typed. It owns length, life, tries and repetition of
 // codes, what is limited and by which keys, and the MAC that binds a code to
 // one challenge, purpose, client and number. It knows nothing of HTTP or OpenID
-// Connect, and keeps nothing: counting, comparing and using up are one atomic
+// Connect, and keeps nothing itself: counting, comparing and using up are one atomic
 // step of its [Store].
 //
 // The login pages and all APIs that text codes are doors of this one engine, so
@@ -24,6 +24,7 @@ import (
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/passcode/limit"
 	"github.com/handset-oidc/handset/passcode/phone"
+	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/storage"
 )
 
@@ -43,6 +44,10 @@ const (
 	maxMalformed = 20
 	// handOver bounds a text on its way to its route, whatever the route itself allows.
 	handOver = 30 * time.Second
+	// attemptWithin is what each sender of a route but the last gets of it.
+	attemptWithin = 10 * time.Second
+	// lookBackWithin bounds the look at which sender took the text before.
+	lookBackWithin = 2 * time.Second
 	// undoWithin bounds the step that gives back what a failed text had cost.
 	undoWithin = 5 * time.Second
 )
@@ -89,6 +94,15 @@ type Config struct {
 	Now func() time.Time
 	// Logger gets one record per send and per check; nil discards them.
 	Logger *slog.Logger
+	// Records keep what became of texts; nil keeps nothing.
+	Records Records
+	// Observer counts; nil counts nothing.
+	Observer Observer
+	// Senders returns the senders at work, whose states go on record; nil: none.
+	Senders func() []*sms.Named
+	// ReceiptURL returns where a sender can say what became of a text, empty when
+	// nowhere; nil: nowhere.
+	ReceiptURL func(sender string) string
 }
 
 // Engine sends and checks codes. It is safe for concurrent use.
@@ -100,7 +114,13 @@ type Engine struct {
 	now    func() time.Time
 	log    *slog.Logger
 	sends  background
-	routes routes
+	roads  roads
+
+	records    Records
+	recorder   recorder
+	observer   Observer
+	senders    func() []*sms.Named
+	receiptURL func(sender string) string
 }
 
 // New returns an engine. It starts nothing.
@@ -110,7 +130,8 @@ func New(c Config) (*Engine, error) {
 	}
 	e := &Engine{
 		store: c.Store, vault: c.Vault, tests: c.TestNumbers, now: c.Now, log: c.Logger,
-		limits: map[string]storage.Limit{},
+		limits: map[string]storage.Limit{}, records: c.Records, observer: c.Observer, senders: c.Senders,
+		receiptURL: c.ReceiptURL,
 	}
 	if e.now == nil {
 		e.now = time.Now
@@ -134,9 +155,11 @@ func New(c Config) (*Engine, error) {
 }
 
 // Drain waits until no text is on its way any more, or until ctx ends, which it
-// then returns the error of. Call it at shutdown, when no request can start
-// another one.
-func (e *Engine) Drain(ctx context.Context) error { return e.sends.wait(ctx) }
+// then returns the error of, and writes the records that are left. Call it at
+// shutdown, when no request can start another one.
+func (e *Engine) Drain(ctx context.Context) error {
+	return errors.Join(e.sends.wait(ctx), e.flush(ctx))
+}
 
 // Tag is the keyed name of a number in logs and the audit trail: "ph_" and 12
 // hex digits.

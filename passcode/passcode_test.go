@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/handset-oidc/handset/internal/porttest"
 	"github.com/handset-oidc/handset/passcode/limit"
 	"github.com/handset-oidc/handset/passcode/phone"
 	"github.com/handset-oidc/handset/passcode/sms"
@@ -46,14 +47,38 @@ func TestACodeIsTextedAndProvesTheNumber(t *testing.T) {
 	r.wantReason(r.check("login:1", r.code()), Used)
 }
 
+func TestTheTextIsMadeOfWhatTheRequestSays(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	var err error
+	r.conn.Template, err = sms.ParseTemplate(sms.SyntaxLiquid,
+		"{{ code }} for {{ phone_number }} of {{ application.name }} in {{ request_language }}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asks := func(req *SendRequest) { req.Language = "ko-KR,ko;q=0.9" }
+	r.mustSend("login:1", asks)
+	r.conn.Template, r.conn.Unbound = nil, true
+	r.mustSend("login:2", asks)
+	texts := r.inbox.Texts(r.number)
+	for i, want := range []string{
+		" for +819012345678 of Tiny in ko-KR,ko\n\n@login.example.com #",
+		"Tiny 인증번호는 ",
+	} {
+		if body := texts[i].Body; !strings.Contains(body, want) || (i == 1) == strings.Contains(body, "@") {
+			t.Errorf("text %q, want %q", body, want)
+		}
+	}
+}
+
 func TestTheChallengeIsStoredBeforeTheTextLeaves(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	var state storage.ChallengeState
-	r.conn.Sender = senderFunc(func(context.Context, sms.Message) error {
+	r.conn.Routes = via(senderFunc(func(context.Context, sms.Message) error {
 		state = r.load("login:1").State
 		return nil
-	})
+	}))
 	r.mustSend("login:1")
 	if state != storage.ChallengeLive {
 		t.Errorf("while the text was handed over, the challenge was %q", state)
@@ -386,10 +411,10 @@ func TestDecoysFareLikeTexts(t *testing.T) {
 		r := newRig(t)
 		r.conn.SignupDisabled = signupDisabled
 		failing := &sms.Error{Kind: sms.KindStatus, Status: 500}
-		r.conn.Sender = senderFunc(func(context.Context, sms.Message) error {
+		r.conn.Routes = via(senderFunc(func(context.Context, sms.Message) error {
 			r.clock.pass(20 * time.Millisecond)
 			return failing
-		})
+		}))
 		states := map[bool]string{}
 		for _, decoy := range []bool{false, true} {
 			id := storage.ChallengeID(fmt.Sprint("login:", decoy))
@@ -409,7 +434,7 @@ func TestDecoysFareLikeTexts(t *testing.T) {
 		if states[false] != states[true] {
 			t.Errorf("sign-up disabled %t: a text %q, a decoy %q", signupDisabled, states[false], states[true])
 		}
-		r.conn.Sender = r.inbox
+		r.conn.Routes = via(r.inbox)
 		r.mustSend("login:again")
 		if err := r.engine.Drain(t.Context()); err != nil {
 			t.Fatal(err)
@@ -440,7 +465,7 @@ func TestSignupDisabledNeverWaits(t *testing.T) {
 	r := newRig(t)
 	release := make(chan struct{})
 	r.conn.SignupDisabled = true
-	r.conn.Sender = senderFunc(func(context.Context, sms.Message) error { <-release; return nil })
+	r.conn.Routes = via(senderFunc(func(context.Context, sms.Message) error { <-release; return nil }))
 	r.mustSend("login:1", func(s *SendRequest) { s.Wait = time.Hour })
 	close(release)
 	if err := r.engine.Drain(t.Context()); err != nil {
@@ -469,19 +494,20 @@ func TestAFailedTextCostsNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
-			gateway := httptest.NewServer(answer.handler)
-			t.Cleanup(gateway.Close)
-			if answer.handler == nil {
-				gateway.Close()
+			address := "http://" + porttest.Address(t) // where nobody listens
+			if answer.handler != nil {
+				gateway := httptest.NewServer(answer.handler)
+				t.Cleanup(gateway.Close)
+				address = gateway.URL
 			}
 			timeout := 20 * time.Second // what a busy machine never needs
 			if answer.want.Kind == sms.KindTimeout {
 				timeout = 100 * time.Millisecond
 			}
-			options := fmt.Sprintf(`{"provider":"sms_gateway","gateway_url":%q}`, gateway.URL)
-			broken, err := ParseConnection(storage.Connection{Name: "sms", Strategy: "sms", Options: []byte(options)}, Deps{
+			options := fmt.Sprintf(`{"provider":"sms_gateway","gateway_url":%q}`, address)
+			broken, err := ParseConnection(storage.Connection{Name: "sms", Strategy: "sms", Options: []byte(options)}, Senders{Deps: sms.Deps{
 				Client: sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: true}), AllowPrivate: true, GatewayTimeout: timeout,
-			})
+			}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -513,9 +539,9 @@ func TestAFailedResendLeavesTheOldCode(t *testing.T) {
 	code := r.code()
 	r.clock.pass(time.Minute)
 	_, err := r.send("login:1", func(s *SendRequest) {
-		s.Connection = &Connection{Sender: senderFunc(func(context.Context, sms.Message) error {
+		s.Connection = &Connection{Routes: via(senderFunc(func(context.Context, sms.Message) error {
 			return errors.New("could not text " + code)
-		})}
+		}))}
 	})
 	if !errors.Is(err, ErrNotSent) || strings.Contains(err.Error(), code) {
 		t.Fatalf("error %v", err)
@@ -527,10 +553,10 @@ func TestALateFailureMakesTheNextTextFree(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	release := make(chan struct{})
-	r.conn.Sender = senderFunc(func(context.Context, sms.Message) error {
+	r.conn.Routes = via(senderFunc(func(context.Context, sms.Message) error {
 		<-release
 		return &sms.Error{Kind: sms.KindStatus, Status: 500}
-	})
+	}))
 	sent := r.mustSend("login:1", func(s *SendRequest) { s.Wait = time.Millisecond })
 	if sent.ResendAt.IsZero() {
 		t.Error("no countdown on a page that says sent")
@@ -545,7 +571,7 @@ func TestALateFailureMakesTheNextTextFree(t *testing.T) {
 	if c := r.load("login:1"); !c.SendFailed || c.State != storage.ChallengeLive {
 		t.Errorf("challenge %+v", c)
 	}
-	r.conn.Sender = r.inbox
+	r.conn.Routes = via(r.inbox)
 	r.mustSend("login:1")
 	r.mustCheck("login:1", r.code())
 	if said := r.log.String(); !strings.Contains(said, "outcome=failed_late") {
@@ -558,14 +584,15 @@ func TestTheTextLeavesAlthoughTheBrowserHasGone(t *testing.T) {
 	r := newRig(t)
 	ctx, leave := context.WithCancel(t.Context())
 	var carried error
-	r.conn.Sender = senderFunc(func(ctx context.Context, m sms.Message) error {
+	r.conn.Routes = via(senderFunc(func(ctx context.Context, m sms.Message) error {
 		leave()
 		carried = ctx.Err()
 		if _, bounded := ctx.Deadline(); !bounded {
 			carried = errors.New("a text without end")
 		}
-		return r.inbox.Send(ctx, m)
-	})
+		_, err := r.inbox.Send(ctx, m)
+		return err
+	}))
 	_, err := r.engine.Send(ctx, r.request("login:1"))
 	if err != nil {
 		t.Fatal(err)
@@ -583,7 +610,7 @@ func TestDrain(t *testing.T) {
 		t.Fatal(err)
 	}
 	release := make(chan struct{})
-	r.conn.Sender = senderFunc(func(context.Context, sms.Message) error { <-release; return nil })
+	r.conn.Routes = via(senderFunc(func(context.Context, sms.Message) error { <-release; return nil }))
 	r.mustSend("login:1", func(s *SendRequest) { s.Wait = 0 })
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()

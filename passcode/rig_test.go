@@ -18,6 +18,7 @@ import (
 	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/storage"
 	"github.com/handset-oidc/handset/storage/redisstore"
+	"github.com/handset-oidc/handset/storage/storagetest"
 )
 
 const client storage.ClientID = "tiny-client"
@@ -76,7 +77,7 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := redisstore.Open(t.Context(), redisstore.Config{URL: "embedded", Vault: v})
+	store, err := redisstore.Open(t.Context(), redisstore.Config{URL: "embedded", Vault: v, Timeout: storagetest.RedisPatience})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +87,7 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 		clock: &clock{now: time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)},
 	}
 	r.inbox = sms.NewInbox(1000, r.clock.Now)
-	r.conn = &Connection{Name: "sms", Sender: r.inbox}
+	r.conn = &Connection{Name: "sms", Routes: via(r.inbox)}
 	config := Config{
 		Store: store, Vault: v, Now: r.clock.Now,
 		Logger: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -171,6 +172,17 @@ func (r *rig) check(id storage.ChallengeID, typed string, change ...func(*CheckR
 	return r.engine.Check(r.t.Context(), req)
 }
 
+// decided tries a code until Redis says something: on a busy machine 200 guesses
+// at once may wait longer for a connection than a person would have to. Unavailable
+// has decided nothing.
+func (r *rig) decided(c CheckRequest) error {
+	for {
+		if err := r.engine.Check(r.t.Context(), c); !errors.Is(err, storage.ErrUnavailable) || r.t.Context().Err() != nil {
+			return err
+		}
+	}
+}
+
 func (r *rig) mustCheck(id storage.ChallengeID, typed string) {
 	r.t.Helper()
 	if err := r.check(id, typed); err != nil {
@@ -207,7 +219,12 @@ func wrong(code string, nth int) string {
 	return fmt.Sprintf("%0*d", len(code), (n+1+nth)%size)
 }
 
+// via are routes by one sender.
+func via(s sms.Sender) *sms.Routes {
+	return sms.NewRoutes(nil, sms.NewNamed("sms", "", s, time.Now))
+}
+
 // senderFunc is a sender made of a function.
 type senderFunc func(context.Context, sms.Message) error
 
-func (f senderFunc) Send(ctx context.Context, m sms.Message) error { return f(ctx, m) }
+func (f senderFunc) Send(ctx context.Context, m sms.Message) (string, error) { return "", f(ctx, m) }

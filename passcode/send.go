@@ -7,9 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
-	"runtime/debug"
-	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/handset-oidc/handset/internal/vault"
@@ -33,7 +30,8 @@ type SendRequest struct {
 	Address    netip.Addr
 	UserAgent  string
 	Connection *Connection
-	// Application is the client's name, Language what it asked for; they go into the text.
+	// Application is the client's name, Language the languages that were asked for, as
+	// Accept-Language lists them; they go into the text (sms.Fields).
 	Application string
 	Language    string
 	// Host binds the code to our own login page (sms.OriginHost); empty for texts
@@ -74,12 +72,13 @@ func (e *Engine) Send(ctx context.Context, r SendRequest) (Sent, error) {
 	if err := r.check(); err != nil {
 		return Sent{}, err
 	}
-	test, isTest := phone.FindTest(e.tests, r.Number)
+	test, isTest := phone.FindTest(e.tests, r.Number, e.now())
 	started, err := e.store.StartChallenge(ctx, e.start(r, test, isTest))
 	if err != nil {
 		return Sent{}, fmt.Errorf("start challenge: %w", err)
 	}
 	if started.Limited != nil {
+		e.refused(r, started)
 		e.logSend(ctx, r, slog.LevelWarn, "limited", started.Limited.Name)
 		return Sent{}, &Limited{Name: started.Limited.Name, RetryAt: started.Limited.RetryAt}
 	}
@@ -93,12 +92,16 @@ func (e *Engine) Send(ctx context.Context, r SendRequest) (Sent, error) {
 		e.undo(ctx, r, started.Undo, false)
 		return Sent{}, fmt.Errorf("repeat code: %w", err)
 	}
-	message := r.message(string(code))
+	text := e.newText(r, started)
 	if isTest {
+		text.Outcome = storage.TextTestNumber
+		e.recorder.text(text)
 		e.logSend(ctx, r, slog.LevelInfo, "test_number", "")
 		return sent, nil
 	}
-	if err := e.deliver(ctx, r, message, started.Undo); err != nil {
+	d := delivery{request: r, text: text, message: r.message(string(code)), undo: started.Undo, again: started.Challenge.Sends > 1}
+	d.message.ID = string(text.ID)
+	if err := e.deliver(ctx, &d); err != nil {
 		return Sent{}, err
 	}
 	return sent, nil
@@ -117,7 +120,7 @@ func (r SendRequest) check() error {
 		return errors.New("send code: challenge and purpose are required")
 	case r.Number.IsZero():
 		return errors.New("send code: no number")
-	case r.Connection == nil || r.Connection.Sender == nil:
+	case r.Connection == nil || r.Connection.Routes == nil:
 		return errors.New("send code: no connection")
 	}
 	return nil
@@ -176,8 +179,8 @@ func jittered(waits []time.Duration) []time.Duration {
 func (r SendRequest) message(code string) sms.Message {
 	m := sms.Message{
 		To: r.Number, From: r.Connection.From,
-		Body: r.Connection.Template.Execute(sms.Fields{
-			Code: code, Application: r.Application, Language: r.Language, Host: r.Host,
+		Body: r.Connection.Text(sms.Fields{
+			Code: code, Number: r.Number, Application: r.Application, Language: r.Language, Host: r.Host,
 		}),
 		Request: &sms.RequestInfo{UserAgent: r.UserAgent},
 	}
@@ -187,120 +190,11 @@ func (r SendRequest) message(code string) sms.Message {
 	return m
 }
 
-// Where a text stands between the request that asked for it and the goroutine
-// that hands it over. Exactly one of them moves it on from waiting, which decides
-// whether a failure is early (the person is told at once) or late.
-const (
-	waiting int32 = iota
-	handedOver
-	leftAlone
-)
-
-// deliver hands the message over in the background and waits for the outcome as
-// long as the request says. The text must reach its route although the browser
-// has gone: a second text costs more than this one.
-func (e *Engine) deliver(ctx context.Context, r SendRequest, m sms.Message, undo []byte) error {
-	var state atomic.Int32
-	outcome := make(chan error, 1)
-	background := context.WithoutCancel(ctx)
-	e.sends.start(func() {
-		err := e.handOver(background, r, m)
-		late := !state.CompareAndSwap(waiting, handedOver)
-		e.logOutcome(background, r, err, late)
-		if err != nil {
-			e.undo(background, r, undo, late)
-			err = notSent(err)
-		}
-		outcome <- err
-	})
-	if r.waitFor() > 0 {
-		timer := time.NewTimer(r.waitFor())
-		defer timer.Stop()
-		select {
-		case err := <-outcome:
-			return err
-		case <-timer.C:
-		case <-ctx.Done():
-		}
-	}
-	if state.CompareAndSwap(waiting, leftAlone) {
-		return nil
-	}
-	return <-outcome
-}
-
-func (r SendRequest) waitFor() time.Duration {
-	if r.Connection.SignupDisabled {
-		return 0
-	}
-	return r.Wait
-}
-
-func (e *Engine) handOver(ctx context.Context, r SendRequest, m sms.Message) error {
-	ctx, cancel := context.WithTimeout(ctx, handOver)
-	defer cancel()
-	if r.Decoy {
-		if err := e.routes.mimic(ctx, r.Connection.Name); err != nil {
-			return &imitated{sms.AsError(err)}
-		}
-		return nil
-	}
-	began := e.now()
-	err := e.guarded(ctx, func() error { return r.Connection.Sender.Send(ctx, m) })
-	e.routes.saw(r.Connection.Name, e.now().Sub(began), err)
-	return err
-}
-
-// undo gives back what a text that did not leave had cost. When the store fails
-// as well, the person has paid for nothing; the record says so.
-func (e *Engine) undo(ctx context.Context, r SendRequest, undo []byte, late bool) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWithin)
-	defer cancel()
-	err := e.guarded(ctx, func() error { return e.store.UndoSend(ctx, r.Challenge, undo, late, e.now().UTC()) })
-	if err != nil {
-		e.log.LogAttrs(ctx, slog.LevelError, "undo of a failed text failed",
-			slog.String("number_tag", e.Tag(r.Number)), slog.Any("err", err))
-	}
-}
-
-// guarded turns a panic into an error: where a text is on its way no request's
-// recovery is around, and one bad text must not end the process. The value of
-// the panic is not logged; it might hold a number or a code.
-func (e *Engine) guarded(ctx context.Context, work func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %T", p)
-			e.log.LogAttrs(ctx, slog.LevelError, "sending panicked",
-				slog.String("err", err.Error()), slog.String("stack", string(debug.Stack())))
-		}
-	}()
-	return work()
-}
-
-func (e *Engine) logOutcome(ctx context.Context, r SendRequest, err error, late bool) {
-	switch {
-	case r.Decoy:
-		reason := r.DecoyReason
-		if err != nil {
-			reason = strings.TrimPrefix(reason+"; "+err.Error(), "; ")
-		}
-		e.logSend(ctx, r, slog.LevelInfo, "decoy", reason)
-		return
-	case err == nil:
-		e.logSend(ctx, r, slog.LevelInfo, "handed_over", "")
-		return
-	}
-	outcome := "failed"
-	if late {
-		outcome = "failed_late"
-	}
-	e.logSend(ctx, r, slog.LevelWarn, outcome, sms.AsError(err).Error())
-}
-
-func (e *Engine) logSend(ctx context.Context, r SendRequest, level slog.Level, outcome, reason string) {
-	e.log.LogAttrs(ctx, level, "sms code requested",
+func (e *Engine) logSend(ctx context.Context, r SendRequest, level slog.Level, outcome, reason string, more ...slog.Attr) {
+	e.log.LogAttrs(ctx, level, "sms code requested", append(more,
 		slog.String("outcome", outcome), slog.String("reason", reason),
 		slog.String("purpose", string(r.Purpose)), slog.String("client_id", string(r.Client)),
 		slog.String("connection", string(r.Connection.Name)),
-		slog.Any("number", r.Number), slog.String("number_tag", e.Tag(r.Number)))
+		slog.String("reference", e.Reference(r.Challenge)),
+		slog.Any("number", r.Number), slog.String("number_tag", e.Tag(r.Number)))...)
 }

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/handset-oidc/handset/passcode/phone"
 	"github.com/handset-oidc/handset/passcode/sms"
+	"github.com/handset-oidc/handset/provider/api"
 	"github.com/handset-oidc/handset/provider/authorize"
 	"github.com/handset-oidc/handset/provider/client"
 	"github.com/handset-oidc/handset/provider/discovery"
@@ -18,6 +20,7 @@ import (
 	"github.com/handset-oidc/handset/provider/login"
 	"github.com/handset-oidc/handset/provider/logout"
 	"github.com/handset-oidc/handset/provider/mint"
+	"github.com/handset-oidc/handset/provider/receipts"
 	"github.com/handset-oidc/handset/provider/revoke"
 	"github.com/handset-oidc/handset/provider/session"
 	"github.com/handset-oidc/handset/provider/token"
@@ -27,6 +30,8 @@ import (
 
 // Times that no configuration changes (security.md §2).
 const (
+	// sendWait is the default of Config.SendWait.
+	sendWait        = 3 * time.Second
 	transactionLife = 30 * time.Minute
 	codeLife        = time.Minute
 	refreshGrace    = 30 * time.Second
@@ -41,6 +46,7 @@ type handlers struct {
 	userinfo   *userinfo.Handler
 	introspect *introspect.Handler
 	revoke     *revoke.Handler
+	receipts   *receipts.Handler
 	discovery  *discovery.Handler
 }
 
@@ -57,6 +63,7 @@ func (p *Provider) endpoints() (h handlers, err error) {
 	if err := p.clientEndpoints(&h, minter); err != nil {
 		return h, err
 	}
+	h.receipts = p.receipts
 	h.discovery, err = discovery.New(discovery.Config{
 		Issuer: p.c.Issuer, AssertionAlgorithms: client.SigningAlgorithms(), UILocales: []language.Tag{language.English},
 	})
@@ -74,23 +81,25 @@ func (p *Provider) browserEndpoints(h *handlers, minter *mint.Minter) {
 	})
 	h.authorize = authorize.New(authorize.Config{
 		Issuer: p.c.Issuer, Base: p.base, Clients: p.clients, Transactions: p.c.Redis, Grants: p.c.SQL, Hints: minter,
-		Mint: minter, Sessions: sessions, Browser: browser, Pages: p.pages, Now: p.c.Now,
+		APIs: p.apis, Subjects: p.subjects, Mint: minter, Sessions: sessions, Browser: browser, Pages: p.pages, Now: p.c.Now,
 		TransactionLife: transactionLife, CodeLife: codeLife,
 	})
 	h.login = login.New(login.Config{
 		Base: p.base, Host: sms.OriginHost(p.c.Issuer), Store: p.c.Redis, Connection: p.connection.Load, People: p.c.SQL,
 		Clients: p.clients, Codes: p.engine, Dispatcher: h.authorize, Browser: browser, Pages: p.pages,
 		Rules: p.c.Rules, Regions: regions(p.c.Rules), Home: home(p.c.Rules), Now: p.c.Now,
+		SendWait: cmp.Or(p.c.SendWait, sendWait),
 	})
 	h.logout = logout.New(logout.Config{
-		Base: p.base, Clients: p.clients, Hints: minter, Sessions: sessions, Pages: p.pages, Vault: p.c.Vault, Ended: p.revokedHere,
+		Base: p.base, Clients: p.clients, Hints: minter, Subjects: p.subjects, Sessions: sessions, Pages: p.pages, Vault: p.c.Vault, Ended: p.revokedHere,
 	})
 }
 
 // clientEndpoints builds those that applications call with tokens.
 func (p *Provider) clientEndpoints(h *handlers, minter *mint.Minter) (err error) {
+	apiTokens := &api.Tokens{Registry: p.apis, Minter: minter, Clients: p.clients, Revocations: p.revocations, Now: p.c.Now}
 	h.token, err = token.New(token.Config{
-		Clients: p.clients, Grants: p.c.SQL, AccessTokens: p.c.Redis, Minter: minter, Revocations: p.revocations,
+		APIs: p.apis, Subjects: p.subjects, Userinfo: p.userinfo(), Clients: p.clients, Grants: p.c.SQL, AccessTokens: p.c.Redis, Minter: minter, Revocations: p.revocations,
 		AccessLife: p.c.Lifetimes.Access, RefreshIdle: p.c.Lifetimes.RefreshIdle, RefreshAbsolute: p.c.Lifetimes.RefreshAbsolute,
 		RefreshGrace: refreshGrace, IDTokenOnRefresh: p.c.Lifetimes.IDTokenOnRefresh, Now: p.c.Now,
 	})
@@ -98,20 +107,21 @@ func (p *Provider) clientEndpoints(h *handlers, minter *mint.Minter) (err error)
 		return err
 	}
 	h.userinfo, err = userinfo.New(userinfo.Config{
-		Minter: minter, AccessTokens: p.tokensInForce(), People: p.c.SQL, Revocations: p.revocations, Now: p.c.Now,
+		Minter: minter, AccessTokens: p.tokensInForce(), APITokens: apiTokens, Subjects: p.subjects, People: p.c.SQL, Revocations: p.revocations, Now: p.c.Now,
 	})
 	if err != nil {
 		return err
 	}
 	h.introspect, err = introspect.New(introspect.Config{
 		Issuer: p.c.Issuer, Clients: p.clients, Minter: minter, Records: p.c.SQL, AccessTokens: p.tokensInForce(),
-		Revocations: p.revocations, Now: p.c.Now,
+		APITokens: apiTokens, Subjects: p.subjects, Revocations: p.revocations, Now: p.c.Now,
 	})
 	if err != nil {
 		return err
 	}
 	h.revoke, err = revoke.New(revoke.Config{
-		Clients: p.clients, Minter: minter, Grants: p.c.SQL, AccessTokens: p.c.Redis, Revocations: p.revocations, Now: p.c.Now,
+		Clients: p.clients, Minter: minter, Grants: p.c.SQL, AccessTokens: p.c.Redis, APITokens: apiTokens,
+		Revocations: p.revocations, Now: p.c.Now,
 	})
 	return err
 }

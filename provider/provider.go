@@ -21,14 +21,19 @@ import (
 	"github.com/handset-oidc/handset/keys"
 	"github.com/handset-oidc/handset/passcode"
 	"github.com/handset-oidc/handset/passcode/phone"
+	"github.com/handset-oidc/handset/provider/api"
 	"github.com/handset-oidc/handset/provider/authorize"
 	"github.com/handset-oidc/handset/provider/client"
 	"github.com/handset-oidc/handset/provider/discovery"
 	"github.com/handset-oidc/handset/provider/introspect"
 	"github.com/handset-oidc/handset/provider/login"
 	"github.com/handset-oidc/handset/provider/oauth"
+	"github.com/handset-oidc/handset/provider/receipts"
+	"github.com/handset-oidc/handset/provider/registration"
 	"github.com/handset-oidc/handset/provider/revocation"
+	"github.com/handset-oidc/handset/provider/revoke"
 	"github.com/handset-oidc/handset/provider/session"
+	"github.com/handset-oidc/handset/provider/subject"
 	"github.com/handset-oidc/handset/provider/token"
 	"github.com/handset-oidc/handset/provider/userinfo"
 	"github.com/handset-oidc/handset/storage"
@@ -44,8 +49,13 @@ type Durable interface {
 	introspect.Records
 	userinfo.People
 	client.Store
+	api.Store
+	subject.Store
+	revoke.Grants
 	keys.Store
 	revocation.Source
+	passcode.Records
+	receipts.Store
 
 	Connections(ctx context.Context) ([]storage.Connection, error)
 	// Changes must return the rows behind after, in order, or
@@ -79,20 +89,26 @@ type Lifetimes struct {
 
 // Config is what a Provider needs.
 type Config struct {
-	Issuer    string // exactly what tokens carry
-	SQL       Durable
-	Redis     Ephemeral
-	Vault     *vault.Vault
-	Keys      *keys.Ring
-	Clients   []storage.Client // declared by configuration
+	Issuer  string // exactly what tokens carry
+	SQL     Durable
+	Redis   Ephemeral
+	Vault   *vault.Vault
+	Keys    *keys.Ring
+	Clients []storage.Client // declared by configuration
+	// APIs and client grants that are declared by configuration.
+	APIs      []storage.API
+	Grants    []storage.ClientGrant
 	Rules     phone.Rules
 	Limits    map[string]storage.Limit
 	Lifetimes Lifetimes
 	// Connection is declared by configuration; nil takes the one named sms from SQL.
 	Connection     *storage.Connection
-	Senders        passcode.Deps
+	Sending        passcode.Sending
 	TrustedProxies []netip.Prefix
 	Logger         *slog.Logger
+	// SendWait is how long the number page waits for a text to be handed over
+	// before it goes on as sent; zero is 3 s.
+	SendWait time.Duration
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
@@ -105,9 +121,13 @@ type Provider struct {
 
 	pages       *web.Pages
 	clients     *client.Registry
+	apis        *api.Registry
+	subjects    *subject.Names
 	revocations *revocation.Set
 	engine      *passcode.Engine
+	senders     passcode.Senders
 	connection  atomic.Pointer[passcode.Connection]
+	receipts    *receipts.Handler
 	lastChange  int64
 	unfollowed  map[storage.Change]bool // changes read, without their numbers, that are still to be applied
 	metrics     *metrics
@@ -136,6 +156,7 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 		c: c, url: u, base: strings.TrimRight(u.EscapedPath(), "/"), metrics: newMetrics(),
 		unfollowed: map[storage.Change]bool{},
 	}
+	p.metrics.registry.MustRegister(newSenderStates(p.sendersAtWork))
 	p.pages = &web.Pages{Base: p.base, Catalog: catalog}
 	if err := p.engines(ctx); err != nil {
 		return nil, err
@@ -151,8 +172,10 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 // ServeHTTP answers a request.
 func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
 
-// Drain waits for the texts that are on their way, at shutdown.
-func (p *Provider) Drain(ctx context.Context) error { return p.engine.Drain(ctx) }
+// Drain waits for the texts that are on their way, and closes the senders, at shutdown.
+func (p *Provider) Drain(ctx context.Context) error {
+	return errors.Join(p.engine.Drain(ctx), p.connection.Load().Close(), p.senders.Close())
+}
 
 func (p *Provider) outer() *web.Outer {
 	return &web.Outer{
@@ -175,44 +198,26 @@ func (p *Provider) engines(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p.revocations, err = revocation.New(revocation.Config{Source: p.c.SQL, Life: p.c.Lifetimes.Access, Now: p.c.Now})
+	p.subjects = subject.New(p.c.SQL, p.clients)
+	p.apis, err = api.New(ctx, api.Config{
+		Store: p.c.SQL, Fixed: p.c.APIs, FixedGrants: p.c.Grants, Userinfo: p.userinfo(),
+	})
+	if err != nil {
+		return err
+	}
+	p.revocations, err = revocation.New(revocation.Config{
+		Source: p.c.SQL, Life: p.c.Lifetimes.Access, APILife: registration.LongestToken, Now: p.c.Now,
+	})
 	if err != nil {
 		return err
 	}
 	if err := p.revocations.Load(ctx); err != nil {
 		return err
 	}
-	p.engine, err = passcode.New(passcode.Config{
-		Store: p.c.Redis, Vault: p.c.Vault, Limits: p.c.Limits, TestNumbers: p.c.Rules.TestNumbers, Now: p.c.Now, Logger: p.c.Logger,
-	})
-	if err != nil {
-		return err
-	}
-	return p.loadConnection(ctx)
+	return p.sending(ctx)
 }
 
-// loadConnection reads the connection in use: the declared one, else the one
-// named sms of the database.
-func (p *Provider) loadConnection(ctx context.Context) error {
-	record := p.c.Connection
-	if record == nil {
-		kept, err := p.c.SQL.Connections(ctx)
-		if err != nil {
-			return fmt.Errorf("read connections: %w", err)
-		}
-		for i := range kept {
-			if kept[i].Name == "sms" {
-				record = &kept[i]
-			}
-		}
-	}
-	if record == nil {
-		return errors.New("there is no connection named sms, neither declared nor in the database")
-	}
-	conn, err := passcode.ParseConnection(*record, p.c.Senders)
-	if err != nil {
-		return fmt.Errorf("connection %s: %w", record.Name, err)
-	}
-	p.connection.Store(conn)
-	return nil
+// userinfo is the userinfo endpoint as tokens for APIs name it beside the API.
+func (p *Provider) userinfo() storage.Audience {
+	return storage.Audience(oauth.Endpoint(p.c.Issuer, discovery.PathUserinfo))
 }

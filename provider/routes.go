@@ -11,6 +11,7 @@ import (
 	"github.com/handset-oidc/handset/keys"
 	"github.com/handset-oidc/handset/provider/discovery"
 	"github.com/handset-oidc/handset/provider/oauth"
+	"github.com/handset-oidc/handset/provider/receipts"
 	"github.com/handset-oidc/handset/views"
 )
 
@@ -54,6 +55,7 @@ func (p *Provider) routes(h handlers) []route {
 		{method: post, path: "/login/code", handler: page(h.login.SubmitCode), ownSite: true},
 		{method: post, path: "/login/resend", handler: page(h.login.Resend), ownSite: true},
 		{method: post, path: "/login/continue", handler: page(h.login.Continue), ownSite: true},
+		{method: post, path: receipts.Path, handler: oauthJSON(h.receipts.Serve)},
 		{method: get, path: "/assets/{hash}/{name}", handler: views.Assets()},
 	}
 }
@@ -131,7 +133,7 @@ func (p *Provider) unrouted(w http.ResponseWriter, r *http.Request, mux *http.Se
 	allow := strings.Join(methods, ", ")
 	w.Header().Set("Allow", allow)
 	if strings.Contains(r.Header.Get("Accept"), "text/html") { // a person's browser, not an application
-		p.pages.Fail(w, r, &web.Problem{Kind: views.ProblemRequest, Status: http.StatusMethodNotAllowed,
+		p.pages.Fail(w, r, &web.Problem{Kind: views.ProblemMethod, Status: http.StatusMethodNotAllowed,
 			Details: "this address takes " + allow})
 		return
 	}

@@ -19,11 +19,12 @@ const (
 )
 
 // Run does what no request does: it follows the changes of other servers and
-// of commands, rotates keys, and sweeps out what has expired. It returns when
+// of commands, writes what became of texts, rotates keys, and sweeps out what has expired. It returns when
 // ctx ends.
 func (p *Provider) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.every(ctx, watchEvery, p.follow) })
+	g.Go(func() error { return p.engine.Run(ctx) })
 	g.Go(func() error {
 		return p.every(ctx, maintainEvery, func(ctx context.Context) {
 			p.report(ctx, "maintain signing keys", p.c.Keys.Maintain(ctx, p.c.Now()))
@@ -101,7 +102,7 @@ func (p *Provider) reload(ctx context.Context) error {
 		return err
 	}
 	p.clients.InvalidateAll()
-	if err := errors.Join(p.revocations.Load(ctx), p.c.Keys.Reload(ctx), p.loadConnection(ctx)); err != nil {
+	if err := errors.Join(p.revocations.Load(ctx), p.c.Keys.Reload(ctx), p.loadConnection(ctx), p.apis.Reload(ctx)); err != nil {
 		return err
 	}
 	p.lastChange = last
@@ -118,6 +119,8 @@ func (p *Provider) apply(ctx context.Context, c storage.Change) error {
 		return p.c.Keys.Reload(ctx)
 	case storage.ChangeConnection:
 		return p.loadConnection(ctx)
+	case storage.ChangeAPI:
+		return p.apis.Reload(ctx)
 	case storage.ChangeUser:
 		// People are read anew on every request; nothing of them is cached.
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/handset-oidc/handset/passcode"
+	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/provider/revocation"
 	"github.com/handset-oidc/handset/storage"
 )
@@ -35,6 +36,14 @@ func (d *durable) RevokedGrants(context.Context, time.Time) ([]storage.RevokedGr
 	return d.revoked, nil
 }
 
+func (d *durable) RevokedAPIGrants(context.Context, time.Time) ([]storage.RevokedGrant, error) {
+	return nil, nil
+}
+
+func (d *durable) RevokedTokens(context.Context, time.Time) ([]storage.RevokedToken, error) {
+	return nil, nil
+}
+
 func (d *durable) Connections(context.Context) ([]storage.Connection, error) {
 	return d.connections, d.connectionsErr
 }
@@ -51,12 +60,13 @@ func TestAChangeThatFailsHoldsUpNoOther(t *testing.T) {
 		},
 		revoked: []storage.RevokedGrant{{ID: "stolen", RevokedAt: time.Now()}},
 	}
-	set, err := revocation.New(revocation.Config{Source: sql, Life: time.Hour})
+	set, err := revocation.New(revocation.Config{Source: sql, Life: time.Hour, APILife: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &Provider{
-		c:           Config{SQL: sql, Logger: slog.New(slog.DiscardHandler), Senders: passcode.Deps{Console: io.Discard}},
+		c:           Config{SQL: sql, Logger: slog.New(slog.DiscardHandler)},
+		senders:     passcode.Senders{Deps: sms.Deps{Console: io.Discard}},
 		revocations: set, unfollowed: map[storage.Change]bool{},
 	}
 	p.follow(t.Context())

@@ -24,13 +24,17 @@ type Client struct {
 	// TokenEndpointAuthMethod is none, client_secret_basic, client_secret_post or private_key_jwt.
 	TokenEndpointAuthMethod string `json:"token_endpoint_auth_method" yaml:"token_endpoint_auth_method"`
 	// JWKS holds the client's public keys for private_key_jwt (RFC 7517).
-	JWKS          json.RawMessage `json:"jwks,omitempty" yaml:"-"`
-	IsFirstParty  bool            `json:"is_first_party" yaml:"is_first_party"`
-	RequirePKCE   bool            `json:"require_pkce" yaml:"require_pkce"`
-	RequireState  bool            `json:"require_state" yaml:"require_state"`
-	RequireNonce  bool            `json:"require_nonce" yaml:"require_nonce"`
-	SubjectType   string          `json:"subject_type" yaml:"subject_type"`
-	InitiateLogin string          `json:"initiate_login_uri,omitempty" yaml:"initiate_login_uri"`
+	JWKS         json.RawMessage `json:"jwks,omitempty" yaml:"-"`
+	IsFirstParty bool            `json:"is_first_party" yaml:"is_first_party"`
+	RequirePKCE  bool            `json:"require_pkce" yaml:"require_pkce"`
+	RequireState bool            `json:"require_state" yaml:"require_state"`
+	RequireNonce bool            `json:"require_nonce" yaml:"require_nonce"`
+	// SubjectType is public or pairwise (OIDC Core §8).
+	SubjectType   string `json:"subject_type" yaml:"subject_type"`
+	InitiateLogin string `json:"initiate_login_uri,omitempty" yaml:"initiate_login_uri"`
+	// API is what the client is the backend of: it may ask about the tokens that
+	// are for it. Auth0's name of the field.
+	API Audience `json:"resource_server_identifier,omitempty" yaml:"resource_server_identifier"`
 
 	// SecretMACs are MACs of the client secrets in force (two while one is
 	// being replaced), each naming its key. Never printed.
@@ -82,9 +86,10 @@ type ChangeKind string
 const (
 	ChangeClient     ChangeKind = "client"     // Ref: client ID
 	ChangeUser       ChangeKind = "user"       // Ref: user ID
-	ChangeGrant      ChangeKind = "grant"      // grants were revoked; Ref: empty
+	ChangeGrant      ChangeKind = "grant"      // grants or tokens were revoked; Ref: empty
 	ChangeKey        ChangeKind = "key"        // Ref: empty
 	ChangeConnection ChangeKind = "connection" // Ref: name
+	ChangeAPI        ChangeKind = "api"        // an API, or who may use it as a client; Ref: its identifier
 )
 
 // Change is a row that a write leaves for every server's cache (design.md §3).
@@ -98,4 +103,13 @@ type Change struct {
 type RevokedGrant struct {
 	ID        GrantID
 	RevokedAt time.Time
+	// TokensUntil is that of the Grant.
+	TokensUntil time.Time
+}
+
+// RevokedToken is a token for an API that was revoked by itself.
+type RevokedToken struct {
+	ID        TokenID
+	RevokedAt time.Time
+	ExpiresAt time.Time
 }

@@ -18,16 +18,21 @@ type Transaction struct {
 	ClientID    ClientID `json:"c"`
 	RedirectURI string   `json:"r"`
 	// ResponseType is code when empty, else id_token.
-	ResponseType  string   `json:"rt,omitempty"`
-	ResponseMode  string   `json:"m,omitempty"` // query, fragment, form_post
-	State         string   `json:"s,omitempty"`
-	Nonce         string   `json:"n,omitempty"`
-	Scopes        []string `json:"sc,omitempty"`
+	ResponseType string   `json:"rt,omitempty"`
+	ResponseMode string   `json:"m,omitempty"` // query, fragment, form_post
+	State        string   `json:"s,omitempty"`
+	Nonce        string   `json:"n,omitempty"`
+	Scopes       []string `json:"sc,omitempty"`
+	// Audience is the API that tokens shall be for, empty for none, and APIScopes
+	// those of its scopes that were asked for.
+	Audience      Audience `json:"au,omitempty"`
+	APIScopes     []string `json:"as,omitempty"`
 	CodeChallenge string   `json:"cc,omitempty"`
 	// AuthAfter is the earliest auth_time that satisfies prompt=login and
 	// max_age; zero when any session will do.
 	AuthAfter time.Time `json:"aa,omitzero"`
-	// MaxAge is the request's max_age, zero when it sent none or 0. A session
+	// MaxAge is how old a session may be, by the request's max_age or the life of
+	// the API's tokens; zero: as old as it likes, or AuthAfter says all. A session
 	// that answers later than the request came must still be that young.
 	MaxAge    time.Duration `json:"ma,omitempty"`
 	LoginHint string        `json:"lh,omitempty"`
@@ -126,7 +131,9 @@ type StartChallenge struct {
 type Started struct {
 	// Limited is set when nothing happened: a limit (by its name) or the
 	// cooldown (named "cooldown") refused.
-	Limited   *Limited
+	Limited *Limited
+	// Limits are what the limits that are on have left now.
+	Limits    []LimitLeft
 	Repeated  bool
 	Sealed    []byte // the code to send, sealed: the repeated one, or Short's or Long's
 	Length    int

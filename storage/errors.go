@@ -16,6 +16,8 @@ var (
 	// ErrRefused says that a rule forbids the write: sign-up is off and the
 	// person is unknown, or the person is blocked.
 	ErrRefused = errors.New("refused")
+	// ErrForbidden says that the person may not use the API that a grant is for.
+	ErrForbidden = errors.New("forbidden")
 	// ErrUnavailable says that the store can't be reached in time. Nothing was
 	// decided; the caller answers 503 and may be asked again.
 	ErrUnavailable = errors.New("unavailable")

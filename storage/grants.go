@@ -20,6 +20,21 @@ type NewGrant struct {
 	UserID    UserID
 	SessionID SessionID
 	AuthTime  time.Time
+	// API is what the access tokens are for; zero: for this provider alone.
+	API GrantedAPI
+}
+
+// GrantedAPI is the one API of a grant.
+type GrantedAPI struct {
+	Audience Audience
+	// Scopes are the API's own; those of the provider are in NewGrant.Scopes. A
+	// store that is told AssignedOnly narrows them to the person's assignment.
+	Scopes []string
+	// AssignedOnly makes a person without an assignment [ErrForbidden]. It is not kept.
+	AssignedOnly bool
+	// Lifetime ends every token that the grant brings forth so long after
+	// AuthTime. It is kept as Grant.TokensUntil.
+	Lifetime time.Duration
 }
 
 // Grant is a NewGrant as kept.
@@ -28,6 +43,9 @@ type Grant struct {
 	CreatedAt  time.Time
 	RedeemedAt time.Time // zero: the code is unused
 	RevokedAt  time.Time // zero: in force
+	// TokensUntil is when the last token for an API has expired; zero: the grant
+	// is for none.
+	TokensUntil time.Time
 }
 
 // Redemption spends a grant's code.

@@ -22,4 +22,14 @@ type (
 	KeyID string
 	// ConnectionName is a connection's name, "sms" unless configured otherwise.
 	ConnectionName string
+	// Audience is an API's identifier, the `aud` of its tokens.
+	Audience string
+	// Subject is a `sub` as one client sees it: the person's UserID, or another
+	// name for clients with pairwise subjects.
+	Subject string
+	// Sector is what clients share that see a person under one pairwise Subject:
+	// the host of their redirect URIs (OIDC Core §8.1).
+	Sector string
+	// TokenID is the `jti` of a token for an API. It opens nothing.
+	TokenID string
 )

@@ -15,6 +15,9 @@ type User struct {
 	LastLoginAt time.Time // zero before the first login
 	Blocked     bool
 	VerifiedAt  time.Time // when the number was last proved by a code; zero: never
+	// Attributes are what the business says of the person, an employee number
+	// for example. They are sealed at rest; numbers in them are json.Number.
+	Attributes map[string]any
 }
 
 // Session is one sign-on of one person in one browser (single sign-on).

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -189,7 +190,7 @@ func (l *Locale) spell(value any) string {
 		return l.country(string(v))
 	case Regions:
 		names := make([]string, len(v))
-		for i, region := range v {
+		for i, region := range slices.SortedStableFunc(slices.Values(v), l.compareRegions) {
 			names[i] = l.country(region)
 		}
 		return strings.Join(names, l.Text("list.separator", nil))

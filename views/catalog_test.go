@@ -98,6 +98,27 @@ func TestText(t *testing.T) {
 	}
 }
 
+// The library's names are those of 2017; people looked for their country in vain.
+func TestCountriesThatHaveAnotherNameSince(t *testing.T) {
+	t.Parallel()
+	l := english(t)
+	for region, want := range map[string]string{"SZ": "Eswatini", "MK": "North Macedonia", "TR": "Türkiye", "CZ": "Czechia"} {
+		if got := l.country(region); got != want {
+			t.Errorf("%s is %q, want %q", region, got, want)
+		}
+	}
+	var order []string
+	for _, c := range l.sortCountries([]Country{{Region: "TM"}, {Region: "TR"}, {Region: "NO"}, {Region: "MK"}, {Region: "KP"}}) {
+		order = append(order, c.Region)
+	}
+	if got := strings.Join(order, " "); got != "KP MK NO TR TM" {
+		t.Errorf("sorted %s, want them by their names of today", got)
+	}
+	if got := testCatalog(t).Locale([]string{"ar"}, "").country("TR"); got != "تركيا" {
+		t.Errorf("in Arabic %q", got)
+	}
+}
+
 // TestWaits: who comes back after the time that was told never comes too early.
 func TestWaits(t *testing.T) {
 	t.Parallel()

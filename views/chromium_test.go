@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
@@ -38,8 +39,14 @@ func chromium(t *testing.T) context.Context {
 		}
 		t.Skip("no Chromium in PATH")
 	}
+	// Not t.TempDir(): processes of Chromium that end late may still write there.
+	data, err := os.MkdirTemp("", "handset-chromium")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(data) }) // in the temporary folder anyway
 	allocator, stop := chromedp.NewExecAllocator(t.Context(),
-		chromedp.ExecPath(binary), chromedp.UserDataDir(t.TempDir()),
+		chromedp.ExecPath(binary), chromedp.UserDataDir(data), chromedp.WSURLReadTimeout(2*time.Minute),
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-background-networking", true),

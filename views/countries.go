@@ -16,9 +16,18 @@ type countryName struct {
 	rank int
 }
 
+// renamed are countries with another name since 2017, when the library's names
+// were collected (CLDR 32, as in every version of golang.org/x/text so far), by
+// the language of a page and as later CLDRs have them.
+var renamed = map[string]map[string]string{
+	"en": {"MK": "North Macedonia", "SZ": "Eswatini", "TR": "Türkiye"},
+}
+
 // countryNames lists all countries in the language, by region code.
 func countryNames(tag language.Tag) map[string]countryName {
 	names := display.Regions(tag)
+	base, _ := tag.Base()
+	today := renamed[base.String()]
 	var codes, words []string
 	for a := 'A'; a <= 'Z'; a++ {
 		for b := 'A'; b <= 'Z'; b++ {
@@ -27,7 +36,7 @@ func countryNames(tag language.Tag) map[string]countryName {
 			if err != nil || !region.IsCountry() || region.String() != code {
 				continue
 			}
-			if name := names.Name(region); name != "" {
+			if name := cmp.Or(today[code], names.Name(region)); name != "" {
 				codes, words = append(codes, code), append(words, name)
 			}
 		}
@@ -56,8 +65,10 @@ func (l *Locale) country(region string) string {
 // sortCountries puts countries into the language's order.
 func (l *Locale) sortCountries(countries []Country) []Country {
 	sorted := slices.Clone(countries)
-	slices.SortStableFunc(sorted, func(a, b Country) int {
-		return cmp.Compare(l.countries[a.Region].rank, l.countries[b.Region].rank)
-	})
+	slices.SortStableFunc(sorted, func(a, b Country) int { return l.compareRegions(a.Region, b.Region) })
 	return sorted
+}
+
+func (l *Locale) compareRegions(a, b string) int {
+	return cmp.Compare(l.countries[a].rank, l.countries[b].rank)
 }

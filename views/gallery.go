@@ -29,10 +29,17 @@ func Gallery(f Frame) []State {
 func galleryPhone(f Frame) []State {
 	page := LoginPhone{Frame: f, CSRF: "csrf-token", Txn: "txn-id", Countries: galleryCountries()}
 	one := page
-	one.Countries = []Country{{Region: "GB", Calling: "44", Selected: true}}
+	one.Countries = galleryCountries()[1:2]
+	none := page
+	none.Countries = append(galleryCountries()[:1], Country{Region: "TA", Calling: "290", Selected: true})
 	with := func(typed string, problem Message) templ.Component {
 		p := page
 		p.Phone, p.Error = typed, problem
+		return p.Page()
+	}
+	refused := func(problem Message) templ.Component {
+		p := page
+		p.Phone, p.Error, p.Reference = "07700 900 982", problem, "7F3K-Q2"
 		return p.Page()
 	}
 	unnamed := page
@@ -40,14 +47,16 @@ func galleryPhone(f Frame) []State {
 	return []State{
 		{"phone", page.Page()},
 		{"phone-one-country", one.Page()},
+		{"phone-no-example", none.Page()},
 		{"phone-no-app", unnamed.Page()},
 		{"phone-prefilled", with("07700 900 982", Message{})},
 		{"phone-unreadable", with("07700", NumberUnreadable())},
 		{"phone-country", with("+1 202 555 0123", CountryNotAllowed("US", []string{"DE", "GB", "JP"}))},
 		{"phone-kind", with("020 7946 0958", NumberKind())},
 		{"phone-extension", with("07700 900982 ext 12", NumberExtension())},
-		{"phone-send-limit", with("07700 900 982", SendLimit(2*time.Hour))},
-		{"phone-gateway", with("07700 900 982", GatewayDown())},
+		{"phone-send-limit", refused(SendLimit(2 * time.Hour))},
+		{"phone-not-texted", refused(NotTextedYet(26 * time.Second))},
+		{"phone-gateway", refused(GatewayDown())},
 	}
 }
 
@@ -62,7 +71,7 @@ func galleryCountries() []Country {
 func galleryCode(f Frame) []State {
 	page := LoginCode{
 		Frame: f, CSRF: "csrf-token", Txn: "txn-id", Number: "07700 900 982", Digits: 6,
-		Lifetime: 5 * time.Minute, ExpiresIn: 5 * time.Minute, ResendIn: 30 * time.Second,
+		Lifetime: 5 * time.Minute, ExpiresIn: 5 * time.Minute, ResendIn: 30 * time.Second, Reference: "7F3K-Q2",
 	}
 	with := func(change func(*LoginCode)) templ.Component {
 		p := page
@@ -81,11 +90,12 @@ func galleryCode(f Frame) []State {
 		{"code-contact", with(func(p *LoginCode) { p.Contact = "Call 0800 000 000, 9 to 17" })},
 		{"code-sent-again", with(func(p *LoginCode) { p.Notice = SentAgain() })},
 		{"code-sent-new", with(func(p *LoginCode) { p.Notice = SentNew() })},
-		{"code-too-early", with(func(p *LoginCode) { p.Notice = TooEarly(p.ResendIn) })},
+		{"code-too-early", with(func(p *LoginCode) { p.Notice = TooEarly() })},
 		{"code-format", failed(CodeFormat(6))},
 		{"code-wrong", failed(CodeWrong(4))},
 		{"code-wrong-last", failed(CodeWrong(1))},
 		{"code-spent", failed(CodeSpent())},
+		{"code-spent-early", with(func(p *LoginCode) { p.Error, p.ResendIn = CodeSpent(), 12*time.Second })},
 		{"code-expired", failed(CodeExpired())},
 		{"code-send-limit", failed(SendLimit(14 * time.Minute))},
 		{"code-gateway", failed(GatewayDown())},
@@ -108,6 +118,7 @@ func galleryProblems(f Frame) []State {
 			Details: "invalid_request: redirect_uri is not registered for this client"})},
 		{"problem-request", page(Problem{Frame: nobody, Kind: ProblemRequest,
 			Details: "invalid_request: client_id is given twice"})},
+		{"problem-method", page(Problem{Frame: nobody, Kind: ProblemMethod, Details: "this address takes POST"})},
 		{"problem-foreign", page(Problem{Frame: nobody, Kind: ProblemForeign})},
 		{"problem-busy", page(Problem{Frame: f, Kind: ProblemBusy, Wait: time.Minute})},
 		{"problem-unavailable", page(Problem{Frame: f, Kind: ProblemUnavailable})},

@@ -34,13 +34,15 @@ type LoginCode struct {
 	// Error is zero, or one of the problems of this package. After CodeSpent and
 	// CodeExpired the page offers a new code instead of the field.
 	Error Message
+	// Reference finds what is on record of the texts; see [Problem.Reference].
+	Reference string
 	// Contact is a line of the operator for people who get no text; may be empty.
 	Contact string
 }
 
-// sent says where the code went; after a text that failed, whom it is for.
+// sent says where the code went; when there is none, whom the next one is for.
 func (p LoginCode) sent() Message {
-	if p.Error.Key == keyGateway {
+	if p.Error.Key == keyGateway || p.dead() {
 		if p.Number == "" {
 			return Message{"code.unsent_ending", Args{"number": Digits(p.Ending)}}
 		}
@@ -73,7 +75,7 @@ func (p LoginCode) helpWait() Message {
 	if p.ResendIn <= 0 {
 		return Message{Key: "code.help_ask"}
 	}
-	return Message{"code.help_wait", p.waitArgs()}
+	return Message{Key: "code.help_wait"}
 }
 
 func (p LoginCode) waitArgs() Args { return Args{"wait": Wait(p.ResendIn)} }
@@ -86,9 +88,13 @@ func (p LoginCode) fieldIsWrong() bool {
 	return !p.Error.IsZero() && !p.dead() && !p.Error.aboutSending()
 }
 
-// target is where the error is put right.
+// target is where the error is put right; empty where the button that does it is all
+// that the page has.
 func (p LoginCode) target() string {
-	if p.fieldIsWrong() {
+	switch {
+	case p.dead():
+		return ""
+	case p.fieldIsWrong():
 		return "code"
 	}
 	return "resend"

@@ -1,5 +1,7 @@
 package views
 
+import "strings"
+
 // LoginPhone is the page that asks for the number. It posts to
 // {Base}/login/phone: csrf, txn, country, phone.
 type LoginPhone struct {
@@ -13,6 +15,9 @@ type LoginPhone struct {
 	Phone string
 	// Error is zero, or one of the problems of this package.
 	Error Message
+	// Reference finds what is on record of a text that was refused or failed; empty
+	// when none was asked for.
+	Reference string
 }
 
 // Country is one choice of the number page.
@@ -23,17 +28,10 @@ type Country struct {
 	Calling  string
 	Selected bool
 	// National and International are an example of a mobile number in the
-	// region: "07700 900 982", "+44 7700 900982".
+	// region: "07700 900 982", "+44 7700 900982". Empty: none is known or shown.
 	National      string
 	International string
 }
-
-// The example that is shown where a country brings none: a number that Ofcom keeps
-// for drama, so that it rings nobody.
-const (
-	exampleNational      = "07700 900 982"
-	exampleInternational = "+44 7700 900982"
-)
 
 // chosen is the country that the select shows.
 func (p LoginPhone) chosen() Country {
@@ -46,9 +44,6 @@ func (p LoginPhone) chosen() Country {
 			chosen = c
 		}
 	}
-	if chosen.National == "" || chosen.International == "" {
-		chosen.National, chosen.International = exampleNational, exampleInternational
-	}
 	return chosen
 }
 
@@ -58,28 +53,35 @@ func (p LoginPhone) option(c Country) string {
 	return p.Locale.Text("phone.country_option", Args{"country": Region(c.Region), "calling": c.Calling})
 }
 
-func (p LoginPhone) hint() Message {
-	key := "phone.hint"
-	if len(p.Countries) > 1 {
-		key = "phone.hint_countries"
-	}
-	return Message{key, Args{"example": Digits(p.chosen().National)}}
+// example shows how a number is written in the chosen country.
+func (p LoginPhone) example() Message {
+	return Message{"phone.hint", Args{"example": Digits(p.chosen().National)}}
 }
+
+// hinted reports whether there is anything to say about the field.
+func (p LoginPhone) hinted() bool { return len(p.Countries) > 1 || p.chosen().National != "" }
 
 // problem is the error with the examples of the chosen country in it.
 func (p LoginPhone) problem() Message {
-	if p.Error.Key != "error.number" {
+	if p.Error.Key != keyNumber {
 		return p.Error
 	}
 	c := p.chosen()
-	return Message{p.Error.Key, Args{"national": Digits(c.National), "international": Digits(c.International)}}
+	if c.National == "" || c.International == "" {
+		return Message{Key: keyNumber + "_plain"}
+	}
+	return Message{keyNumber, Args{"national": Digits(c.National), "international": Digits(c.International)}}
 }
 
 func (p LoginPhone) describedBy() string {
-	if p.Error.IsZero() {
-		return "phone-hint"
+	var ids []string
+	if p.hinted() {
+		ids = append(ids, "phone-hint")
 	}
-	return "phone-hint phone-error"
+	if !p.Error.IsZero() {
+		ids = append(ids, "phone-error")
+	}
+	return strings.Join(ids, " ")
 }
 
 func (p LoginPhone) fieldIsWrong() bool { return !p.Error.IsZero() && !p.Error.aboutSending() }

@@ -18,7 +18,7 @@ type Digits string
 // Region is an ISO 3166-1 code ("GB"), spelled as the country's name.
 type Region string
 
-// Regions is spelled as a list of countries.
+// Regions is spelled as a list of countries, in the order in which they are offered.
 type Regions []string
 
 // Wait is spelled in words, rounded up: "30 seconds", "2 minutes", "3 hours".
@@ -37,7 +37,7 @@ func (m Message) IsZero() bool { return m.Key == "" }
 // Problems of the login pages, with the answer's status as pages.md has it.
 
 // NumberUnreadable (422): nothing that looks like a number was typed.
-func NumberUnreadable() Message { return Message{Key: "error.number"} }
+func NumberUnreadable() Message { return Message{Key: keyNumber} }
 
 // CountryNotAllowed (422): the number's region is not among those that may be texted.
 func CountryNotAllowed(region string, allowed []string) Message {
@@ -71,6 +71,12 @@ func SendLimit(wait time.Duration) Message {
 	return Message{keySendLimit, Args{"wait": Wait(wait)}}
 }
 
+// NotTextedYet (429): this number has not been texted, since the wait after the text
+// to another one is not over.
+func NotTextedYet(wait time.Duration) Message {
+	return Message{keyNotTexted, Args{"wait": Wait(wait)}}
+}
+
 // GatewayDown (503): the text could not be handed to any route.
 func GatewayDown() Message { return Message{Key: keyGateway} }
 
@@ -82,21 +88,24 @@ func SentAgain() Message { return Message{Key: "notice.sent_again"} }
 // SentNew tells that a new code is on its way and the old one is dead.
 func SentNew() Message { return Message{Key: "notice.sent_new"} }
 
-// TooEarly tells that a resend was asked for before its time; nothing was sent.
-func TooEarly(wait time.Duration) Message {
-	return Message{"notice.too_early", Args{"wait": Wait(wait)}}
-}
+// TooEarly tells that a resend was asked for before its time; nothing was sent. How
+// long to wait stands below the button, where it is counted down.
+func TooEarly() Message { return Message{Key: "notice.too_early"} }
 
 const (
+	keyNumber      = "error.number"
 	keyCodeSpent   = "error.code_spent"
 	keyCodeExpired = "error.code_expired"
 	keySendLimit   = "error.send_limit"
+	keyNotTexted   = "error.not_texted"
 	keyGateway     = "error.gateway"
 )
 
 // aboutSending reports whether m is about the sending of a text rather than
 // about what was typed into the field.
-func (m Message) aboutSending() bool { return m.Key == keySendLimit || m.Key == keyGateway }
+func (m Message) aboutSending() bool {
+	return m.Key == keySendLimit || m.Key == keyNotTexted || m.Key == keyGateway
+}
 
 // codeIsDead reports whether m says that no code can be typed any more.
 func (m Message) codeIsDead() bool { return m.Key == keyCodeSpent || m.Key == keyCodeExpired }

@@ -18,28 +18,30 @@ func TestCopy(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
 		"phone-unreadable": "Enter a mobile number, like 07700 900 982 or +44 7700 900982",
-		"phone-country":    "We cannot text numbers in United States. Countries we can text: Germany, United Kingdom, Japan",
+		"phone-country":    "We cannot text numbers in United States. Countries we can text: Germany, Japan, United Kingdom",
 		"phone-kind":       "Enter a mobile number that can get text messages",
 		"phone-extension":  "Enter the number without an extension",
 		"phone-send-limit": "We have sent several codes to this number. Try again in 2 hours",
+		"phone-not-texted": "We have not sent a text to this number yet. Try again in 26 seconds",
 		"phone-gateway":    "We cannot send texts right now. Try again in a few minutes",
 		"code-format":      "Enter the 6 digits from the text message",
 		"code-wrong":       "That code is not right. Check the newest message. 4 tries left",
 		"code-wrong-last":  "That code is not right. Check the newest message. 1 try left",
 		"code-spent":       "That code can no longer be used. Send a new code",
+		"code-spent-early": "That code can no longer be used. Send a new code",
 		"code-expired":     "That code has expired. Send a new code",
 		"code-send-limit":  "We have sent several codes to this number. Try again in 14 minutes",
 		"code-gateway":     "We cannot send texts right now. Try again in a few minutes",
 	}
 	for _, s := range Gallery(englishFrame(t)) {
-		links := find(parse(t, s.Page), ".summary a")
-		if len(links) == 0 {
+		summary := find(parse(t, s.Page), ".summary p")
+		if len(summary) == 0 {
 			if want[s.Name] != "" {
 				t.Errorf("%s: no summary", s.Name)
 			}
 			continue
 		}
-		if got := textOf(links[0]); got != want[s.Name] {
+		if got := textOf(summary[0]); got != want[s.Name] {
 			t.Errorf("%s:\n got %q\nwant %q", s.Name, got, want[s.Name])
 		}
 		delete(want, s.Name)
@@ -93,7 +95,7 @@ func TestKeys(t *testing.T) {
 }
 
 var problemKinds = []ProblemKind{
-	ProblemTimedOut, ProblemApplication, ProblemRedirect, ProblemRequest, ProblemForeign,
+	ProblemTimedOut, ProblemApplication, ProblemRedirect, ProblemRequest, ProblemMethod, ProblemForeign,
 	ProblemBusy, ProblemUnavailable, ProblemNotFound, ProblemInternal,
 }
 

@@ -13,8 +13,10 @@ const (
 	ProblemApplication ProblemKind = "application"
 	// ProblemRedirect (400): the redirect URI is not a registered one.
 	ProblemRedirect ProblemKind = "redirect"
-	// ProblemRequest (400, 405, 413, 414, 415): anything else that can't be read.
+	// ProblemRequest (400, 413, 414, 415): anything else that can't be read.
 	ProblemRequest ProblemKind = "request"
+	// ProblemMethod (405): an address that only takes what is posted to it.
+	ProblemMethod ProblemKind = "method"
 	// ProblemForeign (403): a form from another site, or without its token.
 	ProblemForeign ProblemKind = "foreign"
 	// ProblemBusy (429): too many requests of this address.
@@ -40,7 +42,8 @@ type Problem struct {
 	// Details are for the application's developers, in English: "invalid_request:
 	// code_challenge is missing". Must not hold what a stranger sent unread.
 	Details string
-	// Reference finds the log record of this answer.
+	// Reference finds the log record of this answer, or what is on record of a text
+	// that was refused.
 	Reference string
 }
 

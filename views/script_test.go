@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -89,7 +90,7 @@ func TestScripts(t *testing.T) {
 	}
 	until := func(t *testing.T, expression string) {
 		t.Helper()
-		deadline := time.After(15 * time.Second)
+		deadline := time.After(2 * time.Minute)
 		for {
 			// An error says that the page is just being left.
 			if ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool](expression)); err == nil && ok {
@@ -113,10 +114,21 @@ func TestScripts(t *testing.T) {
 		}
 	})
 	t.Run("TheHintFollowsTheCountry", func(t *testing.T) {
-		open(t, LoginPhone{Frame: f, Countries: galleryCountries()}.Page())
+		const hint = `document.getElementById('phone-hint').innerText`
+		const others = "To use a number from another listed country, start with +."
+		open(t, LoginPhone{Frame: f, Countries: append(galleryCountries(), Country{Region: "TA", Calling: "290"})}.Page())
 		text(t, `(country.value = 'JP', country.dispatchEvent(new Event('change')))`)
-		if got := text(t, `document.querySelector('#phone-hint bdi').textContent`); got != "090-1234-5678" {
-			t.Errorf("example %q", got)
+		if got := text(t, hint); got != "For example 090-1234-5678. "+others {
+			t.Errorf("hint %q", got)
+		}
+		// A country without an example shows none: the one before is not its own.
+		text(t, `(country.value = 'TA', country.dispatchEvent(new Event('change')))`)
+		if got := text(t, hint); got != others {
+			t.Errorf("hint %q", got)
+		}
+		text(t, `(country.value = 'DE', country.dispatchEvent(new Event('change')))`)
+		if got := text(t, hint); got != "For example 01512 3456789. "+others {
+			t.Errorf("hint %q", got)
 		}
 	})
 	t.Run("TheCountdownShowsAndSpeaksOnce", func(t *testing.T) {
@@ -135,10 +147,12 @@ func TestScripts(t *testing.T) {
 	})
 	t.Run("TheCountdownIsAClock", func(t *testing.T) {
 		open(t, LoginCode{Frame: f, Digits: 6, Number: "1", ResendIn: 10 * time.Minute}.Page())
-		until(t, `/^You can ask again in (10:00|9:5\d)\.$/.test(`+wait+`.textContent)`)
+		until(t, `/^You can ask again in (10:00|\d:[0-5]\d)\.$/.test(`+wait+`.textContent)`)
 		if got := text(t, resend+`.ariaDisabled`); got != "true" {
 			t.Errorf("aria-disabled %q", got)
 		}
+		open(t, LoginCode{Frame: f, Digits: 6, Number: "1", ResendIn: 3 * time.Hour}.Page())
+		until(t, `/^You can ask again in (3:00:00|2:5\d:\d\d)\.$/.test(`+wait+`.textContent)`)
 	})
 	t.Run("AnEarlyPressSendsNothing", func(t *testing.T) {
 		p := open(t, LoginCode{Frame: f, Digits: 6, Number: "1", ResendIn: 10 * time.Minute}.Page())
@@ -216,6 +230,30 @@ func TestScripts(t *testing.T) {
 		}
 		if got := text(t, `document.querySelector('li strong').textContent`); got != "222222" {
 			t.Errorf("on top: %q, want the newest", got)
+		}
+	})
+	t.Run("TheInboxScrollsInsideThePhone", func(t *testing.T) {
+		const phone, list = `document.querySelector('main')`, `document.getElementById('messages')`
+		messages := slices.Repeat([]InboxMessage{{To: "+447700900982", Body: "Your code is 111111", At: time.Unix(1, 0)}}, 40)
+		for _, l := range []struct {
+			width, height int64
+			want          string // the phone ends inside the window, its messages scroll
+		}{
+			{1280, 900, "true true"},
+			{1280, 640, "true true"},
+			{360, 740, "false false"}, // the window is the phone
+		} {
+			if err := chromedp.Do(ctx, chromedp.EmulateViewport(l.width, l.height)); err != nil {
+				t.Fatal(err)
+			}
+			open(t, Inbox{Frame: f, Messages: messages}.Page())
+			got := text(t, phone+`.getBoundingClientRect().bottom < innerHeight`) + " " + text(t, list+`.scrollHeight > `+list+`.clientHeight`)
+			if got != l.want {
+				t.Errorf("%d×%d: got %s, want %s", l.width, l.height, got, l.want)
+			}
+		}
+		if err := chromedp.Do(ctx, chromedp.EmulateViewport(1280, 900)); err != nil {
+			t.Fatal(err)
 		}
 	})
 }

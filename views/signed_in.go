@@ -1,7 +1,7 @@
 package views
 
-// AlreadySignedIn is shown where the login was finished in another tab. Continue
-// posts to {Base}/login/continue: csrf, txn.
+// AlreadySignedIn is shown where there is no login to do any more: it was finished
+// here, or another tab signed in. Continue posts to {Base}/login/continue: csrf, txn.
 type AlreadySignedIn struct {
 	Frame
 	CSRF string
@@ -12,6 +12,14 @@ type AlreadySignedIn struct {
 	// have dropped it (a second press on the button). It must come from the
 	// client's registration; empty shows no link.
 	AppURL string
+}
+
+// what says what the person needs to know, and is true whatever led here.
+func (p AlreadySignedIn) what() Message {
+	if p.CanContinue {
+		return p.either("signedin.waiting")
+	}
+	return p.either("signedin.text")
 }
 
 func (p AlreadySignedIn) back() Message { return Message{"loggedout.back", Args{"app": Name(p.App)}} }

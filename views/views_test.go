@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/a-h/templ"
 	"github.com/andybalholm/cascadia"
@@ -228,7 +229,31 @@ func TestCountriesAreSortedByName(t *testing.T) {
 	}
 }
 
-// TestDeadCodeHasNoField: the one way on is a new code, and the number stays.
+// TestNoExampleIsBetterThanAnothers: nobody knows a mobile number of Tristan da
+// Cunha, and a British one would be refused there.
+func TestNoExampleIsBetterThanAnothers(t *testing.T) {
+	t.Parallel()
+	page := LoginPhone{Frame: englishFrame(t), Countries: []Country{{Region: "TA", Calling: "290"}}, Error: NumberUnreadable()}
+	one := parse(t, page.Page())
+	if len(find(one, "#phone-hint")) > 0 || attr(find(one, "#phone")[0], "aria-describedby") != "phone-error" {
+		t.Error("a hint without an example")
+	}
+	if got := textOf(find(one, ".summary a")[0]); got != "Enter a mobile number" {
+		t.Errorf("got %q", got)
+	}
+	page.Countries = append(galleryCountries()[:1], Country{Region: "TA", Calling: "290", Selected: true})
+	several := parse(t, page.Page())
+	if !has(find(several, "#phone-example")[0], "hidden") {
+		t.Error("an example is shown")
+	}
+	if got := attr(find(several, "#phone")[0], "aria-describedby"); got != "phone-hint phone-error" {
+		t.Errorf("described by %q", got)
+	}
+}
+
+// TestDeadCodeHasNoField: the one way on is a new code, and the number stays. It is
+// offered once: a link that sends nothing, and help for texts that do not come, stood
+// beside the button in the same words.
 func TestDeadCodeHasNoField(t *testing.T) {
 	t.Parallel()
 	for _, problem := range []Message{CodeSpent(), CodeExpired()} {
@@ -238,6 +263,44 @@ func TestDeadCodeHasNoField(t *testing.T) {
 		}
 		if got := textOf(find(page, "#resend")[0]); got != "Send a new code" {
 			t.Errorf("%s: button %q", problem.Key, got)
+		}
+		if n := len(find(page, ".summary a, .error, details")); n > 0 {
+			t.Errorf("%s: %d things beside the button", problem.Key, n)
+		}
+		if got := textOf(find(page, ".lead")[0]); got != "Your number is 07700 900 982. Change number" {
+			t.Errorf("%s: %q", problem.Key, got)
+		}
+	}
+}
+
+// TestWhatIsSaidStaysTrue: a page is read for minutes. The line below the button
+// counts down; nothing else names the wait, and would go on naming it.
+func TestWhatIsSaidStaysTrue(t *testing.T) {
+	t.Parallel()
+	page := LoginCode{Frame: englishFrame(t), Number: "07700 900 982", Digits: 6, Lifetime: 5 * time.Minute, ResendIn: 26 * time.Second, Notice: TooEarly()}
+	node := parse(t, page.Page())
+	if n := strings.Count(textOf(node), "26 seconds"); n != 1 {
+		t.Errorf("the wait is named %d times: %s", n, textOf(node))
+	}
+	if got := textOf(find(node, ".notice")[0]); got != "We have not sent another text yet." {
+		t.Errorf("notice %q", got)
+	}
+}
+
+// TestAlreadySignedIn: the page says what is true however the person came to it. By
+// Back it is the same tab; and what was finished in another tab may be the sign-in
+// to another application.
+func TestAlreadySignedIn(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		page AlreadySignedIn
+		want string
+	}{
+		{AlreadySignedIn{Frame: englishFrame(t)}, "You have already signed in to Tiny."},
+		{AlreadySignedIn{Frame: englishFrame(t), CanContinue: true}, "You do not need another code for Tiny."},
+	} {
+		if got := textOf(find(parse(t, c.page.Page()), ".lead")[0]); got != c.want {
+			t.Errorf("got %q, want %q", got, c.want)
 		}
 	}
 }

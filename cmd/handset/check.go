@@ -4,12 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/handset-oidc/handset/passcode"
 	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/storage"
+	"github.com/handset-oidc/handset/storage/sqlstore"
 )
 
 func newCheckCommand(env *environment) *cobra.Command {
@@ -30,8 +32,8 @@ func newCheckCommand(env *environment) *cobra.Command {
 		Short: "read the configuration, reach every part, say all that is wrong",
 		Long: `Check reads the configuration as serve does, reaches the database, Redis, the
 gateway and every file, and says all that is wrong at once. It sends no text and
-makes nothing that is not there: a database that does not exist yet is made by
-serve. A server may be running meanwhile.`,
+changes nothing: serve makes a database that does not exist yet, and brings an
+older one up to date. A server may be running meanwhile.`,
 		Example: `  handset check
   handset check --config /etc/handset/handset.yaml`,
 		Args: noArguments,
@@ -75,6 +77,11 @@ type checker struct {
 	env   *environment
 	c     *config.Config
 	vault *vault.Vault // once the secret key was read
+	// names are those of the clients, and stored the connection, of the database.
+	names  []string
+	stored *storage.Connection
+	// prints says that the connection of the database texts nobody.
+	prints bool
 
 	known    []config.Problem
 	problems []config.Problem
@@ -156,7 +163,7 @@ func (k *checker) keysFolder(ctx context.Context) (string, error) {
 		k.env.warn("keys.dir: there is no *.pem file in %s; keys of the database sign", k.c.Keys.Dir)
 		return k.c.Keys.Dir, err
 	}
-	ring, err := server.OpenKeys(ctx, k.c, noKeys{}, k.env.logger(), k.env.now)
+	ring, err := server.OpenKeys(ctx, k.c, &forgottenKeys{}, k.env.logger(), k.env.now)
 	if err != nil {
 		return "", err
 	}
@@ -164,28 +171,39 @@ func (k *checker) keysFolder(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	files, signers := 0, ""
 	for _, key := range all {
+		from := key.File
+		if from == "" {
+			from = "the database"
+		} else {
+			files++
+		}
 		if key.Signs {
-			return fmt.Sprintf("%d files, %s signs", len(all), key.File), nil
+			signers += fmt.Sprintf(", %s by %s", key.Algorithm, from)
 		}
 	}
-	return "", errors.New("no key signs")
+	return fmt.Sprintf("%d files%s", files, signers), nil
 }
 
-// noKeys is a keys.Store without keys, that keeps none.
-type noKeys struct{}
+// forgottenKeys is a keys.Store whose keys are gone with the check: they stand for
+// those of the database.
+type forgottenKeys struct{ kept []storage.SigningKey }
 
-var _ keys.Store = noKeys{}
+var _ keys.Store = (*forgottenKeys)(nil)
 
-func (noKeys) SigningKeys(context.Context) ([]storage.SigningKey, error) { return nil, nil }
+func (f *forgottenKeys) SigningKeys(context.Context) ([]storage.SigningKey, error) {
+	return slices.Clone(f.kept), nil
+}
 
-func (noKeys) UpdateSigningKeys(_ context.Context, change func([]storage.SigningKey) ([]storage.SigningKey, error)) error {
-	_, err := change(nil)
+func (f *forgottenKeys) UpdateSigningKeys(_ context.Context, change func([]storage.SigningKey) ([]storage.SigningKey, error)) (err error) {
+	f.kept, err = change(f.kept)
 	return err
 }
 
 func (k *checker) database(ctx context.Context) (string, error) {
 	if _, absent := missingDatabase(k.c); absent {
+		k.prints = true
 		file, _ := databaseFile(k.c)
 		return notYet(file)
 	}
@@ -194,15 +212,42 @@ func (k *checker) database(ctx context.Context) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, reachWithin)
 	defer cancel()
-	store, err := openSQL(ctx, k.c, k.vault)
+	store, pending, err := server.OpenSQLToRead(ctx, k.c, k.vault)
 	if err != nil {
-		return "", err
+		return "", explained(err)
 	}
 	defer store.Close()
-	if _, err := store.SigningKeys(ctx); err != nil {
-		return "", err
+	err = explained(k.records(ctx, store))
+	if pending == 0 {
+		return k.c.Database.String(), err
 	}
-	return k.c.Database.String(), nil
+	// What this version reads may be missing before them; a key that does not fit is
+	// one that does not fit.
+	if !errors.Is(err, vault.ErrSealed) {
+		err = nil
+	}
+	if pending == 1 {
+		return k.c.Database.String() + ", 1 migration is pending; serve applies it", err
+	}
+	return fmt.Sprintf("%s, %d migrations are pending; serve applies them", k.c.Database, pending), err
+}
+
+// records reads what the other checks need of the database, and what the secret
+// key must open.
+func (k *checker) records(ctx context.Context, store *sqlstore.Store) (err error) {
+	if _, err := store.SigningKeys(ctx); err != nil {
+		return err
+	}
+	clients, err := store.Clients(ctx)
+	if err != nil {
+		return err
+	}
+	for _, client := range clients {
+		k.names = append(k.names, client.Name)
+	}
+	k.stored, err = storedConnection(ctx, store)
+	k.prints = err == nil && (k.stored == nil || !leavesTheMachine(*k.stored))
+	return err
 }
 
 // notYet is about a database that serve will make.
@@ -232,27 +277,73 @@ func (k *checker) redis(ctx context.Context) (string, error) {
 // databaseConnection says which connection serves when the file declares none.
 const databaseConnection = "sms (in the database; prints texts to the log until you configure a gateway)"
 
-// connection reads the connection of the file as serve does, and reaches its gateway.
+// leavesTheMachine reports whether a connection's texts go further than the log.
+func leavesTheMachine(c storage.Connection) bool {
+	var options struct{ Provider string }
+	return json.Unmarshal(c.Options, &options) == nil && options.Provider != "" && options.Provider != "console"
+}
+
+// connection reads senders and the connection in use as serve does, and reaches the
+// gateways and SMSCs that the file declares.
 func (k *checker) connection(ctx context.Context) (string, error) {
-	connection := server.Connection(k.c)
-	if connection == nil {
-		return databaseConnection, nil
-	}
-	client := sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: k.c.AllowPrivateGateways})
-	_, err := passcode.ParseConnection(*connection, passcode.Deps{
-		Client: client, AllowPrivate: k.c.AllowPrivateGateways, Console: io.Discard,
-	})
+	senders, err := openSenders(k.c)
 	if err != nil {
-		return "", fmt.Errorf("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
-	}
-	gateway, ok := k.c.Connections[0].Options.GatewayURL()
-	if !ok {
-		return string(connection.Name), nil
-	}
-	if err := k.reach(ctx, client, gateway); err != nil {
 		return "", err
 	}
-	return string(connection.Name) + ", gateway answers", nil
+	defer senders.Close()
+	for _, named := range senders.Named {
+		if _, err := k.gateway(ctx, senders.Deps, k.c.Senders[named.Name]); err != nil {
+			return "", fmt.Errorf("senders.%s: %w", named.Name, err)
+		}
+	}
+	record := server.Connection(k.c)
+	if record == nil {
+		if k.prints && len(k.c.Routes) == 0 && !k.c.Local() {
+			k.env.warn("connections: none declared: codes are printed to the log and texted to nobody; declare one with a gateway")
+		}
+		return databaseConnection, k.storedConnection(senders)
+	}
+	parsed, err := parseConnection(*record, senders)
+	if err != nil {
+		return "", err
+	}
+	defer parsed.Close()
+	k.measure("connections[0].options.template", parsed)
+	reached, err := k.gateway(ctx, senders.Deps, k.c.Connections[0].Options)
+	if err != nil {
+		return "", fmt.Errorf("options.%w", err)
+	}
+	return string(record.Name) + reached, nil
+}
+
+// gateway reaches the gateway or SMSC of the options, if they have one, and says so.
+func (k *checker) gateway(ctx context.Context, d sms.Deps, o config.Options) (string, error) {
+	if address, ok := o.GatewayURL(); ok {
+		return ", gateway answers", k.reach(ctx, d.Client, address)
+	}
+	smsc, ok := sms.NewSender(sms.ReadOptions(o.JSON(), ""), d).(*sms.SMPP)
+	if !ok {
+		return "", nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, reachWithin)
+	defer cancel()
+	if err := smsc.Reach(ctx); err != nil {
+		return "", fmt.Errorf("smpp_host: the SMSC can't be reached: %w", err)
+	}
+	return ", SMSC answers", nil
+}
+
+// storedConnection reads the connection of the database.
+func (k *checker) storedConnection(senders passcode.Senders) error {
+	if k.stored == nil {
+		return nil
+	}
+	parsed, err := parseConnection(*k.stored, senders)
+	if err != nil {
+		return fmt.Errorf("the connection sms of the database: %w", err)
+	}
+	k.measure("the template of the connection sms", parsed)
+	return parsed.Close()
 }
 
 // reach asks the gateway's server for its options. Any answer will do: what
@@ -263,7 +354,7 @@ func (k *checker) reach(ctx context.Context, client *http.Client, gateway string
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodOptions, gateway, nil)
 	if err != nil {
-		return errors.New("options.gateway_url: not a valid address")
+		return errors.New("gateway_url: not a valid address")
 	}
 	response, err := client.Do(request)
 	if err != nil {
@@ -275,7 +366,7 @@ func (k *checker) reach(ctx context.Context, client *http.Client, gateway string
 			}
 			err = inner
 		}
-		return fmt.Errorf("options.gateway_url: the gateway can't be reached: %w", err)
+		return fmt.Errorf("gateway_url: the gateway can't be reached: %w", err)
 	}
 	return response.Body.Close()
 }

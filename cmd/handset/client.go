@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -17,7 +16,7 @@ import (
 
 func newClientCommand(env *environment) *cobra.Command {
 	return group("client", "register applications",
-		`Client registers the applications that people log in to. It works on the
+		`Client registers the applications that people sign in to. It works on the
 database of a running server, and every server knows within a second.
 
 Clients that the configuration file declares are listed and shown, and can't be
@@ -27,6 +26,8 @@ changed here: change the file and restart the server.`,
 		newClientShowCommand(env),
 		newClientUpdateCommand(env),
 		newClientRotateSecretCommand(env),
+		newClientAllowCommand(env),
+		newClientDisallowCommand(env),
 		newClientRemoveCommand(env),
 	)
 }
@@ -47,6 +48,7 @@ once and kept as a MAC: it can be replaced, not read.`,
 		Example: `  handset client add --id shop --name Shop --callback https://shop.example.com/callback
   handset client add --type spa --callback http://localhost:5173/ --web-origin http://localhost:5173
   handset client add --id batch --auth-method private_key_jwt --jwks batch.jwks.json --type non_interactive
+  handset client add --id purchasing --type non_interactive --api https://purchasing.example.com
   secret=$(handset client add --id shop --callback https://shop.example.com/callback)`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -58,7 +60,7 @@ once and kept as a MAC: it can be replaced, not read.`,
 				return err
 			}
 			client.SetDefaults()
-			return env.addClient(cmd.Context(), client.Record(), asJSON)
+			return env.addClient(cmd, client.Record(), asJSON)
 		},
 	}
 	cmd.Flags().StringVar(&id, "id", "", "the client `ID`; random when not given")
@@ -67,18 +69,18 @@ once and kept as a MAC: it can be replaced, not read.`,
 	return cmd
 }
 
-func (env *environment) addClient(ctx context.Context, client storage.Client, asJSON bool) error {
-	return env.withNewSQL(ctx, func(db *database) error {
+func (env *environment) addClient(cmd *cobra.Command, client storage.Client, asJSON bool) error {
+	return env.withNewSQL(cmd.Context(), func(db *database) error {
 		if err := env.refuseFromFile(db, client.ClientID, "add"); err != nil {
 			return err
 		}
 		client.CreatedAt = env.now()
 		client.UpdatedAt = client.CreatedAt
 		secret := fitSecrets(&client, db.vault)
-		if err := env.checkClient(client); err != nil {
+		if err := env.checkClient(cmd, client); err != nil {
 			return err
 		}
-		err := db.CreateClient(ctx, client)
+		err := db.CreateClient(cmd.Context(), client)
 		if errors.Is(err, storage.ErrConflict) {
 			return withHint(fmt.Errorf("there is a client %s already", client.ClientID),
 				"handset client update %s, or choose another --id", client.ClientID)
@@ -122,12 +124,17 @@ func (env *environment) printCredentials(id storage.ClientID, secret string, asJ
 }
 
 // checkClient holds a client to the rules of every registration, in terms of
-// flags.
-func (env *environment) checkClient(client storage.Client) error {
+// flags. A grant type without effect, which a file may bring from elsewhere, is
+// refused of who types it.
+func (env *environment) checkClient(cmd *cobra.Command, client storage.Client) error {
+	problems := registration.Validate(client)
 	for _, d := range registration.Doubts(client) {
+		if strings.HasPrefix(d.Field, "grant_types[") && cmd.Flags().Changed("grant") {
+			problems = append(problems, d)
+			continue
+		}
 		env.warn("%s", inFlags(d))
 	}
-	problems := registration.Validate(client)
 	if len(problems) == 0 {
 		return nil
 	}
@@ -135,7 +142,7 @@ func (env *environment) checkClient(client storage.Client) error {
 	for i, p := range problems {
 		lines[i] = "  - " + inFlags(p)
 	}
-	return fmt.Errorf("the client can't be registered\n%s", strings.Join(lines, "\n"))
+	return usage(cmd, "the client can't be registered\n"+strings.Join(lines, "\n"))
 }
 
 // refuseFromFile refuses to change a client that the file declares.
@@ -163,16 +170,17 @@ func newClientUpdateCommand(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "update ID",
 		Short: "change an application",
-		Long: `Update changes what is given and leaves the rest. A list is replaced as a
-whole: repeat the flag for each value, or give it an empty value to empty the
-list. When the new authentication method needs a secret and there is none, one
-is made and written to standard output, alone; with --json it is
+		Long: `Update changes what is given and leaves the rest; giving nothing is wrong
+usage, giving what is set already is not. A list is replaced as a whole: repeat
+the flag for each value, or give it an empty value to empty the list. When the
+new authentication method needs a secret and there is none, one is made and
+written to standard output, alone; with --json it is
 {"client_id": ..., "client_secret": ...}.`,
 		Example: `  handset client update shop --callback https://shop.example.com/callback --callback https://shop.example.com/other
   handset client update shop --require-state --require-nonce`,
 		Args: oneArgument("client_id"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !f.given(cmd) {
+			if !given(cmd) {
 				return usage(cmd, "nothing to change")
 			}
 			return env.withSQL(cmd.Context(), func(db *database) error {
@@ -188,7 +196,7 @@ is made and written to standard output, alone; with --json it is
 		},
 	}
 	f.register(cmd)
-	f.hideDefaults(cmd)
+	hideDefaults(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
@@ -203,7 +211,7 @@ func (env *environment) updateClient(cmd *cobra.Command, f *clientFlags, db *dat
 		changed := client.Record()
 		changed.CreatedAt, changed.UpdatedAt, changed.SecretMACs = record.CreatedAt, env.now(), record.SecretMACs
 		secret = fitSecrets(&changed, db.vault)
-		if err := env.checkClient(changed); err != nil {
+		if err := env.checkClient(cmd, changed); err != nil {
 			return err
 		}
 		*record = changed
@@ -226,7 +234,7 @@ it: its tokens stop working within a second.`,
 		Example: `  handset client remove shop --yes`,
 		Args:    oneArgument("client_id"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := confirmed(yes, "this removes client "+args[0]+" and revokes its tokens"); err != nil {
+			if err := confirmed(cmd, yes, "this removes client "+args[0]+" and revokes its tokens"); err != nil {
 				return err
 			}
 			return env.withSQL(cmd.Context(), func(db *database) error {

@@ -20,10 +20,14 @@ var flagNames = map[string]string{
 	"allowed_logout_urls": "--logout-url", "web_origins": "--web-origin", "allowed_origins": "--allowed-origin",
 	"token_endpoint_auth_method": "--auth-method", "grant_types": "--grant", "jwks": "--jwks",
 	"require_pkce": "--require-pkce", "initiate_login_uri": "--initiate-login-uri",
+	"subject_type": "--subject-type", "resource_server_identifier": "--api",
 }
 
 // inFlags says --callback in place of callbacks[1], where there is such a flag.
-func inFlags(p registration.Problem) string {
+func inFlags(p registration.Problem) string { return inFlagsOf(flagNames, p) }
+
+// inFlagsOf is inFlags for the flags of another command.
+func inFlagsOf(flagNames map[string]string, p registration.Problem) string {
 	key := p.Field
 	if i := strings.IndexAny(key, "[."); i >= 0 {
 		key = key[:i]
@@ -43,6 +47,7 @@ func inFlags(p registration.Problem) string {
 // clientFlags are the settings of a client on the command line.
 type clientFlags struct {
 	name, appType, authMethod, jwksFile, initiateLogin string
+	subjectType, api                                   string
 	callbacks, logoutURLs, webOrigins, allowedOrigins  []string
 	grants                                             []string
 	pkce, state, nonce                                 bool
@@ -57,16 +62,18 @@ func (f *clientFlags) register(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.webOrigins, "web-origin", nil, "a further `origin` of the application, which a login may lead on to; repeat for more")
 	flags.StringArrayVar(&f.allowedOrigins, "allowed-origin", nil, "an `origin` more, Auth0's other list; repeat for more")
 	flags.StringVar(&f.authMethod, "auth-method", "", "the `method`: none, client_secret_post, client_secret_basic or private_key_jwt; by default what fits the type")
-	flags.StringArrayVar(&f.grants, "grant", nil, "a grant `type`, repeat for more; by default authorization_code and refresh_token")
+	flags.StringArrayVar(&f.grants, "grant", nil, "a grant `type`, repeat for more; by default authorization_code and refresh_token, and client_credentials for non_interactive")
 	flags.StringVar(&f.jwksFile, "jwks", "", "a `file` with the client's public keys (JWKS), for private_key_jwt")
+	flags.StringVar(&f.subjectType, "subject-type", "public", "the `type` of the names that people have for it: public, or pairwise, which no other application's lead to")
+	flags.StringVar(&f.api, "api", "", "the `identifier` of the API that it is the backend of, whose tokens it may ask about")
 	flags.StringVar(&f.initiateLogin, "initiate-login-uri", "", "the `address` where the application starts a login")
 	flags.BoolVar(&f.pkce, "require-pkce", true, "refuse requests without PKCE")
 	flags.BoolVar(&f.state, "require-state", false, "refuse requests without state")
 	flags.BoolVar(&f.nonce, "require-nonce", false, "refuse requests without nonce")
 }
 
-// given reports whether the command line sets any of them.
-func (f *clientFlags) given(cmd *cobra.Command) bool {
+// given reports whether the command line sets anything of what a command is about.
+func given(cmd *cobra.Command) bool {
 	found := false
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		found = found || flag.Name != "json" && cmd.InheritedFlags().Lookup(flag.Name) == nil
@@ -76,7 +83,7 @@ func (f *clientFlags) given(cmd *cobra.Command) bool {
 
 // hideDefaults is for a command that leaves what is not given as it is: a
 // default in its help would read as what it resets to.
-func (f *clientFlags) hideDefaults(cmd *cobra.Command) {
+func hideDefaults(cmd *cobra.Command) {
 	cmd.Flags().VisitAll(func(flag *pflag.Flag) {
 		if flag.Value.Type() == "bool" {
 			flag.DefValue = "false"
@@ -102,6 +109,8 @@ func (f *clientFlags) apply(cmd *cobra.Command, c *config.Client) error {
 	set("allowed-origin", func() { c.AllowedOrigins = filled(f.allowedOrigins) })
 	set("auth-method", func() { c.TokenEndpointAuthMethod = f.authMethod })
 	set("grant", func() { c.GrantTypes = filled(f.grants) })
+	set("subject-type", func() { c.SubjectType = f.subjectType })
+	set("api", func() { c.ResourceServerIdentifier = f.api })
 	set("initiate-login-uri", func() { c.InitiateLoginURI = f.initiateLogin })
 	set("require-pkce", func() { c.RequirePKCE = f.pkce })
 	set("require-state", func() { c.RequireState = f.state })

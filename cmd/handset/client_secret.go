@@ -30,7 +30,7 @@ an old one ends everywhere within a second.`,
 				return usage(cmd, "--drop-old and --now exclude each other")
 			}
 			if dropOld || now {
-				if err := confirmed(yes, "this ends secrets of "+args[0]+" that may be in use"); err != nil {
+				if err := confirmed(cmd, yes, "this ends secrets of "+args[0]+" that may be in use"); err != nil {
 					return err
 				}
 			}

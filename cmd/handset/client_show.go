@@ -69,8 +69,10 @@ func (env *environment) printClients(all []storage.Client, asJSON bool) error {
 }
 
 // source says where a client is declared.
-func source(c storage.Client) string {
-	if c.FromFile {
+func source(c storage.Client) string { return declaredIn(c.FromFile) }
+
+func declaredIn(file bool) string {
+	if file {
 		return "file"
 	}
 	return "database"

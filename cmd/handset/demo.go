@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -36,7 +38,7 @@ func newDemoCommand(env *environment) *cobra.Command {
 		Use:   "demo",
 		Short: "everything at once, nothing to configure, nothing kept",
 		Long: `Run a provider, an application that uses it, and an inbox that shows every text
-message, on this machine and in memory. Open the application, log in with any
+message, on this machine and in memory. Open the application, sign in with any
 mobile number, and read the code in the inbox.
 
 It listens on loopback addresses only and is never part of handset serve.`,
@@ -44,7 +46,14 @@ It listens on loopback addresses only and is never part of handset serve.`,
     handset demo --listen localhost:3100 --app-listen localhost:4100
     handset demo --data ./demo        keep people, sessions and keys in a folder`,
 		Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error { return env.demo(cmd.Context(), f) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, name := range []string{"listen", "app-listen"} {
+				if err := onLoopback(cmd, name); err != nil {
+					return err
+				}
+			}
+			return env.demo(cmd.Context(), f)
+		},
 	}
 	cmd.Flags().StringVar(&f.listen, "listen", "localhost:3000", "the provider's `address`, on loopback; the issuer follows it")
 	cmd.Flags().StringVar(&f.appListen, "app-listen", "localhost:4000", "the demo application's `address`, on loopback")
@@ -53,26 +62,55 @@ It listens on loopback addresses only and is never part of handset serve.`,
 	return cmd
 }
 
-func (env *environment) demo(ctx context.Context, f demoFlags) error {
-	for _, address := range []string{f.listen, f.appListen} {
-		host, _, err := net.SplitHostPort(address)
-		if err != nil || !config.Loopback(host) {
-			return withHint(fmt.Errorf("the demo serves loopback addresses only, not %q", address),
-				"give an address like localhost:3000; for others there is handset serve")
-		}
+// onLoopback refuses what is no address of this machine.
+func onLoopback(cmd *cobra.Command, name string) error {
+	flag := cmd.Flag(name)
+	address, instead := flag.Value.String(), flag.DefValue
+	if isPort(address) {
+		instead = "localhost:" + address // the host was left out
 	}
-	public, err := net.Listen("tcp", f.listen)
+	host, port, err := net.SplitHostPort(address)
+	switch {
+	case err != nil || !isPort(port):
+		return withHint(usage(cmd, fmt.Sprintf("--%s %s: want a host and a port", name, address)), "--%s %s", name, instead)
+	case !config.Loopback(host):
+		return withHint(usage(cmd, fmt.Sprintf("--%s %s: the demo serves loopback addresses only", name, address)),
+			"--%s %s; for other addresses there is handset serve", name, instead)
+	}
+	return nil
+}
+
+func isPort(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 16)
+	return err == nil
+}
+
+func (env *environment) demo(ctx context.Context, f demoFlags) error {
+	public, err := listenOnLoopback(net.Listen, f.listen, "--listen")
 	if err != nil {
-		return withHint(err, "another program uses the port; choose one with --listen")
+		return err
 	}
 	defer public.Close()
-	app, err := net.Listen("tcp", f.appListen)
+	app, err := listenOnLoopback(net.Listen, f.appListen, "--app-listen")
 	if err != nil {
-		return withHint(err, "another program uses the port; choose one with --app-listen")
+		return err
 	}
 	defer app.Close()
 	f.listen, f.appListen = withPort(f.listen, public), withPort(f.appListen, app)
 	return env.runDemo(ctx, f, public, app)
+}
+
+// listenOnLoopback opens a listener and looks at where it is: a name says little,
+// x.localhost is what the resolver of this machine makes of it.
+func listenOnLoopback(listen func(network, address string) (net.Listener, error), address, flag string) (net.Listener, error) {
+	l, err := listen("tcp", address)
+	if err != nil {
+		return nil, withHint(err, "another program uses the port; choose one with %s", flag)
+	}
+	if at, ok := l.Addr().(*net.TCPAddr); !ok || !at.IP.IsLoopback() {
+		return nil, errors.Join(fmt.Errorf("%s %s: the demo serves loopback addresses only", flag, address), l.Close())
+	}
+	return l, nil
 }
 
 // withPort is address with the port that the listener got, so that port 0 works.
@@ -98,7 +136,7 @@ func (env *environment) runDemo(ctx context.Context, f demoFlags, public, app ne
 	inbox := sms.NewInbox(200, env.now)
 	s, err := server.New(ctx, server.Config{
 		Config: c, Vault: v, Logger: newLogger(config.Log{Level: "info", Format: "text"}, log), Now: env.now,
-		Inbox: inbox, Fictional: true,
+		Inbox: inbox,
 		Mount: func(p http.Handler) http.Handler { return demo.Mount(p, inbox) },
 	})
 	if err != nil {
@@ -106,7 +144,7 @@ func (env *environment) runDemo(ctx context.Context, f demoFlags, public, app ne
 	}
 	defer s.Close()
 	application, err := webapp.New(ctx, webapp.Config{
-		Issuer: c.Issuer, ClientID: demoClientID, ClientSecret: secret, BaseURL: "http://" + f.appListen,
+		Name: c.Clients[0].Name, Issuer: c.Issuer, ClientID: demoClientID, ClientSecret: secret, BaseURL: "http://" + f.appListen,
 		InboxURL: c.Issuer + "inbox",
 	})
 	if err != nil {
@@ -192,14 +230,12 @@ func (env *environment) greet(f demoFlags, c *config.Config) {
 	if f.data != "" {
 		kept = "State is kept in " + f.data + ". Press Ctrl-C to stop."
 	}
-	fmt.Fprintf(env.stdout, `Handset demo
-
-  Application   http://%s     log in here, with any mobile number
-  Inbox         %sinbox     read the code here
-  Provider      %s.well-known/openid-configuration     the issuer is %s
-
-%s
-`, f.appListen, c.Issuer, c.Issuer, c.Issuer, kept)
+	fmt.Fprint(env.stdout, "Handset demo\n\n")
+	t := env.table("  Application", "http://"+f.appListen, "sign in here, with any mobile number")
+	t.row("  Inbox", c.Issuer+"inbox", "read the code here")
+	t.row("  Provider", c.Issuer+".well-known/openid-configuration")
+	_ = t.flush() // with nobody at the terminal the demo runs all the same
+	fmt.Fprintf(env.stdout, "\nThe issuer is %s\n%s\n", c.Issuer, kept)
 }
 
 // serveApp serves the demo application until ctx ends.

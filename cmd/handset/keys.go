@@ -20,7 +20,8 @@ func newKeysCommand(env *environment) *cobra.Command {
 	return group("keys", "the keys that sign tokens",
 		`Keys lists, replaces and imports the keys that sign tokens. A new key is
 published before it signs, and an old one stays published until its last token
-has expired, so no application notices.`,
+has expired, so no application notices. There is a line of keys per algorithm:
+RS256 signs ID tokens, ES256 the tokens of APIs.`,
 		newKeysListCommand(env),
 		newKeysRotateCommand(env),
 		newKeysImportCommand(env),
@@ -32,20 +33,23 @@ func newKeysListCommand(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "list the signing keys",
-		Long: `List writes the keys that are published, the one that signs first. The state is
+		Long: `List writes the keys that are published, those that sign first. The state is
 pending (published, will sign), signing, retired (verifies what it signed), or
-file (of the keys folder).`,
+file (of the keys folder). It makes and changes nothing.`,
 		Example: `  handset keys list
   handset keys list --json`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return env.withSQL(cmd.Context(), env.onKeys(cmd.Context(), func(ring *keys.Ring) error {
-				all, err := ring.List(cmd.Context())
+			return env.readSQL(cmd.Context(), func(db *database) error {
+				all, err := server.ListKeys(cmd.Context(), db.config, db, env.now)
 				if err != nil {
 					return err
 				}
+				if len(all) == 0 {
+					env.say("there is no key yet; handset serve or handset keys rotate makes the first")
+				}
 				return env.printKeys(all, asJSON)
-			}))
+			})
 		},
 	}
 	jsonFlag(cmd, &asJSON)
@@ -88,55 +92,93 @@ func (env *environment) printKeys(all []keys.Info, asJSON bool) error {
 		}
 		return env.printJSON(out)
 	}
-	t := env.table("KID", "STATE", "SIGNS", "SIGNS FROM", "PUBLISHED UNTIL", "FILE")
+	t := env.table("KID", "ALGORITHM", "STATE", "SIGNS", "SIGNS FROM", "PUBLISHED UNTIL", "FILE")
 	for _, k := range all {
 		signs := "no"
 		if k.Signs {
 			signs = "yes"
 		}
-		t.row(string(k.ID), string(k.State), signs, timeText(k.SignsFrom), timeText(k.PublishUntil), k.File)
+		t.row(string(k.ID), k.Algorithm, string(k.State), signs, timeText(k.SignsFrom), timeText(k.PublishUntil), k.File)
 	}
 	return t.flush()
 }
 
 func newKeysRotateCommand(env *environment) *cobra.Command {
-	return &cobra.Command{
+	var alg string
+	cmd := &cobra.Command{
 		Use:   "rotate",
-		Short: "make a new signing key",
-		Long: `Rotate makes a key and publishes it at once; it signs when applications have had
-time to see it. Its key ID is written to standard output. When a key is waiting
-for its turn already, that one is named and none is made. While a file of the
-keys folder signs, keys are rotated by putting a newer file there.`,
-		Example: `  handset keys rotate`,
-		Args:    noArguments,
+		Short: "make new signing keys",
+		Long: `Rotate makes a key for each algorithm, or for that of --alg, and publishes it at
+once; it signs when applications have had time to see it. The key IDs are
+written to standard output, one on each line. When a key is waiting for its turn
+already, that one is named and none is made. While a file of the keys folder
+signs, keys of its algorithm are rotated by putting a newer file there.`,
+		Example: `  handset keys rotate
+  handset keys rotate --alg ES256`,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			algorithms := keys.Algorithms()
+			if alg != "" {
+				if !slices.Contains(algorithms, keys.Algorithm(alg)) {
+					return usage(cmd, "--alg: want RS256 or ES256")
+				}
+				algorithms = []keys.Algorithm{keys.Algorithm(alg)}
+			}
 			return env.withNewSQL(cmd.Context(), env.onKeys(cmd.Context(), func(ring *keys.Ring) error {
-				before, err := ring.List(cmd.Context())
-				if err != nil {
-					return err
-				}
-				key, err := ring.Rotate(cmd.Context())
-				if err == nil && key.State == keys.Pending && slices.ContainsFunc(before, func(k keys.Info) bool { return k.ID == key.ID }) {
-					env.say("a key is waiting already and signs from %s on; none was made", timeText(key.SignsFrom))
-					_, err := fmt.Fprintln(env.stdout, key.ID)
-					return err
-				}
-				return env.printNewKey(key, err)
+				return env.rotateKeys(cmd.Context(), ring, algorithms)
 			}))
 		},
 	}
+	cmd.Flags().StringVar(&alg, "alg", "", "rotate only the keys of this `algorithm`: RS256 or ES256")
+	return cmd
+}
+
+// rotateKeys passes over algorithms for which a file signs, unless that is all there is.
+func (env *environment) rotateKeys(ctx context.Context, ring *keys.Ring, algorithms []keys.Algorithm) error {
+	var files error
+	rotated := 0
+	for _, alg := range algorithms {
+		before, err := ring.List(ctx)
+		if err != nil {
+			return err
+		}
+		key, err := ring.Rotate(ctx, alg)
+		if errors.Is(err, keys.ErrFileSigns) {
+			files = fmt.Errorf("%s: %w", alg, err)
+			continue
+		}
+		rotated++
+		if err == nil && key.State == keys.Pending && slices.ContainsFunc(before, func(k keys.Info) bool { return k.ID == key.ID }) {
+			env.say("%s: a key is waiting already and signs from %s on; none was made", alg, timeText(key.SignsFrom))
+			_, err = fmt.Fprintln(env.stdout, key.ID)
+		} else {
+			err = env.printNewKey(key, err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if rotated == 0 {
+		return env.printNewKey(keys.Info{}, files)
+	}
+	if files != nil {
+		env.warn("%s", files)
+	}
+	return nil
 }
 
 func newKeysImportCommand(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:   "import FILE",
 		Short: "sign with a key that exists",
-		Long: `Import reads an RSA private key (PEM, PKCS#1 or PKCS#8, at least 2048 bits),
-keeps it sealed in the database and publishes it; it signs when applications
-have had time to see it. FILE - is standard input. The key ID is written to
-standard output.`,
-		Example: `  openssl genrsa 2048 > key.pem && handset keys import key.pem`,
-		Args:    oneArgument("file"),
+		Long: `Import reads a private key (PEM): RSA of at least 2048 bits, which signs ID
+tokens and tokens of APIs that want RS256, or EC on the curve P-256, which signs
+the tokens of all other APIs. It keeps the key sealed in the database and
+publishes it; it signs when applications have had time to see it. FILE - is
+standard input. The key ID is written to standard output.`,
+		Example: `  openssl genrsa 2048 > key.pem && handset keys import key.pem
+  openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 > api.pem && handset keys import api.pem`,
+		Args: oneArgument("file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			text, err := env.readFileOrStdin(args[0])
 			if err != nil {
@@ -175,7 +217,7 @@ func (env *environment) printNewKey(key keys.Info, err error) error {
 	if err != nil {
 		return err
 	}
-	env.say("the key is published now and signs from %s on", timeText(key.SignsFrom))
+	env.say("the key is published now and signs %s from %s on", key.Algorithm, timeText(key.SignsFrom))
 	_, err = fmt.Fprintln(env.stdout, key.ID)
 	return err
 }

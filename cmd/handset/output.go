@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -79,11 +78,11 @@ func yesFlag(cmd *cobra.Command, v *bool) {
 }
 
 // confirmed refuses a destructive command without --yes.
-func confirmed(yes bool, what string) error {
+func confirmed(cmd *cobra.Command, yes bool, what string) error {
 	if yes {
 		return nil
 	}
-	return withHint(errors.New(what), "add --yes to do it")
+	return withHint(usage(cmd, what), "add --yes to do it")
 }
 
 // logger is for the parts that log, in a command that is not a server: what

@@ -58,7 +58,7 @@ func newRootCommand(env *environment) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "handset",
 		Short: "an OpenID Connect provider with login by a texted code",
-		Long: `Handset is an OpenID Connect provider that you host yourself. People log in
+		Long: `Handset is an OpenID Connect provider that you host yourself. People sign in
 with their phone number and a code that is texted to them; applications see
 standard OpenID Connect.
 
@@ -86,6 +86,7 @@ To run it:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(cmd, flagMessage(err))
 	})
+	root.SetHelpCommand(newHelpCommand())
 	root.PersistentFlags().StringVar(&env.configPath, "config", "handset.yaml", "the configuration `file`")
 	root.AddCommand(
 		newDemoCommand(env),
@@ -94,10 +95,33 @@ To run it:
 		newConfigCommand(env),
 		newKeysCommand(env),
 		newClientCommand(env),
+		newAPICommand(env),
 		newUserCommand(env),
+		newWhyCommand(env),
+		newSMSCommand(env),
 		newVersionCommand(env),
 	)
 	return root
+}
+
+// newHelpCommand is cobra's own, but for what is no command: that is wrong usage.
+func newHelpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [command]",
+		Short: "help about any command",
+		Long:  `Help writes the help of a command, as --help does.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, left, err := cmd.Root().Find(args)
+			if err != nil {
+				return err
+			}
+			if err := noArguments(about, left); err != nil {
+				return err
+			}
+			about.InitDefaultHelpFlag() // so that the help names it
+			return about.Help()
+		},
+	}
 }
 
 // group is a command that only holds others.
@@ -165,6 +189,21 @@ func oneArgument(what string) cobra.PositionalArgs {
 			return usage(cmd, "want one "+what)
 		}
 		return nil
+	}
+}
+
+// twoArguments wants exactly two.
+func twoArguments(first, second string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch len(args) {
+		case 0:
+			return usage(cmd, "missing "+first+" and "+second)
+		case 1:
+			return usage(cmd, "missing "+second)
+		case 2:
+			return nil
+		}
+		return usage(cmd, "want one "+first+" and one "+second)
 	}
 }
 

@@ -70,10 +70,12 @@ type database struct {
 // withSQL runs work on the database of the configuration, which must be there:
 // a command in the wrong folder must not find an empty one.
 func (env *environment) withSQL(ctx context.Context, work func(*database) error) error {
-	return env.onSQL(ctx, work, func(file string) error {
-		return withHint(fmt.Errorf("there is no database at %s", file),
-			"a relative name begins at the working directory; a new database is made by handset serve")
-	})
+	return env.onSQL(ctx, work, noDatabase)
+}
+
+func noDatabase(file string) error {
+	return withHint(fmt.Errorf("there is no database at %s", file),
+		"a relative name begins at the working directory; a new database is made by handset serve")
 }
 
 // withNewSQL is withSQL for what may be prepared before the first start.
@@ -91,9 +93,24 @@ func (env *environment) withNewSQL(ctx context.Context, work func(*database) err
 	return err
 }
 
+// readSQL is withSQL for what changes nothing, neither keys nor the schema.
+func (env *environment) readSQL(ctx context.Context, work func(*database) error) error {
+	return env.openedSQL(work, noDatabase, func(c *config.Config, v *vault.Vault) (*sqlstore.Store, error) {
+		store, _, err := server.OpenSQLToRead(ctx, c, v)
+		return store, explained(err)
+	})
+}
+
 // onSQL runs work on the database; missing decides what becomes of one that is
 // not there yet.
 func (env *environment) onSQL(ctx context.Context, work func(*database) error, missing func(file string) error) error {
+	return env.openedSQL(work, missing, func(c *config.Config, v *vault.Vault) (*sqlstore.Store, error) {
+		return openSQL(ctx, c, v)
+	})
+}
+
+func (env *environment) openedSQL(work func(*database) error, missing func(file string) error,
+	open func(*config.Config, *vault.Vault) (*sqlstore.Store, error)) error {
 	c, err := env.loadConfig()
 	if err != nil {
 		return err
@@ -107,7 +124,7 @@ func (env *environment) onSQL(ctx context.Context, work func(*database) error, m
 			return err
 		}
 	}
-	store, err := openSQL(ctx, c, v)
+	store, err := open(c, v)
 	if err != nil {
 		return err
 	}

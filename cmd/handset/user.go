@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,12 +18,16 @@ import (
 )
 
 func newUserCommand(env *environment) *cobra.Command {
-	return group("user", "look at people, block and remove them",
+	return group("user", "register people, say what they may use, block and remove them",
 		`User works on the people of the database of a running server, and every server
 knows within a second. A person is named by the phone number, in international
 form, or by the user ID (the sub of tokens). Numbers are shown masked.`,
+		newUserAddCommand(env),
 		newUserListCommand(env),
 		newUserShowCommand(env),
+		newUserUpdateCommand(env),
+		newUserAllowCommand(env),
+		newUserDisallowCommand(env),
 		newUserBlockCommand(env),
 		newUserUnblockCommand(env),
 		newUserRemoveCommand(env),
@@ -138,15 +144,22 @@ last four digits, enough to talk about it with its owner.`,
   handset user show 'sms|0123456789abcdef01234567' --json`,
 		Args: oneArgument("number or user ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return env.withUser(cmd.Context(), args[0], func(_ *database, u storage.User) error {
-				out := userAsJSON(u)
+			return env.withUser(cmd.Context(), args[0], func(db *database, u storage.User) error {
+				apis, err := db.Assignments(cmd.Context(), u.ID)
+				if err != nil {
+					return err
+				}
+				out := shownUser{userJSON: userAsJSON(u), Attributes: u.Attributes, APIs: []assignedJSON{}}
 				if reveal {
 					out.PhoneNumber = lastFour(u.Number)
+				}
+				for _, a := range apis {
+					out.APIs = append(out.APIs, assignedJSON{a.Audience, a.AllScopes, a.Scopes})
 				}
 				if asJSON {
 					return env.printJSON(out)
 				}
-				return env.printUser(u, out.PhoneNumber)
+				return env.printUser(u, out)
 			})
 		},
 	}
@@ -164,10 +177,30 @@ func lastFour(n phone.Number) string {
 	return masked[:len(masked)-4] + raw[len(raw)-4:]
 }
 
-func (env *environment) printUser(u storage.User, number string) error {
-	_, err := fmt.Fprintf(env.stdout, "user_id:     %s\nnumber:      %s\nstate:       %s\ncreated:     %s\nlast login:  %s\nverified:    %s\n",
-		u.ID, number, userState(u), orDash(timeText(u.CreatedAt)), orDash(timeText(u.LastLoginAt)), orDash(timeText(u.VerifiedAt)))
-	return err
+// shownUser is a person as show writes them.
+type shownUser struct {
+	userJSON
+	Attributes map[string]any `json:"attributes,omitempty"`
+	APIs       []assignedJSON `json:"apis"`
+}
+
+// assignedJSON is an API that a person may use.
+type assignedJSON struct {
+	Audience  storage.Audience `json:"audience"`
+	AllScopes bool             `json:"allow_all_scopes"`
+	Scopes    []string         `json:"scope"`
+}
+
+func (env *environment) printUser(u storage.User, shown shownUser) error {
+	fmt.Fprintf(env.stdout, "user_id:     %s\nnumber:      %s\nstate:       %s\ncreated:     %s\nlast login:  %s\nverified:    %s\n",
+		u.ID, shown.PhoneNumber, userState(u), orDash(timeText(u.CreatedAt)), orDash(timeText(u.LastLoginAt)), orDash(timeText(u.VerifiedAt)))
+	for _, name := range slices.Sorted(maps.Keys(u.Attributes)) {
+		fmt.Fprintf(env.stdout, "attribute:   %s = %v\n", name, u.Attributes[name])
+	}
+	for _, a := range shown.APIs {
+		fmt.Fprintf(env.stdout, "api:         %s (%s)\n", a.Audience, allowanceText(storage.Allowance{AllScopes: a.AllScopes, Scopes: a.Scopes}))
+	}
+	return nil
 }
 
 func orDash(s string) string {
@@ -196,11 +229,16 @@ func findUser(ctx context.Context, db *database, who string) (storage.User, erro
 	if !strings.HasPrefix(who, "+") {
 		return db.User(ctx, storage.UserID(who))
 	}
-	number, err := phone.FromStored(strings.NewReplacer(" ", "", "-", "", "(", "", ")", "").Replace(who))
+	number, err := typedNumber(who)
 	if err != nil {
 		return storage.User{}, storage.ErrNotFound
 	}
 	return db.UserByNumber(ctx, number)
+}
+
+// typedNumber reads a number in international form, as people write it.
+func typedNumber(text string) (phone.Number, error) {
+	return phone.FromStored(strings.NewReplacer(" ", "", "-", "", "(", "", ")", "").Replace(text))
 }
 
 func newUserBlockCommand(env *environment) *cobra.Command {
@@ -226,8 +264,8 @@ revoked, and no code is accepted until they are unblocked.`,
 func newUserUnblockCommand(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:     "unblock NUMBER|ID",
-		Short:   "let a blocked person log in again",
-		Long:    `Unblock lets a blocked person log in again. What blocking ended stays ended.`,
+		Short:   "let a blocked person sign in again",
+		Long:    `Unblock lets a blocked person sign in again. What blocking ended stays ended.`,
 		Example: `  handset user unblock +819012345678`,
 		Args:    oneArgument("number or user ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -249,11 +287,11 @@ func newUserRemoveCommand(env *environment) *cobra.Command {
 		Short: "erase a person",
 		Long: `Remove erases a person with their number and sessions, and revokes what was
 granted to applications. Their user ID is never given to anyone again: the same
-number that logs in later is a new person.`,
+number that signs in later is a new person.`,
 		Example: `  handset user remove +819012345678 --yes`,
 		Args:    oneArgument("number or user ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := confirmed(yes, "this erases a person and can't be undone"); err != nil {
+			if err := confirmed(cmd, yes, "this erases a person and can't be undone"); err != nil {
 				return err
 			}
 			return env.withUser(cmd.Context(), args[0], func(db *database, u storage.User) error {

@@ -69,7 +69,7 @@ func (a *app) finish(r *http.Request) (*user, error) {
 	p, ok := a.sessions.take(a.sessionID(r), answer.Get("state"))
 	if !ok {
 		return nil, &failure{http.StatusBadRequest, "invalid state",
-			"This answer does not belong to a login that this browser started here. Log in again.", ""}
+			"This answer does not belong to a login that this browser started here. Sign in again.", ""}
 	}
 	rp, err := a.relyingParty(r.Context())
 	if err != nil {
@@ -96,7 +96,7 @@ func (rp *relyingParty) answeredBy(issuer string, answer url.Values) error {
 	if iss == issuer || iss == "" && !rp.namesItself {
 		return nil
 	}
-	return &failure{http.StatusBadRequest, "invalid issuer", "This answer came from another provider. Log in again.", ""}
+	return &failure{http.StatusBadRequest, "invalid issuer", "This answer came from another provider. Sign in again.", ""}
 }
 
 // identify verifies the ID token (OIDC Core §3.1.3.7) and asks for the person's
@@ -170,16 +170,16 @@ func (a *app) logout(w http.ResponseWriter, r *http.Request) {
 
 func unreachable(err error) *failure {
 	return &failure{http.StatusServiceUnavailable, "The provider cannot be reached",
-		"Log in again in a moment.", err.Error()}
+		"Sign in again in a moment.", err.Error()}
 }
 
 // exchangeFailed tells what the token endpoint said to the code.
 func exchangeFailed(err error) *failure {
 	if said, ok := errors.AsType[*oauth2.RetrieveError](err); ok && said.ErrorCode != "" {
-		return &failure{http.StatusBadGateway, "The provider gave no tokens", "Log in again.",
+		return &failure{http.StatusBadGateway, "The provider gave no tokens", "Sign in again.",
 			detail(said.ErrorCode, said.ErrorDescription)}
 	}
-	return &failure{http.StatusBadGateway, "The provider gave no tokens", "Log in again.", ""}
+	return &failure{http.StatusBadGateway, "The provider gave no tokens", "Sign in again.", ""}
 }
 
 func detail(code, description string) string {

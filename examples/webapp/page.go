@@ -25,6 +25,7 @@ var pageTemplate = template.Must(template.New("page").Parse(pageSource))
 
 // page is what the one template prints.
 type page struct {
+	Name    string
 	Issuer  string
 	Inbox   string
 	Failure *failure
@@ -45,7 +46,7 @@ type row struct{ Name, Value, Meaning string }
 
 // home shows who is signed in, or the way in.
 func (a *app) home(w http.ResponseWriter, r *http.Request) {
-	p := page{Issuer: a.config.Issuer, Inbox: a.config.InboxURL}
+	var p page
 	if u := a.sessions.user(a.sessionID(r)); u != nil {
 		p.Person = u.person()
 	}
@@ -56,13 +57,14 @@ func (a *app) home(w http.ResponseWriter, r *http.Request) {
 func (a *app) fail(w http.ResponseWriter, err error) {
 	f, ok := errors.AsType[*failure](err)
 	if !ok {
-		f = &failure{http.StatusInternalServerError, "Something went wrong", "Log in again.", ""}
+		f = &failure{http.StatusInternalServerError, "Something went wrong", "Sign in again.", ""}
 	}
-	a.write(w, f.Status, page{Issuer: a.config.Issuer, Inbox: a.config.InboxURL, Failure: f})
+	a.write(w, f.Status, page{Failure: f})
 }
 
 // write draws the page before it sends the first byte.
 func (a *app) write(w http.ResponseWriter, status int, p page) {
+	p.Name, p.Issuer, p.Inbox = a.config.Name, a.config.Issuer, a.config.InboxURL
 	var body bytes.Buffer
 	if err := pageTemplate.Execute(&body, p); err != nil {
 		http.Error(w, "internal error", http.StatusInternalServerError)

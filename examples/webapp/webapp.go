@@ -1,4 +1,4 @@
-// Package webapp is an application that lets people log in by OpenID Connect: a
+// Package webapp is an application that lets people sign in by OpenID Connect: a
 // relying party as anybody would write it, with github.com/coreos/go-oidc/v3 and
 // golang.org/x/oauth2 and nothing of Handset's. It is there to be copied.
 //
@@ -8,6 +8,7 @@
 package webapp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,8 @@ import (
 
 // Config is what the application must know of the provider, and of itself.
 type Config struct {
+	// Name is what the application calls itself; "Example application" where empty.
+	Name string
 	// Issuer is the provider's address, exactly as its tokens carry it. Required.
 	Issuer string
 	// ClientID is the application's registration. Required.
@@ -66,6 +69,7 @@ func New(ctx context.Context, config Config) (http.Handler, error) {
 	if config.Issuer == "" || config.ClientID == "" {
 		return nil, errors.New("issuer and client ID are required")
 	}
+	config.Name = cmp.Or(config.Name, "Example application")
 	config.BaseURL = strings.TrimSuffix(config.BaseURL, "/")
 	if len(config.Scopes) == 0 {
 		config.Scopes = []string{oidc.ScopeOpenID, oidc.ScopeProfile, "phone"}

@@ -35,7 +35,7 @@ func newBrowser(t *testing.T, app string) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &browser{&http.Client{Jar: jar, Timeout: 20 * time.Second}, app}
+	return &browser{&http.Client{Jar: jar, Timeout: 2 * time.Minute}, app}
 }
 
 // open returns status and body of an address, after all redirects.
@@ -79,8 +79,8 @@ func TestLoginShowsClaimsAndChecks(t *testing.T) {
 	t.Parallel()
 	app := newApp(t, newIssuer(t))
 	b := newBrowser(t, app)
-	if _, body := b.open(t, app+"/"); !strings.Contains(body, `href="/login"`) {
-		t.Errorf("no way to log in:\n%s", body)
+	if _, body := b.open(t, app+"/"); !strings.Contains(body, `href="/login"`) || !strings.Contains(body, "<title>Example application</title>") {
+		t.Errorf("no way to sign in, or not its name:\n%s", body)
 	}
 	status, body := b.open(t, app+"/login")
 	if status != http.StatusOK {
@@ -93,6 +93,20 @@ func TestLoginShowsClaimsAndChecks(t *testing.T) {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page lacks %q:\n%s", want, body)
 		}
+	}
+}
+
+// TestItsName: an application does not call itself by another's name.
+func TestItsName(t *testing.T) {
+	t.Parallel()
+	h, err := New(t.Context(), Config{Name: "My <app>", Issuer: "http://127.0.0.1:1/", ClientID: "c", BaseURL: "http://localhost"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	if n := strings.Count(w.Body.String(), "My &lt;app&gt;"); n != 3 { // title, header, heading
+		t.Errorf("named %d times:\n%s", n, w.Body)
 	}
 }
 
@@ -236,7 +250,7 @@ func TestLogoutFromAnotherSiteDoesNothing(t *testing.T) {
 	}
 }
 
-// TestStartsBeforeTheProvider logs in once the provider has come up.
+// TestStartsBeforeTheProvider signs in once the provider has come up.
 func TestStartsBeforeTheProvider(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)

@@ -22,8 +22,8 @@ type room struct {
 
 // engines are what endpoints share.
 var engines = []string{
-	"provider/client", "provider/mint", "provider/session", "provider/revocation",
-	"provider/oauth", "passcode", "passcode/limit", "passcode/phone", "storage",
+	"provider/api", "provider/client", "provider/mint", "provider/session", "provider/subject", "provider/revocation",
+	"provider/oauth", "passcode", "passcode/limit", "passcode/phone", "passcode/sms", "storage",
 	"views", "internal/vault", "internal/web", "internal/reqctx",
 }
 
@@ -44,9 +44,10 @@ var house = []room{
 	{"internal/vault", nil, whyLeaf},
 	{"internal/reqctx", nil, whyLeaf},
 	{"internal/oidclib", nil, "it wraps one library and knows nothing of ours"},
+	{"internal/porttest", nil, "it finds ports for the programs that tests start"},
 	{"internal/archtest", nil, "it looks at source text, not at packages"},
 	{"views", nil, "pages get view models that are ready to print; they call no domain code"},
-	{"config", []string{"passcode/limit", "passcode/phone", "provider/oauth", "provider/registration", "storage"}, "configuration knows leaves only, so that every command can read it"},
+	{"config", []string{"passcode/limit", "passcode/phone", "passcode/sms", "provider/oauth", "provider/registration", "storage"}, "configuration knows leaves, what templates of texts may say and what senders ask of their options, so that every command can read it"},
 
 	{"provider/registration", []string{"provider/oauth", "storage"}, "the rules of a registration hold wherever one comes from: file, command or API"},
 
@@ -62,6 +63,8 @@ var house = []room{
 	{"internal/web", []string{"internal/reqctx", "internal/vault", "provider/oauth", "storage", "views"}, "it writes answers; it decides nothing"},
 
 	{"provider/revocation", []string{"storage"}, "a set in memory, filled from the store by its own interface"},
+	{"provider/subject", []string{"provider/oauth", "provider/registration", "storage"}, "engines know leaves, never endpoints"},
+	{"provider/api", []string{"internal/web", "provider/mint", "provider/oauth", "storage"}, "engines know leaves, and the one that reads tokens; never endpoints"},
 	{"provider/session", []string{"internal/vault", "internal/web", "storage"}, "engines know leaves, never endpoints"},
 	{"provider/mint", []string{"internal/oidclib", "internal/vault", "keys", "provider/oauth", "storage"}, "engines know leaves and keys, never endpoints"},
 	{"provider/client", []string{"internal/oidclib", "internal/reqctx", "internal/vault", "internal/web", "provider/oauth", "provider/registration", "storage"}, "engines know leaves, never endpoints"},
@@ -74,12 +77,14 @@ var house = []room{
 	{"provider/revoke", engines, whyEndpoint},
 	{"provider/logout", engines, whyEndpoint},
 	{"provider/discovery", engines, whyEndpoint},
+	{"provider/receipts", engines, whyEndpoint},
 	{"provider/internal/endpointtest", []string{anything}, "endpoints are tested on real stores"},
 
 	{"provider", append([]string{
-		"keys", "passcode/sms",
+		"keys", "provider/registration",
 		"provider/authorize", "provider/login", "provider/token", "provider/userinfo",
 		"provider/introspect", "provider/revoke", "provider/logout", "provider/discovery",
+		"provider/receipts",
 	}, engines...), "it wires endpoints; which store there is, is the business of who calls it"},
 
 	{"internal/demo", []string{"internal/web", "passcode/phone", "passcode/sms", "views"}, "the inbox shows texts and can't reach the provider"},
@@ -118,10 +123,13 @@ var outside = []struct {
 	{"github.com/spf13/cobra", "only the command has a command line", place("cmd/handset")},
 	{"github.com/knadh/koanf", "configuration is read in one place", place("config")},
 	{"go.yaml.in/yaml", "configuration is read in one place", place("config")},
+	{"github.com/linxGnu/gosmpp", "SMPP is one way to send texts", place("passcode/sms")},
+	{"github.com/osteele/liquid", "templates are read in one place, where they are bounded", place("passcode/sms")},
 	{"github.com/nyaruka/phonenumbers", "one package says what a number is", place("passcode/phone")},
 	{"google.golang.org/grpc", "APIs that speak gRPC are protected by one package, so that nobody else gets it", place("resource/grpcauth")},
 	{"github.com/prometheus", "parts count by interfaces of their own", place("provider")},
 	{"math/rand", "what is random here must not be guessed: crypto/rand", map[string]string{
+		"passcode/sms":        "the jitter before binding again, and a number by which phones put parts together: neither is a secret",
 		"passcode":            "the jitter of a waiting time, which is no secret",
 		"storage/storagetest": "random histories that can be repeated",
 	}},
@@ -141,6 +149,7 @@ var testOnly = []string{
 	"testing", "net/http/httptest", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal",
 	"github.com/chromedp", "github.com/andybalholm/cascadia",
 	module + "/storage/storagetest", module + "/keys/keystest", module + "/provider/internal", module + "/internal/e2e",
+	module + "/internal/porttest",
 }
 
 // pure packages are libraries for other modules: nothing of ours is behind them.

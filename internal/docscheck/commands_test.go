@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -23,10 +22,12 @@ import (
 	"time"
 
 	"golang.org/x/net/html"
+
+	"github.com/handset-oidc/handset/internal/porttest"
 )
 
 // TestReadme follows the README as a newcomer does, in a copy of the tree: it
-// saves the files, runs every command in order, and logs in where the text says
+// saves the files, runs every command in order, and signs in where the text says
 // so. Ports are others, by the settings that are there for it; `make test`, which
 // runs this test, is only looked at.
 func TestReadme(t *testing.T) {
@@ -49,7 +50,7 @@ func TestCommandsInDocuments(t *testing.T) {
 	t.Parallel()
 	n := &newcomer{t: t, dir: root, env: environment()}
 	binary := filepath.Join(t.TempDir(), "handset")
-	n.run("go build -o " + binary + " ./cmd/handset")
+	n.build("./cmd/handset", binary)
 	looked := 0
 	for _, p := range pages(t) {
 		for _, b := range p.blocks("sh") {
@@ -110,7 +111,7 @@ func newNewcomer(t *testing.T) *newcomer {
 	}
 	n := &newcomer{t: t, dir: t.TempDir(), port: map[string]string{}, did: map[string]bool{}, running: map[string]*program{}}
 	for _, p := range []string{"3000", "4000", "9300"} {
-		n.port[p] = freePort(t)
+		n.port[p] = porttest.Reserve(t)
 	}
 	for _, name := range tree(t) {
 		n.copy(name)
@@ -126,20 +127,6 @@ func newNewcomer(t *testing.T) *newcomer {
 		}
 	})
 	return n
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 // copy leaves out what is no source: a database or binary that somebody left.
@@ -175,6 +162,7 @@ type step struct {
 func (s step) String() string { return s.what }
 
 var (
+	compiles = regexp.MustCompile(`\bgo run (\S+)`)
 	numbered = regexp.MustCompile(`:(3000|4000|9300)\b`)
 	saved    = regexp.MustCompile(`^# (/?[\w/.-]+\.yaml)\n`)
 )
@@ -245,7 +233,7 @@ func (n *newcomer) type_(line string) {
 	case strings.Contains(line, "examples/webapp/cmd/webapp"):
 		n.did["webapp"] = true
 		n.start("4000", line, app+"/")
-		n.logIn(app, "+81 90-1234-5678", func() string { return digits(n.running["3000"].output()) })
+		n.logIn(app, "07700 900982", func() string { return digits(n.running["3000"].output()) })
 	default:
 		if strings.HasSuffix(line, "handset check") {
 			n.did["check"] = true
@@ -256,11 +244,23 @@ func (n *newcomer) type_(line string) {
 	}
 }
 
+// build compiles a program. It may take as long as the whole test: with a cold build
+// cache on a machine that is busy, minutes.
+func (n *newcomer) build(folder, binary string) {
+	n.t.Helper()
+	n.runWithin(n.t.Context(), "go build -o "+binary+" "+folder)
+}
+
 // run runs a command to its end, which must be a good one.
 func (n *newcomer) run(line string) string {
 	n.t.Helper()
-	ctx, cancel := context.WithTimeout(n.t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(n.t.Context(), 15*time.Minute)
 	defer cancel()
+	return n.runWithin(ctx, line)
+}
+
+func (n *newcomer) runWithin(ctx context.Context, line string) string {
+	n.t.Helper()
 	cmd := exec.CommandContext(ctx, "sh", "-euc", line)
 	cmd.Dir, cmd.Env = n.dir, n.env
 	var stdout, stderr bytes.Buffer
@@ -325,7 +325,7 @@ func (p *program) stop() {
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGINT)
 	select {
 	case <-p.done:
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 		<-p.done
 	}
@@ -337,6 +337,10 @@ func (n *newcomer) start(port, line, ready string) {
 	n.t.Helper()
 	if before := n.running[port]; before != nil {
 		before.stop()
+	}
+	// What is waited for is that the program starts, not that it is compiled.
+	if folder := compiles.FindStringSubmatch(line); folder != nil {
+		n.build(folder[1], os.DevNull)
 	}
 	p := &program{cmd: exec.Command("sh", "-euc", line), done: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Env = n.dir, n.env
@@ -363,7 +367,7 @@ func await(t *testing.T, address string) {
 	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(3 * time.Minute)
+	deadline := time.After(10 * time.Minute)
 	for {
 		if res, err := http.Get(address); err == nil {
 			res.Body.Close()
@@ -404,7 +408,7 @@ func digits(texts string) string {
 	return all[len(all)-1][1]
 }
 
-// logIn presses Log in at an application, types the number and the code, and
+// logIn presses Sign in at an application, types the number and the code, and
 // wants the application to say who it is and what it checked.
 func (n *newcomer) logIn(app, number string, read func() string) {
 	n.t.Helper()
@@ -418,10 +422,29 @@ func (n *newcomer) logIn(app, number string, read func() string) {
 	if !strings.Contains(text, "Check your phone") {
 		n.t.Fatalf("after the number, at %s: %s", at, text)
 	}
-	at, text = n.submit(b, at, text, "/login/code", "code", read())
+	at, text = n.submit(b, at, text, "/login/code", "code", awaitCode(n.t, read))
 	for _, want := range []string{"State", "Nonce", "Signature", "sms|"} {
 		if !strings.Contains(text, want) {
 			n.t.Errorf("logged in, at %s: the application does not say %q: %s", at, want, text)
+		}
+	}
+}
+
+// awaitCode reads until there is a code: a program's output arrives a moment after
+// its page.
+func awaitCode(t *testing.T, read func() string) string {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(2 * time.Minute)
+	for {
+		if code := read(); code != "" {
+			return code
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("no code was texted")
 		}
 	}
 }

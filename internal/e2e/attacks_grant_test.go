@@ -45,7 +45,7 @@ func TestAttackRedeemOneCodeInParallel(t *testing.T) {
 		q, code := r.newCode(webClient)
 		answers := make([]tokens, 50)
 		atOnce(len(answers), func(i int) {
-			answers[i] = tokensOf(t, send(t, http.MethodPost, r.base+"/oauth/token", r.redemption(q, code)))
+			answers[i] = tokensOf(t, decided(t, func() reply { return send(t, http.MethodPost, r.base+"/oauth/token", r.redemption(q, code)) }))
 		})
 		var won []tokens
 		for _, a := range answers {
@@ -80,7 +80,7 @@ func TestAttackRefreshInParallel(t *testing.T) {
 		form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {first.Refresh}, "client_id": {webClient}, "client_secret": {secret}}
 		answers := make([]tokens, 50)
 		atOnce(len(answers), func(i int) {
-			answers[i] = tokensOf(t, send(t, http.MethodPost, r.base+"/oauth/token", form))
+			answers[i] = tokensOf(t, decided(t, func() reply { return send(t, http.MethodPost, r.base+"/oauth/token", form) }))
 		})
 		successors, access := map[string]bool{}, map[string]bool{}
 		for _, a := range answers {
@@ -304,10 +304,10 @@ func TestAttackAnswerOneLoginTwice(t *testing.T) {
 		answers := make([]reply, 50)
 		atOnce(len(answers), func(i int) {
 			if i%10 == 0 {
-				answers[i] = typed.send(t)
+				answers[i] = decided(t, func() reply { return typed.send(t) })
 				return
 			}
-			answers[i] = form.send(t)
+			answers[i] = decided(t, func() reply { return form.send(t) })
 		})
 		codes := 0
 		for i, a := range answers {

@@ -34,6 +34,7 @@ func (r *rig) everyPage(t testing.TB) map[string]*page {
 	r.clock.Advance(6 * time.Minute)
 	out["code expired"] = b.get(out["code"].url.String())
 	out["code again"] = out["code"].submit("/login/resend")
+	r.gateway.wait(number, 2)
 	tab := r.authorize(b, r.newRequest(webClient))
 	out["code again"].submit("/login/code", "code", r.gateway.code(number)).answer()
 	out["signed in elsewhere"] = b.get(tab.url.String())

@@ -109,7 +109,7 @@ func (r *rig) raw(request string) reply {
 		r.t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(patience))
 	// The server may answer and close before it has read all.
 	go io.WriteString(c, request)
 	method, _, _ := strings.Cut(request, " ")
@@ -190,6 +190,16 @@ func (f posted) send(t testing.TB, header ...string) reply {
 		header = append(header, "Cookie", f.cookie)
 	}
 	return send(t, http.MethodPost, f.action, f.fields, header...)
+}
+
+// decided sends until it is told something: of a hundred at once a store may leave
+// some unanswered on a busy machine, and 503 has decided nothing.
+func decided(t testing.TB, send func() reply) reply {
+	for {
+		if a := send(); a.status != http.StatusServiceUnavailable || t.Context().Err() != nil {
+			return a
+		}
+	}
 }
 
 // wrong is the nth code that is not the right one.

@@ -69,6 +69,8 @@ func TestAuthorizationErrorsWithoutATargetAreShownToThePerson(t *testing.T) {
 		{"client_id missing", good.with("client_id", "").Encode(), "client_id"},
 		{"client_id empty", good.with("client_id", "").Encode() + "&client_id=", "client_id"},
 		{"client_id unknown", good.with("client_id", "nobody").Encode(), "client_id"},
+		{"client_id unknown, redirect_uri missing", good.with("client_id", "nobody", "redirect_uri", "").Encode(), "no application is registered by this client_id"},
+		{"client_id unknown, redirect_uri twice", good.with("client_id", "nobody").Encode() + "&redirect_uri=" + cb, "no application is registered by this client_id"},
 		{"client_id of other case", good.with("client_id", "Web").Encode(), "client_id"},
 		{"client_id twice", good.Encode() + "&client_id=web", "client_id"},
 		{"redirect_uri missing", good.with("redirect_uri", "").Encode(), "redirect_uri"},

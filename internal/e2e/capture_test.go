@@ -96,7 +96,16 @@ func TestNothingSecretIsEverLogged(t *testing.T) {
 
 	_, metrics := c.fetch(http.MethodGet, c.admin+"/metrics")
 	exchanges, secrets := c.tap.seen()
-	all, log := records(t, c.logs.String())
+	var all []record
+	var log string
+	awaits(t, "a record of each answer, which may be read before it is on record", func() bool {
+		all, log = records(t, c.logs.String())
+		recorded := map[string]bool{}
+		for _, rec := range all {
+			recorded[rec.text("request_id")] = recorded[rec.text("request_id")] || rec.text("msg") == "request"
+		}
+		return !slices.ContainsFunc(exchanges, func(x exchange) bool { return !recorded[x.header.Get("X-Request-Id")] })
+	})
 	t.Logf("%d exchanges, %d secrets, %d records", len(exchanges), len(secrets), len(all))
 	f := newFinder(secrets)
 	c.catches(f)

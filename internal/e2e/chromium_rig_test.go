@@ -73,7 +73,7 @@ func startChromium(t *testing.T, binary string) {
 		t.Fatal(err)
 	}
 	allocator, stopAllocator := chromedp.NewExecAllocator(context.Background(),
-		chromedp.ExecPath(binary), chromedp.UserDataDir(data),
+		chromedp.ExecPath(binary), chromedp.UserDataDir(data), chromedp.WSURLReadTimeout(patience),
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-background-networking", true),
@@ -231,9 +231,6 @@ func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// patience bounds each step: far more than a page takes, less than a test run.
-const patience = 10 * time.Second
-
 // text evaluates an expression to a string. It works with scripts switched off,
 // too: it is the test that looks, not the page.
 func (b *tab) text(expression string) string {
@@ -249,7 +246,7 @@ func (b *tab) text(expression string) string {
 
 // words is the page as a person reads it.
 func (b *tab) words() string {
-	ctx, cancel := context.WithTimeout(b.ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, patience/4)
 	defer cancel()
 	got, _ := chromedp.Run(ctx, chromedp.Evaluate[string](
 		"location.href + '\\n' + document.title + '\\n' + (document.body ? document.body.innerText : '')"))

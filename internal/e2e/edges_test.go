@@ -37,9 +37,26 @@ func TestWrongMethodIsToldInTheCallersForm(t *testing.T) {
 	r := start(t)
 	b := newBrowser(t)
 	b.header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
-	b.get(r.base+"/login/resend").wants(http.StatusMethodNotAllowed, "We could not understand this request")
+	for _, address := range []string{"/login/resend", "/oauth/token"} {
+		b.get(r.base+address).wants(http.StatusMethodNotAllowed, "This address cannot be opened in a browser", "this address takes ")
+	}
 	b.header.Set("Accept", "*/*")
 	if p := b.get(r.base + "/oauth/token"); p.status != http.StatusMethodNotAllowed || p.header.Get("Content-Type") != "application/json; charset=utf-8" {
 		t.Errorf("GET of the token endpoint: %d %s", p.status, p.header.Get("Content-Type"))
 	}
+}
+
+// A developer types the number that the page shows. Where real people log in
+// nobody can own it, and a text to it would be for nobody.
+func TestTheExampleCanBeTypedOnADevelopersMachine(t *testing.T) {
+	t.Parallel()
+	const example = "07700 900 982"
+	local := start(t, britain())
+	p := local.authorize(newBrowser(t), local.newRequest(webClient)).wants(http.StatusOK, example)
+	p.submit("/login/phone", "phone", example).wants(http.StatusOK, "Check your phone")
+	local.gateway.wait("+447700900982", 1)
+
+	real := startTLS(t, britain())
+	p = real.authorize(trusting(t), real.newRequest(webClient)).wants(http.StatusOK, example)
+	p.submit("/login/phone", "phone", example).wants(http.StatusUnprocessableEntity, "Enter a mobile number")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,7 +14,6 @@ import (
 
 	"github.com/handset-oidc/handset/internal/server"
 	"github.com/handset-oidc/handset/internal/vault"
-	"github.com/handset-oidc/handset/passcode"
 	"github.com/handset-oidc/handset/passcode/phone"
 	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/provider"
@@ -26,6 +26,7 @@ type faults struct {
 	mu     sync.Mutex
 	armed  map[string]fault
 	struck map[string]int
+	called map[string]int // since during began
 }
 
 // fault is how a method fails: by an error or a panic, in place of its work or
@@ -53,9 +54,21 @@ func (f *faults) disarm(method string) int {
 	return f.struck[method]
 }
 
+// during counts the calls of each method while do runs.
+func (f *faults) during(do func()) map[string]int {
+	f.mu.Lock()
+	f.called = map[string]int{}
+	f.mu.Unlock()
+	do()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.called)
+}
+
 // call runs a store's method, or its fault.
 func (f *faults) call(method string, work func() error) error {
 	f.mu.Lock()
+	f.called[method]++
 	how, failing := f.armed[method]
 	if failing {
 		f.struck[method]++
@@ -213,7 +226,7 @@ func startFailing(t testing.TB, opts ...option) (*rig, *faults) {
 	t.Helper()
 	key := vault.Generate()
 	inner := start(t, append(opts, withKey(key), withoutAddressLimits())...)
-	f := &faults{armed: map[string]fault{}, struck: map[string]int{}}
+	f := &faults{armed: map[string]fault{}, struck: map[string]int{}, called: map[string]int{}}
 	v, err := vault.Parse(key)
 	if err != nil {
 		t.Fatal(err)
@@ -245,13 +258,17 @@ func startFailing(t testing.TB, opts ...option) (*rig, *faults) {
 			SessionIdle: c.Sessions.Idle, SessionAbsolute: c.Sessions.Absolute, IDTokenOnRefresh: true,
 		},
 		Connection: server.Connection(c),
-		Senders:    passcode.Deps{Client: sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: true}), AllowPrivate: true},
-		Logger:     logger, Now: r.clock.Now,
+		Sending: server.Sending(c, sms.Deps{
+			Client: sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: true}), AllowPrivate: true,
+		}),
+		Logger: logger, Now: r.clock.Now, SendWait: patience,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	admin := httptest.NewServer(p.Admin())
+	admin := httptest.NewUnstartedServer(nil)
+	admin.Config.Handler = p.Admin(admin.Listener.Addr(), "")
+	admin.Start()
 	t.Cleanup(admin.Close)
 	r.admin = admin.URL
 	s := &http.Server{Handler: p}

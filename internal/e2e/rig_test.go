@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,6 +21,7 @@ import (
 	"github.com/handset-oidc/handset/config"
 	"github.com/handset-oidc/handset/internal/server"
 	"github.com/handset-oidc/handset/internal/vault"
+	"github.com/handset-oidc/handset/storage"
 )
 
 // rig is a whole running Handset with a gateway that records texts and a
@@ -39,6 +41,10 @@ type rig struct {
 	// http speaks to the rig; it follows redirects and keeps no cookies.
 	http *http.Client
 
+	// lost says that the test took the database away: what is still to be written
+	// when the server stops can't be.
+	lost bool
+
 	stop context.CancelFunc
 	done chan error
 }
@@ -56,12 +62,13 @@ const (
 
 // options changes a rig before it starts.
 type options struct {
-	config    func(c *config.Config)
-	issuer    func(address string) string
-	redis     string
-	database  string
-	key       string
-	fictional bool
+	config   func(c *config.Config)
+	issuer   func(address string) string
+	redis    string
+	database string
+	key      string
+	waits    server.Waits
+	clock    *clock
 	// wrap goes around the public listener: TLS.
 	wrap func(net.Listener) net.Listener
 }
@@ -80,9 +87,21 @@ func withConfig(change func(*config.Config)) option {
 	}
 }
 
+func withClock(c *clock) option       { return func(o *options) { o.clock = c } }
 func withRedis(url string) option     { return func(o *options) { o.redis = url } }
 func withDatabase(file string) option { return func(o *options) { o.database = "sqlite:" + file } }
 func withKey(line string) option      { return func(o *options) { o.key = line } }
+
+// patience is how long a test waits for what must come: far more than a busy
+// machine takes, less than a test run.
+const patience = 2 * time.Minute
+
+// withWaits is for tests of what happens when a wait is over; all others wait
+// longer than it can take, since the machine may be busy.
+func withWaits(change func(*server.Waits)) option { return func(o *options) { change(&o.waits) } }
+
+// goesOnUnsent lets the number page go on as sent while its text is under way.
+func goesOnUnsent() option { return withWaits(func(w *server.Waits) { w.Text = time.Second }) }
 
 // withoutAddressLimits is for tests that log in more often than one address may.
 func withoutAddressLimits() option { return withoutLimits("send_address", "verify_address") }
@@ -112,11 +131,13 @@ func start(t testing.TB, opts ...option) *rig {
 	o := options{
 		redis: "embedded", database: "sqlite::memory:", key: vault.Generate(),
 		issuer: func(address string) string { return "http://" + address + "/" },
+		clock:  newClock(),
+		waits:  server.Waits{Redis: patience / 4, Text: patience, HTTP: patience},
 	}
 	for _, opt := range opts {
 		opt(&o)
 	}
-	r := &rig{t: t, clock: newClock(), gateway: newGateway(t), logs: &safeBuffer{}, http: http.DefaultClient}
+	r := &rig{t: t, clock: o.clock, gateway: newGateway(t), logs: &safeBuffer{}, http: http.DefaultClient}
 	rp := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		body, _ := io.ReadAll(req.Body)
 		fmt.Fprintf(w, "callback %s %s", req.Method, body)
@@ -145,7 +166,7 @@ func start(t testing.TB, opts ...option) *rig {
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	r.stop, r.done = stop, make(chan error, 1)
 	r.server, err = server.New(ctx, server.Config{
-		Config: r.config, Vault: v, Now: r.clock.Now, Console: io.Discard, Fictional: o.fictional,
+		Config: r.config, Vault: v, Now: r.clock.Now, Console: io.Discard, Waits: o.waits,
 		Logger: slog.New(slog.NewJSONHandler(r.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
@@ -172,7 +193,7 @@ func (r *rig) shutdown() {
 		return
 	}
 	close(r.done)
-	if err != nil {
+	if err != nil && !(r.lost && errors.Is(err, storage.ErrUnavailable)) {
 		r.t.Errorf("serve: %v", err)
 	}
 	if err := r.server.Close(); err != nil {
@@ -229,13 +250,30 @@ func (r *rig) configure(o options) *config.Config {
 	return c
 }
 
-// clock is a clock that tests move.
-type clock struct{ ahead atomic.Int64 }
+// clock is a clock that only tests move, so that no limit, cooldown or lifetime
+// depends on how busy the machine is.
+type clock struct {
+	begun time.Time
+	ahead atomic.Int64
+	runs  bool
+}
 
-func newClock() *clock { return &clock{} }
+// newClock returns one that stands near the real time, always within a second and
+// never at its turn.
+func newClock() *clock {
+	return &clock{begun: time.Now().Truncate(time.Second).Add(time.Second / 2)}
+}
 
-// Now is the real time plus what was advanced.
-func (c *clock) Now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
+// onRealTime is for what looks at its own clock, too: relying parties of others.
+func onRealTime() option { return withClock(&clock{runs: true}) }
+
+func (c *clock) Now() time.Time {
+	if c.runs {
+		return time.Now()
+	}
+	return c.begun.Add(time.Duration(c.ahead.Load()))
+}
+
 func (c *clock) Advance(d time.Duration) { c.ahead.Add(int64(d)) }
 
 // safeBuffer takes logs from many goroutines.
@@ -342,7 +380,7 @@ func (g *gateway) to(number string) []text {
 // wait waits until a number has got n texts and returns the last.
 func (g *gateway) wait(number string, n int) text {
 	g.t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(patience)
 	for {
 		g.mu.Lock()
 		more := g.more

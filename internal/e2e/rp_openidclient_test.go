@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -22,7 +21,7 @@ type nodeRP struct {
 	t      testing.TB
 	in     io.Writer
 	out    *bufio.Scanner
-	stderr *bytes.Buffer
+	stderr *safeBuffer
 }
 
 // needsNode skips a test on a machine without what it needs, and fails in CI.
@@ -49,7 +48,7 @@ func (r *rig) nodeRP(settings map[string]any) nodeRP {
 	}
 	cmd := exec.CommandContext(r.t.Context(), "node", "rp.mjs", string(text))
 	cmd.Dir = "openidclient"
-	rp := nodeRP{t: r.t, stderr: &bytes.Buffer{}}
+	rp := nodeRP{t: r.t, stderr: &safeBuffer{}}
 	cmd.Stderr = rp.stderr
 	if rp.in, err = cmd.StdinPipe(); err != nil {
 		r.t.Fatal(err)
@@ -72,7 +71,7 @@ func (r *rig) nodeRP(settings map[string]any) nodeRP {
 func (rp nodeRP) hear(into any) {
 	rp.t.Helper()
 	if !rp.out.Scan() {
-		rp.t.Fatalf("openid-client gave up: %s", rp.stderr)
+		rp.t.Fatalf("openid-client gave up: %s", rp.stderr.String())
 	}
 	if err := json.Unmarshal(rp.out.Bytes(), into); err != nil {
 		rp.t.Fatalf("openid-client says %s: %v", rp.out.Text(), err)
@@ -82,7 +81,7 @@ func (rp nodeRP) hear(into any) {
 func (rp nodeRP) tell(line string) {
 	rp.t.Helper()
 	if _, err := io.WriteString(rp.in, line+"\n"); err != nil {
-		rp.t.Fatalf("openid-client is gone: %v: %s", err, rp.stderr)
+		rp.t.Fatalf("openid-client is gone: %v: %s", err, rp.stderr.String())
 	}
 }
 
@@ -91,7 +90,7 @@ func TestRelyingPartyOpenIDClient(t *testing.T) {
 	needsNode(t)
 	signing, public := assertionKeys(t)
 	for name, tail := range map[string]string{"issuer at the root": "/", "issuer with a path": "/openid-connect"} {
-		r := start(t, withPath(tail), withClient("by-key", func(c *config.Client) { c.JWKS = public }))
+		r := start(t, onRealTime(), withPath(tail), withClient("by-key", func(c *config.Client) { c.JWKS = public }))
 		for method, settings := range map[string]map[string]any{
 			"client_secret_post":    {"client": webClient, "secret": secret},
 			"client_secret_basic":   {"client": basicClient, "secret": secret},

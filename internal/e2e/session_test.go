@@ -137,7 +137,7 @@ func TestMaxAgeThatTheSessionMeetsAsksNothing(t *testing.T) {
 	b, _ := r.signedIn(t)
 	login := seconds(t, r.stillIn(b), "auth_time")
 	r.clock.Advance(time.Minute)
-	for _, age := range []string{"62", "3600", "2147483647", "99999999999999999999"} {
+	for _, age := range []string{"61", "3600", "2147483647", "99999999999999999999"} {
 		if got := seconds(t, r.stillIn(b, "max_age", age), "auth_time"); got != login {
 			t.Errorf("max_age=%s: auth_time = %d, want %d", age, got, login)
 		}
@@ -254,6 +254,28 @@ func TestUILocalesThatWeLackAreNoError(t *testing.T) {
 		p := r.authorize(newBrowser(t), r.newRequest(webClient).with("ui_locales", locales)).wants(http.StatusOK, "Mobile number")
 		if !strings.Contains(p.body, `<html lang="en"`) {
 			t.Errorf("%q: the page says no language", locales)
+		}
+	}
+}
+
+// Texts have more languages than pages: the person's own is better than the page's.
+func TestTextsAreInTheLanguageThatWasAskedFor(t *testing.T) {
+	t.Parallel()
+	r := start(t, withoutAddressLimits())
+	for _, c := range []struct{ uiLocales, accept, want string }{
+		{"", "", "is your The web app code"},
+		{"", "fr-CA,fr;q=0.9,en;q=0.8", "est votre code The web app"},
+		{"de-AT en", "fr", "ist Ihr Code für The web app"},
+		{"tlh", "ja;q=0.9", "の認証コードです"},
+		{"tlh", "sv", "is your The web app code"},
+	} {
+		b, number := newBrowser(t), newNumber()
+		if c.accept != "" {
+			b.header.Set("Accept-Language", c.accept)
+		}
+		r.login(b, r.newRequest(webClient).with("ui_locales", c.uiLocales), number).answer()
+		if got := r.gateway.wait(number, 1).Body; !strings.Contains(got, c.want) {
+			t.Errorf("ui_locales %q, Accept-Language %q: text %q, want %q", c.uiLocales, c.accept, got, c.want)
 		}
 	}
 }

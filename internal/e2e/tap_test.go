@@ -226,7 +226,8 @@ type finder struct {
 	marks    []string // the secret that the mark of that number stands for
 	replacer *strings.Replacer
 	// digits are secrets of a few digits. They count only where no other digits
-	// are beside them.
+	// are beside them, nor letters of a hexadecimal number, and outside identifiers:
+	// any six digits turn up in those.
 	digits map[string]string
 }
 
@@ -252,15 +253,18 @@ func newFinder(secrets map[string]string) *finder {
 }
 
 var (
-	mark      = regexp.MustCompile("\x00([0-9]+)\x00")
-	digitRuns = regexp.MustCompile(`[0-9]+`)
+	mark = regexp.MustCompile("\x00([0-9]+)\x00")
+	// Longer words than any around a code: hashes, tags and what is random. Requests
+	// have twelve letters and digits.
+	identifiers = regexp.MustCompile(`\b[A-Z2-7]{12}\b|[0-9A-Za-z_-]{16,}`)
+	hexRuns     = regexp.MustCompile(`[0-9A-Fa-f]+`)
 )
 
 // find returns what a text has of the secrets.
 func (f *finder) find(text string) []leak {
 	var found []leak
 	for line := range strings.Lines(strings.ReplaceAll(text, "\x00", "")) {
-		for _, run := range digitRuns.FindAllString(line, -1) {
+		for _, run := range hexRuns.FindAllString(identifiers.ReplaceAllString(line, "*"), -1) {
 			if kind, ok := f.digits[run]; ok {
 				found = append(found, leak{kind, run, strings.TrimSpace(line)})
 			}

@@ -350,11 +350,11 @@ func TestTokenErrors(t *testing.T) {
 		r := start(t)
 		q, code := freshCode(t, r)
 		late, lateCode := freshCode(t, r)
-		r.clock.Advance(57 * time.Second)
+		r.clock.Advance(59 * time.Second)
 		if got := r.exchange(webClient, q, code); got.status != http.StatusOK {
-			t.Errorf("exchange after 57 s: %d %s", got.status, got.Error)
+			t.Errorf("exchange after 59 s: %d %s", got.status, got.Error)
 		}
-		r.clock.Advance(4 * time.Second)
+		r.clock.Advance(2 * time.Second)
 		r.exchange(webClient, late, lateCode).wantsRefused(t, 400, "invalid_grant")
 	})
 	t.Run("not a form", func(t *testing.T) {

@@ -12,9 +12,11 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -27,6 +29,7 @@ import (
 	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/provider"
 	"github.com/handset-oidc/handset/provider/client"
+	"github.com/handset-oidc/handset/provider/registration"
 	"github.com/handset-oidc/handset/storage"
 	"github.com/handset-oidc/handset/storage/redisstore"
 	"github.com/handset-oidc/handset/storage/sqlstore"
@@ -43,10 +46,17 @@ type Config struct {
 	Console io.Writer
 	// Inbox, when set, gets every text in place of a sender (the demo).
 	Inbox *sms.Inbox
-	// Fictional lets the numbers be typed that the pages show as examples (the demo).
-	Fictional bool
+	// Waits are set by tests, on whose machine a wait may not be what decides.
+	Waits Waits
 	// Mount, when set, puts more pages beside the provider's (the demo's inbox).
 	Mount func(p http.Handler) http.Handler
+}
+
+// Waits are the real times that a server waits for others; zero is the default of each.
+type Waits struct {
+	Redis time.Duration // for each step of a command: redisstore.Config.Timeout
+	Text  time.Duration // for a text to be handed over: provider.Config.SendWait
+	HTTP  time.Duration // for a request to come, as long again for its answer, and for the next one
 }
 
 // Server is an assembled Handset.
@@ -73,7 +83,7 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 	if s.SQL, err = OpenSQL(ctx, c.Config, c.Vault); err != nil {
 		return nil, err
 	}
-	if s.Redis, err = OpenRedis(ctx, c.Config, c.Vault, c.Logger); err != nil {
+	if s.Redis, err = openRedis(ctx, c.Config, c.Vault, c.Logger, c.Waits.Redis); err != nil {
 		return nil, err
 	}
 	ring, err := OpenKeys(ctx, c.Config, s.SQL, c.Logger, c.Now)
@@ -93,16 +103,34 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 
 // OpenSQL opens the database of a configuration; commands use it too.
 func OpenSQL(ctx context.Context, c *config.Config, v *vault.Vault) (*sqlstore.Store, error) {
-	s, err := sqlstore.Open(ctx, sqlstore.Config{URL: c.Database.Reveal(), Vault: v, TokenLife: c.Tokens.Access})
+	s, err := sqlstore.Open(ctx, sqlConfig(c, v))
 	if err != nil {
 		return nil, fmt.Errorf("database %s: %w", c.Database, err)
 	}
 	return s, nil
 }
 
+// OpenSQLToRead opens the database for commands that change nothing, and returns
+// how many migrations are pending.
+func OpenSQLToRead(ctx context.Context, c *config.Config, v *vault.Vault) (*sqlstore.Store, int, error) {
+	s, pending, err := sqlstore.OpenToRead(ctx, sqlConfig(c, v))
+	if err != nil {
+		return nil, 0, fmt.Errorf("database %s: %w", c.Database, err)
+	}
+	return s, pending, nil
+}
+
+func sqlConfig(c *config.Config, v *vault.Vault) sqlstore.Config {
+	return sqlstore.Config{URL: c.Database.Reveal(), Vault: v, TokenLife: c.Tokens.Access}
+}
+
 // OpenRedis opens the Redis of a configuration; check uses it too.
 func OpenRedis(ctx context.Context, c *config.Config, v *vault.Vault, logger *slog.Logger) (*redisstore.Store, error) {
-	s, err := redisstore.Open(ctx, redisstore.Config{URL: c.Redis.Reveal(), Vault: v, Logger: logger})
+	return openRedis(ctx, c, v, logger, 0)
+}
+
+func openRedis(ctx context.Context, c *config.Config, v *vault.Vault, logger *slog.Logger, timeout time.Duration) (*redisstore.Store, error) {
+	s, err := redisstore.Open(ctx, redisstore.Config{URL: c.Redis.Reveal(), Vault: v, Logger: logger, Timeout: timeout})
 	switch {
 	case errors.Is(err, storage.ErrUnavailable):
 		return nil, fmt.Errorf("redis: can't reach Redis at %s; is it running? (%w)", redisHost(c), err)
@@ -129,7 +157,7 @@ const hintLife = 7 * 24 * time.Hour
 func OpenKeys(ctx context.Context, c *config.Config, store keys.Store, logger *slog.Logger, now func() time.Time) (*keys.Ring, error) {
 	ring, err := keys.Open(ctx, keys.Config{
 		Store: store, Dir: c.Keys.Dir, RotateEvery: c.Keys.RotateEvery,
-		LongestToken: max(hintLife, c.Tokens.ID, c.Sessions.Absolute), Now: now, Logger: logger,
+		LongestToken: max(hintLife, c.Tokens.ID, c.Sessions.Absolute, registration.LongestToken), Now: now, Logger: logger,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("signing keys: %w", err)
@@ -137,29 +165,44 @@ func OpenKeys(ctx context.Context, c *config.Config, store keys.Store, logger *s
 	return ring, nil
 }
 
+// ListKeys returns the signing keys of a configuration as they are, and makes none.
+func ListKeys(ctx context.Context, c *config.Config, store keys.Store, now func() time.Time) ([]keys.Info, error) {
+	all, err := keys.List(ctx, store, c.Keys.Dir, now())
+	if err != nil {
+		return nil, fmt.Errorf("signing keys: %w", err)
+	}
+	return all, nil
+}
+
 func (s *Server) providerConfig(ring *keys.Ring) provider.Config {
 	c := s.c.Config
 	return provider.Config{
 		Issuer: c.Issuer, SQL: s.SQL, Redis: s.Redis, Vault: s.c.Vault, Keys: ring,
-		Clients: Clients(c, s.c.Vault), Rules: s.rules(), Limits: limits(c),
+		Clients: Clients(c, s.c.Vault), APIs: APIs(c), Grants: ClientGrants(c), Rules: s.rules(), Limits: limits(c),
 		Lifetimes: provider.Lifetimes{
 			Access: c.Tokens.Access, ID: c.Tokens.ID, RefreshIdle: c.Tokens.RefreshIdle, RefreshAbsolute: c.Tokens.RefreshAbsolute,
 			SessionIdle: c.Sessions.Idle, SessionAbsolute: c.Sessions.Absolute, IDTokenOnRefresh: c.Tokens.IDTokenOnRefresh,
 		},
 		Connection: Connection(c),
-		Senders: passcode.Deps{
+		Sending: Sending(c, sms.Deps{
 			Client:       sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: c.AllowPrivateGateways}),
 			AllowPrivate: c.AllowPrivateGateways, Console: s.c.Console, Inbox: s.c.Inbox, Now: s.c.Now,
-		},
-		TrustedProxies: c.TrustedProxies, Logger: s.c.Logger, Now: s.c.Now,
+		}),
+		TrustedProxies: c.TrustedProxies, Logger: s.c.Logger, Now: s.c.Now, SendWait: s.c.Waits.Text,
 	}
 }
 
 func (s *Server) rules() phone.Rules {
-	c := s.c.Config
-	rules := phone.Rules{Countries: c.Countries, Fictional: s.c.Fictional}
+	rules := Rules(s.c.Config)
+	rules.Now = s.c.Now
+	return rules
+}
+
+// Rules returns which numbers the configuration lets people have; commands use it too.
+func Rules(c *config.Config) phone.Rules {
+	rules := phone.Rules{Countries: c.Countries, Fictional: c.Local()}
 	for _, t := range c.TestNumbers {
-		rules.TestNumbers = append(rules.TestNumbers, phone.TestNumber{Number: t.Number, Prefix: t.Prefix, Code: t.Code.Reveal()})
+		rules.TestNumbers = append(rules.TestNumbers, phone.TestNumber{Number: t.Number, Prefix: t.Prefix, Code: t.Code.Reveal(), Until: t.ValidUntil.Time()})
 	}
 	return rules
 }
@@ -181,6 +224,38 @@ func Clients(c *config.Config, v *vault.Vault) []storage.Client {
 		if secret := c.Clients[i].ClientSecret; !secret.IsZero() {
 			out[i].SecretMACs = [][]byte{client.SecretMAC(v, out[i].ClientID, secret.Reveal())}
 		}
+	}
+	return out
+}
+
+// Sending returns the senders and routes of the file; commands use it too.
+func Sending(c *config.Config, deps sms.Deps) passcode.Sending {
+	out := passcode.Sending{Deps: deps}
+	for _, name := range slices.Sorted(maps.Keys(c.Senders)) {
+		out.Senders = append(out.Senders, passcode.NamedOptions{Name: name, Options: c.Senders[name].JSON()})
+	}
+	for _, r := range c.Routes {
+		out.Rules = append(out.Rules, passcode.Rule{To: r.To, Via: r.Via})
+	}
+	return out
+}
+
+// APIs returns the APIs that the file declares.
+func APIs(c *config.Config) []storage.API {
+	out := make([]storage.API, len(c.ResourceServers))
+	for i := range c.ResourceServers {
+		out[i] = c.ResourceServers[i].Record()
+		out[i].FromFile = true
+	}
+	return out
+}
+
+// ClientGrants returns the client grants that the file declares.
+func ClientGrants(c *config.Config) []storage.ClientGrant {
+	out := make([]storage.ClientGrant, len(c.ClientGrants))
+	for i := range c.ClientGrants {
+		out[i] = c.ClientGrants[i].Record()
+		out[i].FromFile = true
 	}
 	return out
 }
@@ -226,7 +301,8 @@ func (s *Server) Serve(ctx context.Context, public, admin net.Listener) error {
 	servers := []*http.Server{people}
 	g.Go(func() error { return serve(people, public) })
 	if admin != nil {
-		operators := s.httpServer(s.Provider.Admin())
+		host, _, _ := net.SplitHostPort(s.c.Config.AdminListen) // validated with the configuration
+		operators := s.httpServer(s.Provider.Admin(admin.Addr(), host))
 		servers = append(servers, operators)
 		g.Go(func() error { return serve(operators, admin) })
 	}
@@ -261,12 +337,13 @@ func serve(server *http.Server, l net.Listener) error {
 // httpServer sets the limits of security.md §4. Without them a client could
 // hold a connection for good.
 func (s *Server) httpServer(h http.Handler) *http.Server {
+	wait := s.c.Waits.HTTP
 	return &http.Server{
 		Handler:           h,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      15 * time.Second,
-		IdleTimeout:       60 * time.Second,
+		ReadHeaderTimeout: cmp.Or(wait, 5*time.Second),
+		ReadTimeout:       cmp.Or(wait, 10*time.Second),
+		WriteTimeout:      cmp.Or(2*wait, 15*time.Second),
+		IdleTimeout:       cmp.Or(wait, 60*time.Second),
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slogErrors(s.c.Logger),
 	}

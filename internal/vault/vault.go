@@ -40,11 +40,13 @@ const (
 	NumberTag     Use = "number-tag"        // keyed tag of a number in Redis and in logs
 	AddressTag    Use = "address-tag"       // keyed tag of a network address in Redis
 	Number        Use = "number"            // sealed phone number
+	Attributes    Use = "attributes"        // sealed attributes of a person
 	SigningKey    Use = "signing-key"       // sealed private key
 	Options       Use = "options"           // sealed connection options
 	Transaction   Use = "transaction"       // sealed login transaction
 	Context       Use = "challenge-context" // sealed context of a challenge
 	Assertion     Use = "assertion"         // tag of a client assertion's jti
+	Reference     Use = "reference"         // short name of a challenge, for people who ask for help
 )
 
 const (

@@ -1,11 +1,13 @@
 package web
 
 import (
+	"encoding/json"
 	"io"
 	"mime"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/handset-oidc/handset/provider/oauth"
 )
@@ -51,17 +53,64 @@ func parseValues(raw string) (Values, *oauth.Error) {
 	if err != nil {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "the parameters are not application/x-www-form-urlencoded")
 	}
-	if len(q) > maxFields {
+	return limited(Values(q))
+}
+
+// limited refuses more or longer parameters than any request needs.
+func limited(v Values) (Values, *oauth.Error) {
+	if len(v) > maxFields {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "more than %d parameters", maxFields)
 	}
-	for _, vs := range q {
+	for _, vs := range v {
 		for _, s := range vs {
 			if len(s) > maxFieldSize {
 				return nil, &oauth.Error{Code: oauth.InvalidRequest, Description: "a parameter is longer than 4096 bytes", Status: http.StatusRequestEntityTooLarge}
 			}
 		}
 	}
-	return Values(q), nil
+	return v, nil
+}
+
+// parseJSON reads parameters from an object of strings; a list of strings repeats
+// a parameter, and null is none. A member that stands twice is there twice: to
+// decode into a map would hide the first.
+func parseJSON(raw string) (Values, *oauth.Error) {
+	malformed := oauth.Errorf(oauth.InvalidRequest, "the body is not a JSON object of strings")
+	d := json.NewDecoder(strings.NewReader(raw))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return nil, malformed
+	}
+	v := Values{}
+	for d.More() {
+		t, err := d.Token()
+		name, ok := t.(string)
+		var value any
+		if err != nil || !ok || d.Decode(&value) != nil {
+			return nil, malformed
+		}
+		switch value := value.(type) {
+		case nil:
+		case string:
+			v[name] = append(v[name], value)
+		case []any:
+			for _, one := range value {
+				s, ok := one.(string)
+				if !ok {
+					return nil, malformed
+				}
+				v[name] = append(v[name], s)
+			}
+		default:
+			return nil, malformed
+		}
+	}
+	if _, err := d.Token(); err != nil { // the brace that ends it
+		return nil, malformed
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, malformed
+	}
+	return limited(v)
 }
 
 // Query returns the parameters of the URL, repetitions included.
@@ -76,27 +125,59 @@ func Query(r *http.Request) (Values, error) {
 // Body returns the parameters of a form body, repetitions included; the URL's
 // are not looked at.
 func Body(w http.ResponseWriter, r *http.Request) (Values, error) {
+	return body(w, r, map[string]parser{formType: parseValues})
+}
+
+const (
+	formType = "application/x-www-form-urlencoded"
+	jsonType = "application/json"
+)
+
+// parser reads the parameters of one media type.
+type parser func(raw string) (Values, *oauth.Error)
+
+func body(w http.ResponseWriter, r *http.Request, parsers map[string]parser) (Values, error) {
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != "application/x-www-form-urlencoded" {
+	parse := parsers[media]
+	if err != nil || parse == nil {
 		return nil, &oauth.Error{Code: oauth.InvalidRequest, Status: http.StatusUnsupportedMediaType,
-			Description: "send the parameters in the body as application/x-www-form-urlencoded"}
+			Description: "send the parameters in the body as " + formType}
 	}
-	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	raw, err := RawBody(w, r)
 	if err != nil {
-		return nil, &oauth.Error{Code: oauth.InvalidRequest, Status: http.StatusRequestEntityTooLarge,
-			Description: "the body is longer than 16384 bytes or did not arrive whole", Err: err}
+		return nil, err
 	}
-	v, e := parseValues(string(raw))
+	v, e := parse(string(raw))
 	if e != nil {
 		return nil, e
 	}
 	return v, nil
 }
 
+// RawBody returns the body as it came, for what is signed as a whole.
+func RawBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		return nil, &oauth.Error{Code: oauth.InvalidRequest, Status: http.StatusRequestEntityTooLarge,
+			Description: "the body is longer than 16384 bytes or did not arrive whole", Err: err}
+	}
+	return raw, nil
+}
+
 // StrictBody is Body for the endpoints that clients call directly: a repeated
 // parameter is refused (RFC 6749 §3.2), and so are credentials in the URL,
 // which ends in logs (RFC 9700 §4.3.2).
 func StrictBody(w http.ResponseWriter, r *http.Request) (Values, error) {
+	return strict(w, r, map[string]parser{formType: parseValues})
+}
+
+// StrictBodyOrJSON is StrictBody that takes a JSON object too, which Auth0's
+// clients send to the token endpoint.
+func StrictBodyOrJSON(w http.ResponseWriter, r *http.Request) (Values, error) {
+	return strict(w, r, map[string]parser{formType: parseValues, jsonType: parseJSON})
+}
+
+func strict(w http.ResponseWriter, r *http.Request, parsers map[string]parser) (Values, error) {
 	q, err := Query(r)
 	if err != nil {
 		return nil, err
@@ -107,7 +188,7 @@ func StrictBody(w http.ResponseWriter, r *http.Request) (Values, error) {
 				Description: "credentials do not belong in the URL; send the parameters in the body", Reason: "credentials in query"}
 		}
 	}
-	v, err := Body(w, r)
+	v, err := body(w, r, parsers)
 	if err != nil {
 		return nil, err
 	}

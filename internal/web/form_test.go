@@ -50,6 +50,58 @@ func TestStrictBody(t *testing.T) {
 	}
 }
 
+func TestStrictBodyOrJSON(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, body string
+		want       oauth.Code
+	}{
+		{"strings", ` {"grant_type":"x","client_id":"é\u0000"} `, ""},
+		{"null is none", `{"grant_type":"x","scope":null}`, ""},
+		{"a list repeats", `{"grant_type":"x","resource":["a","b"]}`, ""},
+		{"a list of one", `{"grant_type":["x"]}`, ""},
+		{"a list where one is wanted", `{"grant_type":["x","y"]}`, oauth.InvalidRequest},
+		{"twice", `{"grant_type":"x","grant_type":"y"}`, oauth.InvalidRequest},
+		{"twice, escaped", `{"grant_type":"x","grant\u005ftype":"x"}`, oauth.InvalidRequest},
+		{"a number", `{"grant_type":"x","otp":123456}`, oauth.InvalidRequest},
+		{"an object", `{"grant_type":{"x":"y"}}`, oauth.InvalidRequest},
+		{"a list of numbers", `{"grant_type":"x","resource":[1]}`, oauth.InvalidRequest},
+		{"no object", `["grant_type"]`, oauth.InvalidRequest},
+		{"a form", `grant_type=x`, oauth.InvalidRequest},
+		{"nothing", ``, oauth.InvalidRequest},
+		{"two objects", `{"grant_type":"x"}{}`, oauth.InvalidRequest},
+		{"cut", `{"grant_type":"x"`, oauth.InvalidRequest},
+		{"a comma too many", `{"grant_type":"x",}`, oauth.InvalidRequest},
+		{"too many", `{` + strings.TrimSuffix(strings.ReplaceAll(many(41), "=1&", `":"1","`), "=1") + `":"1"}`, oauth.InvalidRequest},
+		{"too long", `{"grant_type":"` + strings.Repeat("x", 4097) + `"}`, oauth.InvalidRequest},
+		{"too much", `{"grant_type":"x","a":"` + strings.Repeat(" ", 17<<10) + `"}`, oauth.InvalidRequest},
+	} {
+		r := post("/", tt.body)
+		r.Header.Set("Content-Type", "application/json; charset=UTF-8")
+		v, err := web.StrictBodyOrJSON(httptest.NewRecorder(), r)
+		var got oauth.Code
+		if e := oauth.AsError(err); e != nil {
+			got = e.Code
+		}
+		if got != tt.want || (err != nil) != (tt.want != "") || err == nil && v.Get("grant_type") != "x" {
+			t.Errorf("%s: %v, %v, want %q", tt.name, v, err, tt.want)
+		}
+	}
+	r := post("/", `{"token":"x"}`)
+	r.Header.Set("Content-Type", "application/json")
+	if _, err := web.StrictBody(httptest.NewRecorder(), r); oauth.AsError(err) == nil || oauth.AsError(err).Status != http.StatusUnsupportedMediaType {
+		t.Errorf("JSON where only forms are taken: %v", err)
+	}
+	if v, err := web.StrictBodyOrJSON(httptest.NewRecorder(), post("/", "a=b")); err != nil || v.Get("a") != "b" {
+		t.Errorf("a form: %v, %v", v, err)
+	}
+	r = post("/?client_secret=x", `{"a":"b"}`)
+	r.Header.Set("Content-Type", "application/json")
+	if _, err := web.StrictBodyOrJSON(httptest.NewRecorder(), r); oauth.AsError(err) == nil || oauth.AsError(err).Code != oauth.InvalidClient {
+		t.Errorf("a credential in the URL: %v", err)
+	}
+}
+
 func many(n int) string {
 	var b strings.Builder
 	for i := range n {

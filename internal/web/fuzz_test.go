@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -61,6 +62,39 @@ func FuzzForm(f *testing.F) {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		if _, err := StrictBody(httptest.NewRecorder(), r); (err != nil) != (len(v.Repeated()) > 0) {
 			t.Errorf("%v: StrictBody %v", v, err)
+		}
+	})
+}
+
+// FuzzJSONBody reads parameters from JSON as it does from the form that says the
+// same: no member hides another, and the limits are the same.
+func FuzzJSONBody(f *testing.F) {
+	for _, raw := range []string{
+		`{}`, `{"a":"b"}`, `{"a":"b","a":"c"}`, `{"a":["b","c"],"resource":["x"]}`, `{"a":null,"b":1}`, `{"a":{"a":"b"}}`, `[]`, `{"a":"b"}x`,
+		`{"\ud800":"\u0000"}`, `{"a":"` + strings.Repeat("x", maxFieldSize+1) + `"}`, "\xff", `{"a`, `{"a":"b",}`,
+	} {
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		v, e := parseJSON(raw)
+		if e != nil {
+			if e.HTTPStatus() < 400 || e.HTTPStatus() >= 500 {
+				t.Fatalf("%q: %v is no error of the client", raw, e)
+			}
+			return
+		}
+		again, e := parseValues(url.Values(v).Encode())
+		if e != nil || len(again) != len(v) {
+			t.Fatalf("%q: as a form %v, %v", raw, again, e)
+		}
+		var last map[string]any
+		if err := json.Unmarshal([]byte(raw), &last); err != nil {
+			t.Fatalf("%q is taken and is no JSON object: %v", raw, err)
+		}
+		for name, values := range v {
+			if _, there := last[name]; len(values) == 0 || !there {
+				t.Errorf("%q: %q", name, values)
+			}
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -27,8 +28,11 @@ type Problem struct {
 	Wait    time.Duration
 	// Details are for the application's developers, in English.
 	Details string
-	Reason  string
-	Err     error
+	// Reference is shown in place of the request's own, where more is on record
+	// under it.
+	Reference string
+	Reason    string
+	Err       error
 }
 
 func (p *Problem) Error() string {
@@ -77,7 +81,7 @@ func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	page := views.Problem{
 		Frame: p.Frame(r, problem.Locales, problem.Client), Kind: problem.Kind, Wait: problem.Wait,
-		AppURL: WayBack(problem.Client), Details: problem.Details, Reference: facts.ID,
+		AppURL: WayBack(problem.Client), Details: problem.Details, Reference: cmp.Or(problem.Reference, facts.ID),
 	}
 	if err := HTML(w, r, problem.Status, page.Page()); err != nil {
 		Plain(w, r, http.StatusInternalServerError, "something went wrong on our side; reference "+facts.ID)

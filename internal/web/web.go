@@ -167,11 +167,10 @@ func writeOAuthError(w http.ResponseWriter, r *http.Request, err error) {
 	JSON(w, r, e.HTTPStatus(), answer) // two strings always encode
 }
 
-// challenge builds WWW-Authenticate (RFC 6750 §3, RFC 7617 §2). A request
-// without a token gets no error code (RFC 6750 §3.1).
+// challenge builds WWW-Authenticate (RFC 6750 §3, RFC 7617 §2).
 func challenge(e *oauth.Error) string {
 	s := e.Challenge + ` realm="handset"`
-	if e.Challenge == "Bearer" && e.Description != "" {
+	if e.Challenge == "Bearer" && !e.Unasked {
 		s += `, error="` + string(e.Code) + `", error_description="` + strings.ReplaceAll(e.Description, `"`, `'`) + `"`
 	}
 	return s

@@ -1,9 +1,12 @@
 // Package keystest gives tests signing keys without the price of making them:
-// RSA keys are generated once per process, and a Ring over them in memory.
+// keys are generated once per process, and a Ring over them in memory.
 package keystest
 
 import (
 	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -31,8 +34,25 @@ var made = func() (list [4]func() *rsa.PrivateKey) {
 	return list
 }()
 
+// curves are the P-256 keys of this process.
+var curves = func() (list [4]func() *ecdsa.PrivateKey) {
+	for i := range list {
+		list[i] = sync.OnceValue(func() *ecdsa.PrivateKey {
+			key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+			if err != nil {
+				panic("keystest: " + err.Error())
+			}
+			return key
+		})
+	}
+	return list
+}()
+
 // Key returns the process's i-th RSA-2048 key, 0 to 3.
 func Key(i int) *rsa.PrivateKey { return made[i]() }
+
+// ECKey returns the process's i-th P-256 key, 0 to 3.
+func ECKey(i int) *ecdsa.PrivateKey { return curves[i]() }
 
 // PKCS1 returns the i-th key as `openssl genrsa -traditional` writes it.
 func PKCS1(i int) []byte {
@@ -40,12 +60,29 @@ func PKCS1(i int) []byte {
 }
 
 // PKCS8 returns the i-th key as `openssl genrsa` writes it.
-func PKCS8(i int) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der(i)})
+func PKCS8(i int) []byte { return pkcs8(Key(i)) }
+
+// ECPKCS8 returns the i-th P-256 key as `openssl genpkey` writes it.
+func ECPKCS8(i int) []byte { return pkcs8(ECKey(i)) }
+
+// SEC1 returns the i-th P-256 key as `openssl ecparam -genkey` writes it: behind
+// the name of its curve.
+func SEC1(i int) []byte {
+	der, err := x509.MarshalECPrivateKey(ECKey(i))
+	if err != nil {
+		panic("keystest: " + err.Error())
+	}
+	curve := []byte{0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07} // prime256v1
+	return append(pem.EncodeToMemory(&pem.Block{Type: "EC PARAMETERS", Bytes: curve}),
+		pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})...)
 }
 
-func der(i int) []byte {
-	b, err := x509.MarshalPKCS8PrivateKey(Key(i))
+func pkcs8(key crypto.Signer) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der(key)})
+}
+
+func der(key crypto.Signer) []byte {
+	b, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		panic("keystest: " + err.Error())
 	}
@@ -86,17 +123,26 @@ func (s *Store) UpdateSigningKeys(_ context.Context, change func([]storage.Signi
 	return nil
 }
 
-// Record returns the process's i-th key as a store keeps it.
+// Record returns the process's i-th RSA key as a store keeps it.
 func Record(i int, signsFrom time.Time) storage.SigningKey {
-	return storage.SigningKey{ID: keys.ID(&Key(i).PublicKey), Algorithm: "RS256", PKCS8: der(i),
+	return record(keys.RS256, Key(i), signsFrom)
+}
+
+// ECRecord returns the process's i-th P-256 key as a store keeps it.
+func ECRecord(i int, signsFrom time.Time) storage.SigningKey {
+	return record(keys.ES256, ECKey(i), signsFrom)
+}
+
+func record(alg keys.Algorithm, key crypto.Signer, signsFrom time.Time) storage.SigningKey {
+	return storage.SigningKey{ID: keys.ID(key.Public()), Algorithm: string(alg), PKCS8: der(key),
 		CreatedAt: signsFrom, SignsFrom: signsFrom}
 }
 
-// NewRing returns a Ring that signs with the process's key 0 and is never rotated.
+// NewRing returns a Ring that signs with the process's keys 0 and is never rotated.
 func NewRing(t testing.TB) *keys.Ring {
 	t.Helper()
 	ring, err := keys.Open(context.Background(), keys.Config{
-		Store:        NewStore(Record(0, time.Unix(0, 0).UTC())),
+		Store:        NewStore(Record(0, time.Unix(0, 0).UTC()), ECRecord(0, time.Unix(0, 0).UTC())),
 		LongestToken: 24 * time.Hour,
 	})
 	if err != nil {

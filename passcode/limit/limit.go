@@ -98,6 +98,15 @@ func AdmitsAt(l storage.Limit, tat, now time.Time) time.Time {
 	return within(l, tat, now).Add(-time.Duration(l.Burst-1) * l.Every)
 }
 
+// Left returns how many the bucket would give at once.
+func Left(l storage.Limit, tat, now time.Time) int {
+	if l.Off {
+		return l.Burst
+	}
+	missing := within(l, tat, now).Sub(now)
+	return max(0, l.Burst-int((missing+l.Every-1)/l.Every))
+}
+
 // Give puts one back. A full bucket stays full, and one that becomes full is
 // forgotten: its time is zero.
 func Give(l storage.Limit, tat, now time.Time) time.Time {

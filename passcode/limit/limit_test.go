@@ -51,6 +51,28 @@ func TestStrangersSendsPerDay(t *testing.T) {
 	}
 }
 
+func TestLeft(t *testing.T) {
+	t.Parallel()
+	l := storage.Limit{Name: "x", Burst: 3, Every: time.Minute}
+	var tat time.Time
+	for want := 3; want >= 0; want-- {
+		if got := limit.Left(l, tat, start); got != want {
+			t.Errorf("left %d, want %d", got, want)
+		}
+		if next, ok := limit.Take(l, tat, start); ok != (want > 0) {
+			t.Errorf("with %d left, Take reports %v", want, ok)
+		} else if ok {
+			tat = next
+		}
+	}
+	if got := limit.Left(l, tat, start.Add(90*time.Second)); got != 1 {
+		t.Errorf("left %d after a minute and a half, want 1", got)
+	}
+	if got := limit.Left(storage.Limit{Burst: 3, Off: true}, tat, start); got != 3 {
+		t.Errorf("a limit that is off has %d left", got)
+	}
+}
+
 func TestTake(t *testing.T) {
 	t.Parallel()
 	l := storage.Limit{Name: "x", Burst: 3, Every: time.Minute}

@@ -1,7 +1,10 @@
 package phone
 
 import (
+	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/nyaruka/phonenumbers"
@@ -79,4 +82,67 @@ func (n Number) Region() string {
 		return region
 	}
 	return ""
+}
+
+// Covered returns the regions all of whose numbers begin with one of the prefixes
+// ("+1500555"), sorted.
+func Covered(prefixes []string) []string {
+	var out []string
+	for _, region := range Regions() {
+		if calling := CallingCode(region); calling > 1 && covers(prefixes, "+"+strconv.Itoa(calling)) {
+			out = append(out, region)
+		}
+	}
+	if slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(p, "+1") || strings.HasPrefix("+1", p) }) {
+		out = append(out, coveredAreas(prefixes)...)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// coveredAreas are the regions of the calling code +1, which differ by area code.
+func coveredAreas(prefixes []string) []string {
+	covered := map[string]bool{}
+	var areas []string
+	for area := 200; area <= 999; area++ {
+		beginning := "+1" + strconv.Itoa(area)
+		areas = append(areas, beginning)
+		covered[beginning] = covers(prefixes, beginning)
+	}
+	if !slices.ContainsFunc(areas, func(a string) bool { return covered[a] }) {
+		return nil // as nearly always: the regions of 800 areas take long to look up
+	}
+	whole := map[string]bool{}
+	for _, beginning := range areas {
+		n, err := phonenumbers.Parse(beginning+"5550123", "")
+		if err != nil {
+			continue
+		}
+		if region := phonenumbers.GetRegionCodeForNumber(n); KnownRegion(region) {
+			before, seen := whole[region]
+			whole[region] = covered[beginning] && (before || !seen)
+		}
+	}
+	return slices.DeleteFunc(slices.Collect(maps.Keys(whole)), func(region string) bool { return !whole[region] })
+}
+
+// covers reports whether every number that begins with beginning begins with one
+// of the prefixes: with one that is as short, or with ten longer ones.
+func covers(prefixes []string, beginning string) bool {
+	longer := false
+	for _, p := range prefixes {
+		if strings.HasPrefix(beginning, p) {
+			return true
+		}
+		longer = longer || strings.HasPrefix(p, beginning)
+	}
+	if !longer {
+		return false
+	}
+	for digit := range 10 {
+		if !covers(prefixes, beginning+strconv.Itoa(digit)) {
+			return false
+		}
+	}
+	return true
 }

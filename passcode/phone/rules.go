@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nyaruka/phonenumbers"
 )
@@ -34,23 +35,28 @@ type TestNumber struct {
 	Number string
 	Prefix string
 	Code   string
+	// Until is when it stops to be one; zero: never.
+	Until time.Time
 }
 
-// Matches reports whether the test number stands for n.
-func (t TestNumber) Matches(n Number) bool {
+// Matches reports whether the test number stands for n at a time.
+func (t TestNumber) Matches(n Number, now time.Time) bool {
+	if !t.Until.IsZero() && !now.Before(t.Until) {
+		return false
+	}
 	if t.Number != "" {
 		return n.E164() == t.Number
 	}
 	return t.Prefix != "" && strings.HasPrefix(n.E164(), t.Prefix)
 }
 
-// FindTest returns the test number that stands for n. One that names n comes
+// FindTest returns the test number that stands for n at a time. One that names n comes
 // before a prefix, a longer prefix before a shorter one.
-func FindTest(tests []TestNumber, n Number) (TestNumber, bool) {
+func FindTest(tests []TestNumber, n Number, now time.Time) (TestNumber, bool) {
 	var best TestNumber
 	found := false
 	for _, t := range tests {
-		if !t.Matches(n) {
+		if !t.Matches(n, now) {
 			continue
 		}
 		if t.Number != "" {
@@ -72,8 +78,10 @@ type Rules struct {
 	// TestNumbers are allowed whatever their type and country.
 	TestNumbers []TestNumber
 	// Fictional allows the numbers that [Example] shows although no one can own
-	// them. A demo sets it, so that what the page proposes can be typed.
+	// them. It is for a developer's machine, where what the page proposes can be typed.
 	Fictional bool
+	// Now is the clock that test numbers end by; nil is the system's.
+	Now func() time.Time
 }
 
 // Validate returns all that is wrong with the rules, joined.
@@ -191,11 +199,19 @@ func (r Rules) testNumber(f folded, e164 string) (Number, bool) {
 		if err != nil {
 			continue
 		}
-		if _, ok := FindTest(r.TestNumbers, n); ok {
+		if _, ok := FindTest(r.TestNumbers, n, r.now()); ok {
 			return n, true
 		}
 	}
 	return Number{}, false
+}
+
+func (r Rules) now() time.Time {
+	now := time.Now
+	if r.Now != nil {
+		now = r.Now
+	}
+	return now()
 }
 
 // denied are calling codes that belong to no country: toll-free, shared cost,

@@ -3,8 +3,11 @@ package phone
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/nyaruka/phonenumbers"
@@ -202,7 +205,7 @@ func TestTestNumbers(t *testing.T) {
 			t.Errorf("Parse(%q, %s) = %s, %v; want %s", c.typed, c.region, n.E164(), err, c.want)
 			continue
 		}
-		if test, ok := FindTest(r.TestNumbers, n); !ok || test.Code != c.code {
+		if test, ok := FindTest(r.TestNumbers, n, time.Now()); !ok || test.Code != c.code {
 			t.Errorf("FindTest(%s) = %v, %t; want code %s", c.want, test, ok, c.code)
 		}
 	}
@@ -377,7 +380,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil || again != n {
 			t.Fatalf("%+q is %s, which is %s, %v", typed, n.E164(), again.E164(), err)
 		}
-		if _, ok := FindTest(rules.TestNumbers, n); ok {
+		if _, ok := FindTest(rules.TestNumbers, n, time.Now()); ok {
 			return
 		}
 		p, err := phonenumbers.Parse(n.E164(), "")
@@ -413,5 +416,56 @@ func BenchmarkParse(b *testing.B) {
 		if _, err := world.Parse("+44 (0)7911 123456", "GB"); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func TestTestNumbersEnd(t *testing.T) {
+	t.Parallel()
+	until := time.Date(2026, 12, 31, 0, 0, 0, 0, time.UTC)
+	now := until.Add(-time.Second)
+	rules := Rules{
+		Countries:   []string{"JP"},
+		TestNumbers: []TestNumber{{Number: "+15005550006", Code: "424242", Until: until}},
+		Now:         func() time.Time { return now },
+	}
+	n, err := rules.Parse("+15005550006", "JP")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now = until
+	if _, err := rules.Parse("+15005550006", "JP"); err == nil {
+		t.Error("typed after its end, a test number is allowed as if it were one")
+	}
+	if _, ok := FindTest(rules.TestNumbers, n, until); ok {
+		t.Error("a test number is found after its end")
+	}
+}
+
+func TestPrefixesThatCoverACountry(t *testing.T) {
+	t.Parallel()
+	ten := make([]string, 10)
+	for i := range ten {
+		ten[i] = "+81" + strconv.Itoa(i)
+	}
+	for name, c := range map[string]struct {
+		prefixes []string
+		want     []string
+	}{
+		"none":             {nil, nil},
+		"a test range":     {[]string{"+1500555", "+8190"}, nil},
+		"a calling code":   {[]string{"+81"}, []string{"JP"}},
+		"shorter than it":  {[]string{"+35"}, Covered([]string{"+350", "+351", "+352", "+353", "+354", "+355", "+356", "+357", "+358", "+359"})},
+		"ten that fill it": {ten, []string{"JP"}},
+		"nine of the ten":  {ten[1:], nil},
+		"an area of many":  {[]string{"+1212"}, nil},
+		"an island's only": {[]string{"+1876", "+1658"}, []string{"JM"}},
+		"half of its two":  {[]string{"+1876"}, nil},
+	} {
+		if got := Covered(c.prefixes); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+	if got := Covered([]string{"+1"}); !slices.Contains(got, "US") || !slices.Contains(got, "JM") {
+		t.Errorf("+1 covers %v", got)
 	}
 }

@@ -77,23 +77,29 @@ type ClientConfig struct {
 	AllowPrivate bool
 }
 
-// NewHTTPClient returns the client for addresses that an operator, or whoever may
-// change a connection, wrote down: gateways and callbacks. It keeps connections
-// alive, follows no redirect, uses no proxy of the environment, and looks at
-// each address after the name was resolved, when the connection is opened: a
-// name that resolves to something else the second time gains nothing.
-func NewHTTPClient(c ClientConfig) *http.Client {
-	dialer := &net.Dialer{
+// newDialer opens connections to addresses that an operator, or whoever may change a
+// connection, wrote down. It looks at each address after the name was resolved, when
+// the connection is opened: a name that resolves to something else the second time
+// gains nothing.
+func newDialer(allowPrivate bool) *net.Dialer {
+	return &net.Dialer{
 		Timeout:   10 * time.Second,
 		KeepAlive: 30 * time.Second,
 		Control: func(_, address string, _ syscall.RawConn) error {
 			to, err := netip.ParseAddrPort(address)
-			if err != nil || !reachable(to.Addr(), c.AllowPrivate) {
+			if err != nil || !reachable(to.Addr(), allowPrivate) {
 				return errForbidden
 			}
 			return nil
 		},
 	}
+}
+
+// NewHTTPClient returns the client for such addresses that speak HTTP: gateways and
+// callbacks. It keeps connections alive, follows no redirect, and uses no proxy of
+// the environment.
+func NewHTTPClient(c ClientConfig) *http.Client {
+	dialer := newDialer(c.AllowPrivate)
 	return &http.Client{
 		Transport: &http.Transport{
 			// A proxy would make the address check look at the proxy.

@@ -19,7 +19,7 @@ type Console struct {
 func NewConsole(w io.Writer) *Console { return &Console{w: w} }
 
 // Send prints the message.
-func (c *Console) Send(_ context.Context, m Message) error {
+func (c *Console) Send(_ context.Context, m Message) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_, err := fmt.Fprintf(c.w, "\n"+
@@ -27,7 +27,7 @@ func (c *Console) Send(_ context.Context, m Message) error {
 		"To: %s\n%s\n"+
 		"*** end of text message ***\n\n", m.To.E164(), m.Body)
 	if err != nil {
-		return &Error{Kind: KindUnreachable, Code: "EIO"}
+		return "", &Error{Kind: KindUnreachable, Code: "EIO"}
 	}
-	return nil
+	return "", nil
 }

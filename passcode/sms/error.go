@@ -1,6 +1,7 @@
 package sms
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"syscall"
 )
 
@@ -26,6 +28,12 @@ const (
 	KindUnreachable Kind = "unreachable"
 	// KindForbidden: the address is one that we may not talk to.
 	KindForbidden Kind = "forbidden"
+	// KindRefused: the route does not take this message, for reasons of its own: no
+	// credit, no permission for the country, too many messages.
+	KindRefused Kind = "refused"
+	// KindNumber: the number can't be texted, by this route or any other: it is
+	// unknown, is none that gets texts, or its owner wants none.
+	KindNumber Kind = "number"
 	// KindInternal: the message never left, through a fault of our own.
 	KindInternal Kind = "internal"
 )
@@ -36,10 +44,14 @@ type Error struct {
 	Kind Kind
 	// Status is the gateway's HTTP status, 0 when there was none.
 	Status int
-	// Code names the fault as Node.js names it ("ECONNREFUSED"), which is what
-	// operators who come from Auth0 know; empty when Status says it.
+	// Code names the fault: a vendor's own code ("21610"), or what Node.js calls it
+	// ("ECONNREFUSED"), which is what operators who come from Auth0 know; empty when
+	// Status says it. It is short, and has letters, digits, "_", "-" and "." only.
 	Code string
 }
+
+// Final reports whether no other route can do better.
+func (e *Error) Final() bool { return e.Kind == KindNumber }
 
 func (e *Error) Error() string {
 	switch e.Kind {
@@ -51,6 +63,10 @@ func (e *Error) Error() string {
 		return "sms gateway is at an address that is not allowed"
 	case KindUnreachable:
 		return "sms gateway is out of reach (" + e.Code + ")"
+	case KindRefused:
+		return "sms gateway refused the message (" + e.Code + ")"
+	case KindNumber:
+		return "number can't be texted (" + cmp.Or(e.Code, "status "+strconv.Itoa(e.Status)) + ")"
 	}
 	return "sms could not be made"
 }

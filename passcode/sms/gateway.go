@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
 const (
@@ -37,6 +38,10 @@ type GatewayConfig struct {
 	ForwardRequestInfo bool
 	// Auth signs each request; nil sends none.
 	Auth *GatewayAuth
+	// ReceiptSecret is what the gateway signs its receipts with: bytes as they are,
+	// or "whsec_" and base64. Empty: the gateway is not told how to send any, and all
+	// are refused.
+	ReceiptSecret string
 	// Client is from [NewHTTPClient]; required.
 	Client *http.Client
 	// AllowPrivate is what Client was made with. It serves to tell a literal
@@ -58,8 +63,10 @@ type GatewayAuth struct {
 
 // Gateway posts messages to an operator's own gateway.
 type Gateway struct {
-	config GatewayConfig
-	signer jose.Signer
+	opaque
+	config   GatewayConfig
+	signer   jose.Signer
+	receipts *standardwebhooks.Webhook
 }
 
 // NewGateway checks the configuration; see [CheckGatewayURL] for the URL's rules.
@@ -76,7 +83,11 @@ func NewGateway(c GatewayConfig) (*Gateway, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	g := &Gateway{config: c}
+	receipts, err := newReceiptVerifier(c.ReceiptSecret)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{opaque: "sms_gateway", config: c, receipts: receipts}
 	if c.Auth != nil {
 		signer, err := newTokenSigner(c.Auth.Secret)
 		if err != nil {
@@ -85,6 +96,55 @@ func NewGateway(c GatewayConfig) (*Gateway, error) {
 		g.signer = signer
 	}
 	return g, nil
+}
+
+// newGateway reads the options of Auth0's `provider: sms_gateway`.
+func newGateway(o *Options, d Deps) Sender {
+	before := len(*o.found)
+	c := GatewayConfig{
+		URL: o.Text("gateway_url"), ForwardRequestInfo: o.Flag("forward_req_info", false), Auth: gatewayAuth(o),
+		ReceiptSecret: o.Text("receipt_secret"),
+		Client:        d.Client, AllowPrivate: d.AllowPrivate, Timeout: d.GatewayTimeout, Now: d.Now,
+	}
+	if err := CheckReceiptSecret(c.ReceiptSecret); err != nil {
+		o.Problem("receipt_secret", err.Error())
+	}
+	if err := CheckGatewayURL(c.URL, d.AllowPrivate); err != nil {
+		o.Problem("gateway_url", err.Error())
+	}
+	if len(*o.found) > before {
+		return nil
+	}
+	g, err := NewGateway(c)
+	if err != nil {
+		o.Problem("provider", err.Error())
+		return nil
+	}
+	return g
+}
+
+func gatewayAuth(o *Options) *GatewayAuth {
+	in, ok := o.Object("gateway_authentication")
+	if !ok {
+		return nil
+	}
+	secret := in.Text("secret")
+	auth := &GatewayAuth{Subject: in.Text("subject"), Audience: in.Needed("audience"), Secret: []byte(secret)}
+	if in.Text("method") != "bearer" {
+		in.Problem("method", `must be "bearer"`)
+	}
+	if in.Flag("secret_base64_encoded", false) {
+		decoded, err := decodeBase64(secret)
+		if err != nil {
+			in.Problem("secret", "is not base64, as secret_base64_encoded says it is")
+			return auth
+		}
+		auth.Secret = decoded
+	}
+	if len(auth.Secret) == 0 {
+		in.Problem("secret", "is missing")
+	}
+	return auth
 }
 
 // CheckGatewayURL returns what is wrong with a gateway's URL, without quoting it:
@@ -111,16 +171,21 @@ func CheckGatewayURL(gatewayURL string, allowPrivate bool) error {
 	return nil
 }
 
-// newTokenSigner makes an HS256 signer. Auth0 takes secrets of any length while
-// RFC 7518 §3.2 wants 32 bytes; zeros behind a shorter key give the same MAC,
-// since HMAC fills keys up with zeros itself (RFC 2104 §2).
+// newTokenSigner makes an HS256 signer.
 func newTokenSigner(secret []byte) (jose.Signer, error) {
 	if len(secret) == 0 {
 		return nil, errors.New("sms gateway with an empty secret")
 	}
+	return jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: longKey(secret)}, (&jose.SignerOptions{}).WithType("JWT"))
+}
+
+// longKey makes a key for HS256 of a secret: people choose secrets of any length
+// while RFC 7518 §3.2 wants 32 bytes. Zeros behind a shorter key give the same MAC,
+// since HMAC fills keys up with zeros itself (RFC 2104 §2).
+func longKey(secret []byte) []byte {
 	key := make([]byte, max(len(secret), 32))
 	copy(key, secret)
-	return jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: key}, (&jose.SignerOptions{}).WithType("JWT"))
+	return key
 }
 
 // gatewayRequest is the body that Auth0 posts.
@@ -137,17 +202,18 @@ type gatewayCallers struct {
 }
 
 // Send posts the message. Only 200 counts as handed over, as with Auth0; what
-// the gateway says besides is thrown away.
-func (g *Gateway) Send(ctx context.Context, m Message) error {
+// the gateway says besides is thrown away. 422 says that the number can't be
+// texted, which Auth0's contract has no word for.
+func (g *Gateway) Send(ctx context.Context, m Message) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.config.Timeout)
 	defer cancel()
 	req, err := g.request(ctx, m)
 	if err != nil {
-		return &Error{Kind: KindInternal, Code: "EINTERNAL"}
+		return "", &Error{Kind: KindInternal, Code: "EINTERNAL"}
 	}
 	resp, err := g.config.Client.Do(req)
 	if err != nil {
-		return transportError(err)
+		return "", transportError(err)
 	}
 	defer resp.Body.Close()
 	switch resp.StatusCode {
@@ -155,11 +221,13 @@ func (g *Gateway) Send(ctx context.Context, m Message) error {
 		// The status decides; the rest is read only to keep the connection, and
 		// closed soon when there is too much or it comes too slowly.
 		drain(resp.Body, cancel)
-		return nil
+		return "", nil
 	case http.StatusUnauthorized:
-		return &Error{Kind: KindUnauthorized, Status: resp.StatusCode}
+		return "", &Error{Kind: KindUnauthorized, Status: resp.StatusCode}
+	case http.StatusUnprocessableEntity:
+		return "", &Error{Kind: KindNumber, Status: resp.StatusCode}
 	}
-	return &Error{Kind: KindStatus, Status: resp.StatusCode}
+	return "", &Error{Kind: KindStatus, Status: resp.StatusCode}
 }
 
 // drain reads a little of an answer, for a second at most.
@@ -186,6 +254,12 @@ func (g *Gateway) request(ctx context.Context, m Message) (*http.Request, error)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "*/*")
 	req.Header.Set("User-Agent", "Handset")
+	if g.receipts != nil && m.ReceiptURL != "" {
+		// Headers, since the body is Auth0's and some gateways refuse what they don't
+		// know in it.
+		req.Header.Set("Handset-Message-Id", m.ID)
+		req.Header.Set("Handset-Receipt-Url", m.ReceiptURL)
+	}
 	if g.signer == nil {
 		return req, nil
 	}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/handset-oidc/handset/internal/porttest"
 	"github.com/handset-oidc/handset/passcode/phone"
 )
 
@@ -99,6 +100,13 @@ func newTestGateway(t *testing.T, c GatewayConfig) *Gateway {
 	return g
 }
 
+// try sends the test message and returns what went wrong.
+func try(ctx context.Context, t *testing.T, s Sender) error {
+	t.Helper()
+	_, err := s.Send(ctx, testMessage(t))
+	return err
+}
+
 func TestGatewayRequestIsAuth0s(t *testing.T) {
 	t.Parallel()
 	base := map[string]any{"recipient": testNumber, "body": testBody}
@@ -128,7 +136,7 @@ func TestGatewayRequestIsAuth0s(t *testing.T) {
 			g := newTestGateway(t, GatewayConfig{URL: rec.URL + "/send?key=1", ForwardRequestInfo: c.forward})
 			m := testMessage(t)
 			c.change(&m)
-			if err := g.Send(t.Context(), m); err != nil {
+			if _, err := g.Send(t.Context(), m); err != nil {
 				t.Fatal(err)
 			}
 			var got map[string]any
@@ -157,7 +165,7 @@ func TestGatewayToken(t *testing.T) {
 			URL: rec.URL, Now: func() time.Time { return now },
 			Auth: &GatewayAuth{Subject: "urn:handset", Audience: "urn:MySmsGateway", Secret: []byte(secret)},
 		})
-		if err := g.Send(t.Context(), testMessage(t)); err != nil {
+		if _, err := g.Send(t.Context(), testMessage(t)); err != nil {
 			t.Fatal(err)
 		}
 		token, ok := strings.CutPrefix(rec.headers[0].Get("Authorization"), "Bearer ")
@@ -236,8 +244,9 @@ func TestGatewayFailures(t *testing.T) {
 				timeout = 100 * time.Millisecond
 			}
 			g := newTestGateway(t, GatewayConfig{URL: rec.URL + "/?key=hunter2", Timeout: timeout})
-			checkFailure(t, g.Send(t.Context(), testMessage(t)), c.want)
-			if n := rec.asked(); n != 1 {
+			checkFailure(t, try(t.Context(), t, g), c.want)
+			// In a time that short, a busy machine may not even have connected.
+			if n := rec.asked(); n != 1 && (n != 0 || c.want.Kind != KindTimeout) {
 				t.Errorf("the gateway was asked %d times", n)
 			}
 		})
@@ -246,21 +255,19 @@ func TestGatewayFailures(t *testing.T) {
 
 func TestUnreachableGateways(t *testing.T) {
 	t.Parallel()
-	refusing := newRecorder(t, nil)
-	refusing.Close()
 	plain := newRecorder(t, nil)
 	foreign := httptest.NewUnstartedServer(http.NotFoundHandler())
 	foreign.Config.ErrorLog = log.New(io.Discard, "", 0)
 	foreign.StartTLS()
 	t.Cleanup(foreign.Close)
 	for url, code := range map[string]string{
-		refusing.URL:                   "ECONNREFUSED",
-		"http://no-such-host.invalid/": "ENOTFOUND",
+		"http://" + porttest.Address(t):                  "ECONNREFUSED",
+		"http://no-such-host.invalid/":                   "ENOTFOUND",
 		strings.Replace(plain.URL, "http:", "https:", 1): "EPROTO",
 		foreign.URL: "EPROTO", // a certificate that nobody vouches for
 	} {
 		g := newTestGateway(t, GatewayConfig{URL: url, Timeout: 20 * time.Second})
-		checkFailure(t, g.Send(t.Context(), testMessage(t)), Error{Kind: KindUnreachable, Code: code})
+		checkFailure(t, try(t.Context(), t, g), Error{Kind: KindUnreachable, Code: code})
 	}
 }
 
@@ -270,10 +277,10 @@ func TestGatewayObeysItsContext(t *testing.T) {
 	g := newTestGateway(t, GatewayConfig{URL: rec.URL})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	checkFailure(t, g.Send(ctx, testMessage(t)), Error{Kind: KindTimeout, Code: "ETIMEDOUT"})
+	checkFailure(t, try(ctx, t, g), Error{Kind: KindTimeout, Code: "ETIMEDOUT"})
 	ended, end := context.WithCancel(t.Context())
 	end()
-	checkFailure(t, g.Send(ended, testMessage(t)), Error{Kind: KindUnreachable, Code: "ECANCELED"})
+	checkFailure(t, try(ended, t, g), Error{Kind: KindUnreachable, Code: "ECANCELED"})
 }
 
 func checkFailure(t *testing.T, err error, want Error) {
@@ -289,40 +296,43 @@ func checkFailure(t *testing.T, err error, want Error) {
 	}
 }
 
+// longAnswers are answers that nobody should wait for the end of.
+var longAnswers = map[string]http.HandlerFunc{
+	"10 MB": func(w http.ResponseWriter, _ *http.Request) {
+		block := make([]byte, 1<<20)
+		for range 10 {
+			if _, err := w.Write(block); err != nil {
+				return
+			}
+		}
+	},
+	"endless": func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			if _, err := w.Write(make([]byte, 1<<16)); err != nil {
+				return
+			}
+		}
+	},
+	"trickling": func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "{")
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	},
+}
+
 // An answer can be as large or as slow as it likes: the status decides.
 func TestGatewayAnswersAreBounded(t *testing.T) {
 	t.Parallel()
-	for name, answer := range map[string]http.HandlerFunc{
-		"10 MB": func(w http.ResponseWriter, _ *http.Request) {
-			block := make([]byte, 1<<20)
-			for range 10 {
-				if _, err := w.Write(block); err != nil {
-					return
-				}
-			}
-		},
-		"endless": func(w http.ResponseWriter, r *http.Request) {
-			for r.Context().Err() == nil {
-				if _, err := w.Write(make([]byte, 1<<16)); err != nil {
-					return
-				}
-			}
-		},
-		"trickling": func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprint(w, "o")
-			w.(http.Flusher).Flush()
-			<-r.Context().Done()
-		},
-	} {
+	for name, answer := range longAnswers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			rec := newRecorder(t, answer)
-			g := newTestGateway(t, GatewayConfig{URL: rec.URL})
+			g := newTestGateway(t, GatewayConfig{URL: rec.URL, Timeout: 10 * time.Minute})
 			began := time.Now()
-			if err := g.Send(t.Context(), testMessage(t)); err != nil {
+			if _, err := g.Send(t.Context(), testMessage(t)); err != nil {
 				t.Error(err)
 			}
-			if took := time.Since(began); took > 10*time.Second {
+			if took := time.Since(began); took > 2*time.Minute {
 				t.Errorf("took %v", took)
 			}
 		})
@@ -334,7 +344,7 @@ func TestGatewayKeepsItsConnection(t *testing.T) {
 	rec := newRecorder(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.Repeat("x", 5000)) })
 	g := newTestGateway(t, GatewayConfig{URL: rec.URL})
 	for range 5 {
-		if err := g.Send(t.Context(), testMessage(t)); err != nil {
+		if _, err := g.Send(t.Context(), testMessage(t)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -355,7 +365,7 @@ func TestPrivateGatewaysAreNotDialed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkFailure(t, g.Send(t.Context(), testMessage(t)), Error{Kind: KindForbidden, Code: "EACCES"})
+	checkFailure(t, try(t.Context(), t, g), Error{Kind: KindForbidden, Code: "EACCES"})
 	if n := rec.asked(); n != 0 {
 		t.Errorf("the gateway was asked %d times", n)
 	}

@@ -37,7 +37,7 @@ func NewInbox(keep int, now func() time.Time) *Inbox {
 }
 
 // Send puts the message into the inbox.
-func (b *Inbox) Send(_ context.Context, m Message) error {
+func (b *Inbox) Send(_ context.Context, m Message) (string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.last++
@@ -47,7 +47,7 @@ func (b *Inbox) Send(_ context.Context, m Message) error {
 	b.texts = append(b.texts, Text{ID: b.last, To: m.To, From: m.From, Body: m.Body, At: b.now().UTC()})
 	close(b.more)
 	b.more = make(chan struct{})
-	return nil
+	return "", nil
 }
 
 // Texts returns the texts to a number, newest last; the zero Number means all.

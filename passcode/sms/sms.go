@@ -1,6 +1,6 @@
 // Package sms makes text messages and hands them over: to an operator's own
-// gateway, to the console of a developer, to the inbox of the demo. It knows
-// nothing of codes that count, of limits or of logins; package passcode decides
+// gateway, to a vendor, to the console of a developer, to the inbox of the demo;
+// and it reads what they say became of a message. It knows nothing of codes that count, of limits or of logins; package passcode decides
 // what is sent and when.
 //
 // Bodies hold codes. Nothing here logs, and no error of this package carries a
@@ -9,17 +9,26 @@ package sms
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/handset-oidc/handset/passcode/phone"
 )
 
 // Message is one text to one person.
 type Message struct {
+	// ID is our own name of the message, unguessable. Routes without a name of
+	// their own are told it, and speak of the message by it in their receipts.
+	ID string
 	To phone.Number
-	// From is the sender as the person sees it; empty leaves it to the route.
+	// From is the sender as the person sees it; empty leaves it to the route. Vendors
+	// keep to the one of their own options: a number of one is a stranger's to another.
 	From string
 	Body string
+	// ReceiptURL is where the route can say what became of the message; empty
+	// when nobody listens.
+	ReceiptURL string
 	// Request says who asked for the text; nil when nobody should know.
 	Request *RequestInfo
 }
@@ -35,11 +44,68 @@ func (m Message) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "text to %s", m.To
 
 // Sender hands a message over to whatever delivers it.
 //
-// Send must return nil only when the message was accepted for delivery, and
-// otherwise an [*Error]. It must be done, one way or the other, soon after ctx
-// ends; must not send a message twice, since texts cost money and people notice;
-// must keep number and body out of errors and logs; and must be safe for
+// Send must return the route's own name of the message, by which its receipts
+// speak of it (empty: by [Message.ID]), and a nil error only when the message
+// was accepted for delivery; otherwise an [*Error], whose kind says whether
+// another route can do better. It must be done, one way or the other, soon after
+// ctx ends; must not send a message twice, since texts cost money and people
+// notice; must keep number and body out of errors and logs; and must be safe for
 // concurrent use.
+//
+// A Sender that holds a connection open is an [io.Closer] as well: it connects
+// at the first message, and Close, which is called once when no message is
+// under way any more, ends it.
 type Sender interface {
-	Send(ctx context.Context, m Message) error
+	Send(ctx context.Context, m Message) (id string, err error)
+}
+
+// State is what is known of a message that was handed over.
+type State string
+
+// The states. A message begins as accepted; Delivered, Undelivered and Failed
+// are final.
+const (
+	Accepted    State = "accepted"    // the route has it
+	Sent        State = "sent"        // the carrier has it
+	Delivered   State = "delivered"   // the phone has it
+	Undelivered State = "undelivered" // the carrier gave up
+	Failed      State = "failed"      // the route gave up
+	Unknown     State = "unknown"     // the route can't tell
+)
+
+// Receipt is what a route says became of a message.
+type Receipt struct {
+	// Message is the route's name of the message, or [Message.ID] where it has none.
+	Message string
+	State   State
+	// Code is the route's reason when the message did not arrive: letters, digits
+	// and punctuation, never a sentence.
+	Code string
+}
+
+// Callback is a request by which a route says what became of messages.
+type Callback struct {
+	// URL is the address as the route was told it, with the query that came along:
+	// signatures cover it.
+	URL    string
+	Header http.Header
+	Body   []byte
+}
+
+// ErrForged says that a callback was not made by the route, or was made before
+// and is sent again.
+var ErrForged = errors.New("receipt is not from its route")
+
+// errBadReceipt is about a callback that its route made and that is not what the
+// route's documentation says.
+var errBadReceipt = errors.New("receipt can't be read")
+
+// Receiver is a [Sender] whose route calls back over HTTP.
+//
+// Receipts must check that the route made the callback, and must return an error
+// that wraps [ErrForged] when it can't tell. Its error must quote nothing of the
+// callback. A callback that is genuine and says nothing of interest is no receipts
+// and no error.
+type Receiver interface {
+	Receipts(c Callback) ([]Receipt, error)
 }

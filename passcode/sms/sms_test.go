@@ -40,7 +40,7 @@ func TestAsErrorKeepsForeignErrorsOut(t *testing.T) {
 func TestConsolePrintsTheText(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	if err := NewConsole(&out).Send(t.Context(), testMessage(t)); err != nil {
+	if _, err := NewConsole(&out).Send(t.Context(), testMessage(t)); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"DEVELOPMENT ONLY", testNumber, testBody} {
@@ -50,7 +50,7 @@ func TestConsolePrintsTheText(t *testing.T) {
 	}
 	_, broken := io.Pipe()
 	broken.CloseWithError(errors.New(testBody))
-	if err := NewConsole(broken).Send(t.Context(), testMessage(t)); err == nil || strings.Contains(err.Error(), "314159") {
+	if _, err := NewConsole(broken).Send(t.Context(), testMessage(t)); err == nil || strings.Contains(err.Error(), "314159") {
 		t.Errorf("a console that can't print: %v", err)
 	}
 }
@@ -67,7 +67,7 @@ func TestInbox(t *testing.T) {
 			m = second
 		}
 		m.Body = fmt.Sprint(i)
-		if err := b.Send(t.Context(), m); err != nil {
+		if _, err := b.Send(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -113,7 +113,7 @@ func TestInboxWakesThoseWhoWait(t *testing.T) {
 		})
 	}
 	for _, message := range []Message{other, m} {
-		if err := b.Send(t.Context(), message); err != nil {
+		if _, err := b.Send(t.Context(), message); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -4,13 +4,15 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/handset-oidc/handset/passcode/phone"
 )
 
 func TestTemplates(t *testing.T) {
 	t.Parallel()
-	f := Fields{Code: "012345", Application: "Tiny", Language: "fr-FR"}
-	bound := f
-	bound.Host = "login.example.com"
+	f := Fields{Code: "012345", Number: number(t), Application: "Tiny", Language: "sv-SE"}
+	bound, french := f, f
+	bound.Host, french.Language = "login.example.com", "fr-FR"
 	const standard = "012345 is your Tiny code. Don't share it with anyone."
 	for _, c := range []struct {
 		syntax, text string
@@ -23,10 +25,15 @@ func TestTemplates(t *testing.T) {
 		{"", "Your verification code is: @@password@@", f, "Your verification code is: 012345"},
 		{SyntaxMacros, "@@code@@", f, "012345"},
 		{SyntaxMacros, "@@code@@@@password@@", f, "012345012345"},
-		{SyntaxMacros, "@@ application.name @@: @@code@@ (@@request_language@@)", f, "Tiny: 012345 (fr-FR)"},
+		{SyntaxMacros, "@@ application.name @@: @@code@@ (@@request_language@@)", f, "Tiny: 012345 (sv-SE)"},
 		{SyntaxMacros, "a@b.example, one @ more, @@code@@ and @@", f, "a@b.example, one @ more, 012345 and @@"},
 		{SyntaxMacros, "one\r\ntwo\rthree @@code@@", f, "one\ntwo\nthree 012345"},
 		{SyntaxMacros, "Code @@code@@", bound, "Code 012345\n\n@login.example.com #012345"},
+		{SyntaxMacros, "\n Code @@code@@\n", bound, "Code 012345\n\n@login.example.com #012345"},
+		{SyntaxMacros, "@@code@@ for @@phone_number@@", f, "012345 for +819012345678"},
+		{SyntaxLiquid, "", french, "012345 est votre code Tiny. Ne le partagez avec personne."},
+		{SyntaxLiquid, "Your code: {{ code }}", bound, "Your code: 012345\n\n@login.example.com #012345"},
+		{SyntaxLiquid, "one\r\ntwo\rthree {{code}}", f, "one\ntwo\nthree 012345"},
 	} {
 		tmpl, err := ParseTemplate(c.syntax, c.text)
 		if err != nil {
@@ -55,7 +62,9 @@ func TestTemplatesThatCannotWork(t *testing.T) {
 		{SyntaxMacros, "@@code", "doesn't show the code"},
 		{SyntaxMacros, "@@kode@@ @@code@@", "unknown macro @@kode@@"},
 		{SyntaxMacros, strings.Repeat("x", maxTemplate) + "@@code@@", "more than"},
-		{"mustache", "{{code}}", `"mustache" is not one of: md_with_macros`},
+		{"mustache", "{{code}}", `"mustache" is not one of: md_with_macros, liquid`},
+		{SyntaxMacros, "{{ code }}", "set syntax to liquid"},
+		{"", "{% if request_language contains 'fr' %}@@code@@{% endif %}", "set syntax to liquid"},
 	} {
 		if _, err := ParseTemplate(c.syntax, c.text); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("ParseTemplate(%s, %.40q) = %v, want %s", c.syntax, c.text, err, c.want)
@@ -85,12 +94,18 @@ func TestClientNameCannotEndTheText(t *testing.T) {
 		if got := CleanName(name); got != want {
 			t.Errorf("CleanName(%q) = %q, want %q", name, got, want)
 		}
-		for _, text := range []string{"", "@@code@@ for @@application.name@@"} {
-			tmpl, err := ParseTemplate(SyntaxMacros, text)
+		for _, c := range []struct{ syntax, text string }{
+			{SyntaxMacros, ""},
+			{SyntaxMacros, "@@code@@ for @@application.name@@ @@request_language@@"},
+			{SyntaxLiquid, "{{ code }} for {{ application.name }} {{ request_language }}"},
+		} {
+			tmpl, err := ParseTemplate(c.syntax, c.text)
 			if err != nil {
 				t.Fatal(err)
 			}
-			checkOriginBound(t, tmpl.Execute(Fields{Code: "012345", Application: name, Host: "login.example.com"}), last)
+			// Who asks for a text writes the language, as well.
+			f := Fields{Code: "012345", Application: name, Language: name, Host: "login.example.com"}
+			checkOriginBound(t, tmpl.Execute(f), last)
 		}
 	}
 }
@@ -115,17 +130,6 @@ func checkOriginBound(t *testing.T, text, last string) {
 	}
 }
 
-// One segment costs half of two.
-func TestTheDefaultTextIsOneSegment(t *testing.T) {
-	t.Parallel()
-	text := defaultTemplate.Execute(Fields{
-		Code: "01234567", Application: strings.Repeat("W", 30), Host: "login.example-company.com",
-	})
-	if n := utf8.RuneCountInString(text); n > 160 || len(text) != n {
-		t.Errorf("%d characters, ASCII %t", n, len(text) == n)
-	}
-}
-
 func TestOriginHost(t *testing.T) {
 	t.Parallel()
 	for issuer, want := range map[string]string{
@@ -143,6 +147,15 @@ func TestOriginHost(t *testing.T) {
 			t.Errorf("OriginHost(%q) = %q, want %q", issuer, got, want)
 		}
 	}
+}
+
+func number(t *testing.T) phone.Number {
+	t.Helper()
+	n, err := phone.FromStored("+819012345678")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 func FuzzTemplate(f *testing.F) {

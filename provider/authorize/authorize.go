@@ -21,6 +21,7 @@ import (
 	"github.com/handset-oidc/handset/internal/reqctx"
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/internal/web"
+	"github.com/handset-oidc/handset/provider/api"
 	"github.com/handset-oidc/handset/provider/mint"
 	"github.com/handset-oidc/handset/provider/oauth"
 	"github.com/handset-oidc/handset/provider/session"
@@ -41,7 +42,8 @@ type Transactions interface {
 // Grants writes answers. Both methods must return [storage.ErrConsumed] when
 // the transaction was answered before: one transaction, one code, ever.
 // CreateGrant must return [storage.ErrRefused] or [storage.ErrNotFound] when
-// the session is over.
+// the session is over. Both must return [storage.ErrForbidden], and write nothing,
+// when the person may not use the grant's API.
 type Grants interface {
 	CreateGrant(ctx context.Context, g storage.NewGrant, now time.Time) error
 	OpenSession(ctx context.Context, l storage.Login, now time.Time) (storage.Opened, error)
@@ -54,6 +56,13 @@ type Hints interface {
 	VerifyHint(ctx context.Context, raw string) (mint.Hint, error)
 }
 
+// Subjects knows under which name a client sees a person.
+type Subjects interface {
+	For(ctx context.Context, id storage.ClientID, user storage.UserID) (storage.Subject, error)
+	// Person must return an ID that nobody has for a name that is none.
+	Person(ctx context.Context, id storage.ClientID, sub storage.Subject) (storage.UserID, error)
+}
+
 // Config is what a Handler needs; every field is required.
 type Config struct {
 	Issuer       string
@@ -62,6 +71,8 @@ type Config struct {
 	Transactions Transactions
 	Grants       Grants
 	Hints        Hints
+	APIs         *api.Registry
+	Subjects     Subjects
 	Mint         *mint.Minter
 	Sessions     *session.Manager
 	Browser      *Browser
@@ -160,8 +171,8 @@ func (h *Handler) readHint(ctx context.Context, raw string, tx *storage.Transact
 		p.login = true
 		return nil
 	}
-	tx.HintUser = hint.Subject
-	return nil
+	tx.HintUser, err = h.Subjects.Person(ctx, hint.ClientID, hint.Subject)
+	return err
 }
 
 // step is what comes next for a request.
@@ -206,8 +217,13 @@ func (h *Handler) startLogin(w http.ResponseWriter, r *http.Request, tx storage.
 	return web.SeeOther(w, r, h.Base+"/login/phone?txn="+url.QueryEscape(string(tx.ID)))
 }
 
-// grant is the answer to a transaction: an authorization code and what it stands for.
-func (h *Handler) grant(tx storage.Transaction) (storage.NewGrant, string) {
+// grant is the answer to a transaction: an authorization code and what it stands
+// for. Its error goes to the client.
+func (h *Handler) grant(tx storage.Transaction) (storage.NewGrant, string, error) {
+	target, err := h.APIs.Target(tx.Audience, tx.APIScopes)
+	if err != nil {
+		return storage.NewGrant{}, "", err
+	}
 	code, mac := h.Mint.AuthCode()
 	life := h.CodeLife
 	if tx.ResponseType == oauth.ResponseIDToken {
@@ -216,15 +232,28 @@ func (h *Handler) grant(tx storage.Transaction) (storage.NewGrant, string) {
 	return storage.NewGrant{
 		ID: mint.GrantID(), Transaction: tx.ID, CodeMAC: mac, CodeExpires: h.Now().Add(life),
 		ClientID: tx.ClientID, RedirectURI: tx.RedirectURI, Scopes: tx.Scopes, Nonce: tx.Nonce,
-		CodeChallenge: tx.CodeChallenge, ACR: tx.ACR,
-	}, code
+		CodeChallenge: tx.CodeChallenge, ACR: tx.ACR, API: target,
+	}, code, nil
+}
+
+// errForbidden tells the client that the person may not use the API: nothing was
+// written, and no token is made.
+func errForbidden(err error) error {
+	return &oauth.Error{Code: oauth.AccessDenied, Description: "this person may not use the API that was asked for", Reason: "API not assigned", Err: err}
 }
 
 // answer gives the client a code for the session at hand (single sign-on).
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, tx storage.Transaction, current *session.Current) error {
-	g, code := h.grant(tx)
+	g, code, err := h.grant(tx)
+	if err != nil {
+		return err
+	}
 	g.UserID, g.SessionID, g.AuthTime = current.UserID, current.Session.ID, current.AuthTime
-	if err := h.Grants.CreateGrant(r.Context(), g, h.Now()); err != nil {
+	err = h.Grants.CreateGrant(r.Context(), g, h.Now())
+	if errors.Is(err, storage.ErrForbidden) {
+		return errForbidden(err)
+	}
+	if err != nil {
 		return fmt.Errorf("answer transaction: %w", err)
 	}
 	reqctx.Add(r.Context(), slog.String("sub", string(current.UserID)), slog.String("step", "answered by session"))
@@ -236,8 +265,12 @@ func (h *Handler) reply(w http.ResponseWriter, r *http.Request, tx storage.Trans
 	if tx.ResponseType != oauth.ResponseIDToken {
 		return h.respond(w, r, targetOf(tx), field{"code", code})
 	}
+	sub, err := h.Subjects.For(r.Context(), g.ClientID, g.UserID)
+	if err != nil {
+		return err
+	}
 	token, err := h.Mint.IDToken(mint.IDTokenClaims{
-		Subject: g.UserID, Client: g.ClientID, Session: g.SessionID, AuthTime: g.AuthTime, Nonce: g.Nonce, ACR: g.ACR,
+		Subject: sub, Client: g.ClientID, Session: g.SessionID, AuthTime: g.AuthTime, Nonce: g.Nonce, ACR: g.ACR,
 	})
 	if err != nil {
 		return fmt.Errorf("mint ID token: %w", err)
@@ -251,7 +284,10 @@ func (h *Handler) reply(w http.ResponseWriter, r *http.Request, tx storage.Trans
 // returns [storage.ErrConsumed] when the challenge or the transaction was used
 // before.
 func (h *Handler) SignedIn(w http.ResponseWriter, r *http.Request, tx storage.Transaction, login storage.Login) error {
-	g, code := h.grant(tx)
+	g, code, err := h.grant(tx)
+	if err != nil {
+		return h.toClient(w, r, targetOf(tx), err)
+	}
 	secret := h.Sessions.NewSecret(r)
 	login.OnlyUser, login.Grant = tx.HintUser, g
 	login.NewUserID, login.SessionID = mint.UserID(), mint.SessionID()
@@ -260,6 +296,8 @@ func (h *Handler) SignedIn(w http.ResponseWriter, r *http.Request, tx storage.Tr
 	switch {
 	case errors.Is(err, storage.ErrRefused):
 		return h.toClient(w, r, targetOf(tx), &oauth.Error{Code: oauth.AccessDenied, Description: "this person may not log in here", Err: err})
+	case errors.Is(err, storage.ErrForbidden):
+		return h.toClient(w, r, targetOf(tx), errForbidden(err))
 	case errors.Is(err, storage.ErrConflict):
 		return h.toClient(w, r, targetOf(tx), &oauth.Error{Code: oauth.LoginRequired, Description: "another person logged in than the id_token_hint names", Err: err})
 	case err != nil:
@@ -281,7 +319,7 @@ func (h *Handler) Continue(w http.ResponseWriter, r *http.Request, tx storage.Tr
 		return false, err
 	}
 	if err := h.answer(w, r, tx, current); !sessionEnded(err) {
-		return true, err
+		return true, h.toClient(w, r, targetOf(tx), err)
 	}
 	return false, nil
 }

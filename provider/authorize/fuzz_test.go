@@ -14,10 +14,12 @@ import (
 
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/internal/web"
+	"github.com/handset-oidc/handset/provider/api"
 	"github.com/handset-oidc/handset/provider/authorize"
 	"github.com/handset-oidc/handset/provider/mint"
 	"github.com/handset-oidc/handset/provider/oauth"
 	"github.com/handset-oidc/handset/provider/session"
+	"github.com/handset-oidc/handset/provider/subject"
 	"github.com/handset-oidc/handset/storage"
 	"github.com/handset-oidc/handset/views"
 )
@@ -37,6 +39,12 @@ func (c clients) Get(_ context.Context, id storage.ClientID) (*storage.Client, e
 	}
 	return c[id], nil
 }
+
+// noAPIs is a store without APIs.
+type noAPIs struct{}
+
+func (noAPIs) APIs(context.Context) ([]storage.API, error)                 { return nil, nil }
+func (noAPIs) ClientGrants(context.Context) ([]storage.ClientGrant, error) { return nil, nil }
 
 type transactions struct{ kept *storage.Transaction }
 
@@ -67,6 +75,7 @@ func FuzzAuthorize(f *testing.F) {
 		"client_id=native&redirect_uri=com.example.app:/cb&response_type=token&state=s", "client_id=web&redirect_uri=https://evil.example/",
 		"client_id=web&redirect_uri=https%3A%2F%2Fapp.example%2Fcb%3Fa%3Db&response_type=id_token&state=" + strings.Repeat("x", 2049),
 		good + "&scope=openid&response_mode=query.jwt", good + "&acr_values=phr&display=popup",
+		good + "&audience=urn:api", good + "&resource=urn:api&resource=urn:api", good + "&audience=urn:api&resource=urn:other&prompt=none", good + "&audience=%00",
 	} {
 		f.Add(raw, false)
 		f.Add(raw, true)
@@ -80,10 +89,16 @@ func FuzzAuthorize(f *testing.F) {
 		f.Fatal(err)
 	}
 	pages := &web.Pages{Catalog: catalog}
+	apis, err := api.New(f.Context(), api.Config{Store: noAPIs{}, Userinfo: "https://login.example/userinfo", Fixed: []storage.API{
+		{Identifier: "urn:api", TokenLifetime: 3600, Users: storage.Anyone, Clients: storage.Anyone},
+	}})
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, raw string, post bool) {
 		store := &transactions{}
 		h := authorize.New(authorize.Config{
-			Issuer: "https://login.example/", Clients: fuzzClients, Transactions: store, Hints: hints{}, Pages: pages, Now: time.Now,
+			Issuer: "https://login.example/", Clients: fuzzClients, Transactions: store, Hints: hints{}, APIs: apis, Subjects: subject.New(nil, fuzzClients), Pages: pages, Now: time.Now,
 			Sessions: session.New(session.Config{Vault: v, Now: time.Now}), Browser: authorize.NewBrowser(v, true, time.Minute),
 			TransactionLife: time.Minute, CodeLife: time.Minute,
 		})

@@ -43,13 +43,8 @@ func displayed(kind views.ProblemKind, details string) *web.Problem {
 // shown to the person (RFC 6749 §4.1.2.1).
 func (h *Handler) validTarget(ctx context.Context, v web.Values) (*storage.Client, redirectTarget, error) {
 	var none redirectTarget
-	for _, name := range []string{"client_id", "redirect_uri"} {
-		if len(v[name]) > 1 {
-			return nil, none, displayed(views.ProblemRequest, name+" is given twice")
-		}
-		if !v.Has(name) {
-			return nil, none, displayed(views.ProblemRequest, name+" is missing")
-		}
+	if problem := exactlyOne(v, "client_id"); problem != nil {
+		return nil, none, problem
 	}
 	client, err := h.Clients.Get(ctx, storage.ClientID(v.Get("client_id")))
 	if errors.Is(err, storage.ErrNotFound) {
@@ -59,6 +54,9 @@ func (h *Handler) validTarget(ctx context.Context, v web.Values) (*storage.Clien
 		return nil, none, fmt.Errorf("find client: %w", err)
 	}
 	reqctx.Add(ctx, slog.String("client_id", string(client.ClientID)))
+	if problem := exactlyOne(v, "redirect_uri"); problem != nil {
+		return nil, none, problem
+	}
 	uri := v.Get("redirect_uri")
 	if !oauth.MatchRedirectURI(client.Callbacks, uri, client.AppType) {
 		return nil, none, displayed(views.ProblemRedirect, "redirect_uri is not registered for this application; it must match exactly")
@@ -71,6 +69,17 @@ func (h *Handler) validTarget(ctx context.Context, v web.Values) (*storage.Clien
 		t.state = s
 	}
 	return client, t, nil
+}
+
+// exactlyOne wants a parameter exactly once.
+func exactlyOne(v web.Values, name string) error {
+	switch {
+	case len(v[name]) > 1:
+		return displayed(views.ProblemRequest, name+" is given twice")
+	case !v.Has(name):
+		return displayed(views.ProblemRequest, name+" is missing")
+	}
+	return nil
 }
 
 func knownMode(m string) bool {
@@ -104,6 +113,12 @@ func (h *Handler) freeze(client *storage.Client, t redirectTarget, v web.Values)
 	}
 	if err := checkMaxAge(v, now, &tx); err != nil {
 		return tx, p, err
+	}
+	if err := h.checkAPI(client, v, &tx); err != nil {
+		return tx, p, err
+	}
+	if len(tx.Scopes) == 0 && tx.Audience == "" {
+		return tx, p, oauth.Errorf(oauth.InvalidScope, "scope names nothing that this server knows; send at least openid")
 	}
 	tx.LoginHint = v.Get("login_hint")
 	tx.UILocales = strings.Fields(v.Get("ui_locales"))
@@ -165,20 +180,49 @@ func checkIDTokenResponse(c *storage.Client, v web.Values) error {
 	return nil
 }
 
-// checkScope keeps the scopes that Handset knows; others are ignored (OIDC Core §3.1.2.1).
+// checkScope keeps the scopes that Handset knows; others are an API's, or are
+// ignored (OIDC Core §3.1.2.1).
 func checkScope(c *storage.Client, v web.Values, tx *storage.Transaction) error {
 	if !v.Has("scope") {
 		return oauth.Errorf(oauth.InvalidScope, "scope is missing; send at least scope=openid")
 	}
 	tx.Scopes = oauth.ParseScope(v.Get("scope"))
-	if len(tx.Scopes) == 0 {
-		return oauth.Errorf(oauth.InvalidScope, "scope names nothing that this server knows; send at least openid")
-	}
 	if !c.MayUse(oauth.GrantRefreshToken) {
 		// Without the grant a refresh token could never be used (OIDC Core §11).
 		tx.Scopes = slices.DeleteFunc(tx.Scopes, func(s string) bool { return s == oauth.ScopeOfflineAccess })
 	}
 	return nil
+}
+
+// checkAPI keeps what is asked of an API, if one is named. A session that is as
+// old as the API's tokens may get could bring no token, so a new code is asked for:
+// the same as if the request had said so by max_age. A code's own life is left to
+// redeem it in.
+func (h *Handler) checkAPI(c *storage.Client, v web.Values, tx *storage.Transaction) error {
+	id, err := h.APIs.Requested(v)
+	if err != nil || id == "" {
+		return err
+	}
+	api, scopes, err := h.APIs.ForPeople(c, id, oauth.SplitScope(v.Get("scope")))
+	if err != nil {
+		return err
+	}
+	tx.Audience, tx.APIScopes = id, scopes
+	if !api.AllowOfflineAccess {
+		tx.Scopes = slices.DeleteFunc(tx.Scopes, func(s string) bool { return s == oauth.ScopeOfflineAccess })
+	}
+	limitAge(tx, api.Lifetime()-h.CodeLife)
+	return nil
+}
+
+// limitAge makes a session that is older than age not do.
+func limitAge(tx *storage.Transaction, age time.Duration) {
+	if after := tx.CreatedAt.Add(-max(age, 0)); after.After(tx.AuthAfter) {
+		tx.AuthAfter = after
+	}
+	if age > 0 && (tx.MaxAge == 0 || age < tx.MaxAge) {
+		tx.MaxAge = age
+	}
 }
 
 func checkState(c *storage.Client, v web.Values, tx *storage.Transaction) error {

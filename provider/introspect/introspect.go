@@ -1,10 +1,11 @@
 // Package introspect is the introspection endpoint (RFC 7662): it tells an
 // authenticated client whether a token is in force and what it allows.
 //
-// Who may ask: a client with credentials about its own tokens, and a client of
-// type non_interactive (a service, which has no people of its own and stands
-// behind an API) about any access token. To everyone else, and about anything
-// that is not in force, the answer is {"active":false} and no more.
+// Who may ask: a client with credentials about its own tokens; the backend of an
+// API (resource_server_identifier) about the tokens for that API, and no others;
+// and any other client of type non_interactive (a service, which has no people of
+// its own) about opaque access tokens. To everyone else, and about anything that is
+// not in force, the answer is {"active":false} and no more.
 package introspect
 
 import (
@@ -13,13 +14,16 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 
 	"github.com/handset-oidc/handset/internal/reqctx"
 	"github.com/handset-oidc/handset/internal/web"
+	"github.com/handset-oidc/handset/provider/api"
 	"github.com/handset-oidc/handset/provider/client"
+	"github.com/handset-oidc/handset/provider/mint"
 	"github.com/handset-oidc/handset/provider/oauth"
 	"github.com/handset-oidc/handset/storage"
 )
@@ -42,6 +46,18 @@ type AccessTokens interface {
 	AccessToken(ctx context.Context, macs [][]byte) (storage.AccessToken, error)
 }
 
+// APITokens knows tokens for APIs.
+type APITokens interface {
+	// InForce must return [*api.NotInForce] for every other text, and for tokens
+	// that have expired or were revoked.
+	InForce(ctx context.Context, raw string) (api.Token, error)
+}
+
+// Subjects knows under which name a client sees a person.
+type Subjects interface {
+	For(ctx context.Context, id storage.ClientID, user storage.UserID) (storage.Subject, error)
+}
+
 // Revocations knows the grants whose tokens died, those of blocked and removed
 // people included: so the answer about an access token costs one look into
 // Redis and none into SQL.
@@ -56,6 +72,8 @@ type Config struct {
 	Minter       Minter
 	Records      Records
 	AccessTokens AccessTokens
+	APITokens    APITokens
+	Subjects     Subjects
 	Revocations  Revocations
 	// Now defaults to time.Now.
 	Now func() time.Time
@@ -69,7 +87,8 @@ func New(c Config) (*Handler, error) {
 	if c.Issuer == "" {
 		return nil, errors.New("introspect: no issuer")
 	}
-	if c.Clients == nil || c.Minter == nil || c.Records == nil || c.AccessTokens == nil || c.Revocations == nil {
+	if c.Clients == nil || c.Minter == nil || c.Records == nil || c.AccessTokens == nil || c.APITokens == nil ||
+		c.Subjects == nil || c.Revocations == nil {
 		return nil, errors.New("introspect: every part but the clock is required")
 	}
 	if c.Now == nil {
@@ -118,14 +137,47 @@ func (h *Handler) inspect(ctx context.Context, caller *storage.Client, token str
 	if family, counter, ok := h.c.Minter.ParseRefreshToken(token); ok {
 		return h.refreshToken(ctx, caller, family, counter)
 	}
-	return h.accessToken(ctx, caller, token)
+	if macs := h.c.Minter.AccessTokenMACs(token); macs != nil {
+		return h.accessToken(ctx, caller, macs)
+	}
+	return h.apiToken(ctx, caller, token)
 }
 
-func (h *Handler) accessToken(ctx context.Context, caller *storage.Client, token string) (*oidc.IntrospectionResponse, error) {
-	macs := h.c.Minter.AccessTokenMACs(token)
-	if macs == nil {
-		return inactive(ctx, "not a token")
+// apiToken answers for a token for an API: to its client and to the API's backend.
+// What the token says is repeated, so that an API may ask in place of reading it.
+func (h *Handler) apiToken(ctx context.Context, caller *storage.Client, text string) (*oidc.IntrospectionResponse, error) {
+	token, err := h.c.APITokens.InForce(ctx, text)
+	if over, ok := errors.AsType[*api.NotInForce](err); ok {
+		return inactive(ctx, over.Reason)
 	}
+	if err != nil {
+		return nil, fmt.Errorf("read token: %w", err)
+	}
+	if token.Client != caller.ClientID && (caller.API == "" || caller.API != token.Audience[0]) {
+		return inactive(ctx, "token for another audience")
+	}
+	answer := &oidc.IntrospectionResponse{
+		Active:     true,
+		TokenType:  oidc.BearerToken,
+		Scope:      token.Scopes,
+		ClientID:   string(token.Client),
+		Subject:    string(token.Subject),
+		Issuer:     h.c.Issuer,
+		JWTID:      string(token.ID),
+		IssuedAt:   oidc.FromTime(token.IssuedAt),
+		Expiration: oidc.FromTime(token.Ends),
+		Claims:     token.Claims,
+	}
+	if !token.AuthTime.IsZero() {
+		answer.AuthTime, answer.AuthenticationMethodsReferences = oidc.FromTime(token.AuthTime), mint.Methods()
+	}
+	for _, a := range token.Audience {
+		answer.Audience = append(answer.Audience, string(a))
+	}
+	return answer, nil
+}
+
+func (h *Handler) accessToken(ctx context.Context, caller *storage.Client, macs [][]byte) (*oidc.IntrospectionResponse, error) {
 	found, err := h.c.AccessTokens.AccessToken(ctx, macs)
 	if errors.Is(err, storage.ErrNotFound) {
 		return inactive(ctx, "unknown token")
@@ -134,19 +186,26 @@ func (h *Handler) accessToken(ctx context.Context, caller *storage.Client, token
 		return nil, fmt.Errorf("find access token: %w", err)
 	}
 	switch {
-	case found.ClientID != caller.ClientID && caller.AppType != oauth.AppNonInteractive:
+	case found.ClientID != caller.ClientID && (caller.AppType != oauth.AppNonInteractive || caller.API != ""):
 		return inactive(ctx, "token of another client")
 	case !h.c.Now().Before(found.ExpiresAt):
 		return inactive(ctx, "token expired")
 	case h.c.Revocations.Revoked(found.GrantID):
 		return inactive(ctx, "grant revoked")
 	}
+	sub, err := h.c.Subjects.For(ctx, found.ClientID, found.UserID)
+	if errors.Is(err, storage.ErrNotFound) {
+		return inactive(ctx, "person removed")
+	}
+	if err != nil {
+		return nil, err
+	}
 	return &oidc.IntrospectionResponse{
 		Active:     true,
 		TokenType:  oidc.BearerToken,
 		Scope:      found.Scopes,
 		ClientID:   string(found.ClientID),
-		Subject:    string(found.UserID),
+		Subject:    string(sub),
 		Issuer:     h.c.Issuer,
 		IssuedAt:   oidc.FromTime(found.IssuedAt),
 		Expiration: oidc.FromTime(found.ExpiresAt),
@@ -181,15 +240,22 @@ func (h *Handler) refreshToken(ctx context.Context, caller *storage.Client, id s
 	case person.Blocked:
 		return inactive(ctx, "person blocked")
 	}
+	sub, err := h.c.Subjects.For(ctx, grant.ClientID, grant.UserID)
+	if errors.Is(err, storage.ErrNotFound) {
+		return inactive(ctx, "person removed")
+	}
+	if err != nil {
+		return nil, err
+	}
 	issued := family.CreatedAt
 	if !family.RotatedAt.IsZero() {
 		issued = family.RotatedAt
 	}
 	return &oidc.IntrospectionResponse{
 		Active:     true,
-		Scope:      grant.Scopes,
+		Scope:      append(slices.Clone(grant.Scopes), grant.API.Scopes...),
 		ClientID:   string(grant.ClientID),
-		Subject:    string(grant.UserID),
+		Subject:    string(sub),
 		Issuer:     h.c.Issuer,
 		IssuedAt:   oidc.FromTime(issued),
 		Expiration: oidc.FromTime(expires),

@@ -32,7 +32,7 @@ func setup(t *testing.T) *bench {
 	f := &faults{World: w}
 	h, err := introspect.New(introspect.Config{
 		Issuer: endpointtest.Issuer, Clients: w.Clients, Minter: w.Minter, Records: f, AccessTokens: f,
-		Revocations: w.Revocations, Now: w.Now,
+		APITokens: w.APITokens, Subjects: w.Subjects, Revocations: w.Revocations, Now: w.Now,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -117,6 +117,120 @@ func (b *bench) rotate(t testing.TB, token string) string {
 }
 
 // RFC 7662 §2.1: a hint may be wrong, or unknown.
+// RFC 9068: what a token for an API says is repeated to its client and to the API.
+func TestAPIToken(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	_, g := b.Login(t, endpointtest.SPA, b.ForAPI(t, endpointtest.Purchasing))
+	b.Pass(time.Minute)
+	token := b.APIToken(t, g)
+	read, err := b.Minter.VerifyAPIToken(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"active": true, "token_type": "Bearer", "scope": "openid phone read:vendors write:vendors", "client_id": "spa",
+		"sub": string(g.UserID), "iss": endpointtest.Issuer, "aud": []any{string(endpointtest.Purchasing), endpointtest.Userinfo},
+		"jti": string(read.ID), "iat": float64(b.Now().Unix()), "exp": float64(g.AuthTime.Add(endpointtest.APILife).Unix()),
+		"auth_time": float64(g.AuthTime.Unix()), "amr": []any{"sms", "otp"}, "employee_id": "291",
+	}
+	active(t, b.ask(t, endpointtest.Backend, token), want)
+
+	_, g = b.Login(t, endpointtest.Web, b.ForAPI(t, endpointtest.Purchasing))
+	if a := b.ask(t, endpointtest.Web, b.APIToken(t, g)); !strings.HasPrefix(a.Body, `{"active":true`) {
+		t.Errorf("its own client is told %s", a.Body)
+	}
+}
+
+// security.md §3.25: an API learns nothing of tokens that are for another one, and
+// nothing of those that are for none.
+func TestAttackAskAboutTokensForOtherAPIs(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	_, g := b.Login(t, endpointtest.Web, b.ForAPI(t, endpointtest.Stock))
+	stock := b.APIToken(t, g)
+	_, g = b.Login(t, endpointtest.Web, b.ForAPI(t, endpointtest.Purchasing))
+	purchasing := b.APIToken(t, g)
+	inactive(t, b.ask(t, endpointtest.Backend, stock), "token for another audience")
+	inactive(t, b.ask(t, endpointtest.Other, purchasing), "token for another audience")
+	inactive(t, b.ask(t, endpointtest.Service, purchasing), "token for another audience")
+	_, g = b.Login(t, endpointtest.Web, nil)
+	inactive(t, b.ask(t, endpointtest.Backend, b.AccessToken(t, g)), "token of another client")
+}
+
+// The names of a person are those of the token's client, whoever asks.
+func TestPairwiseSubjects(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	_, g := b.Login(t, endpointtest.Pairwise, b.ForAPI(t, endpointtest.Purchasing))
+	c, err := b.Clients.Get(t.Context(), endpointtest.Pairwise)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := b.Subjects.Of(t.Context(), c, g.UserID)
+	if err != nil || want == storage.Subject(g.UserID) {
+		t.Fatal(want, err)
+	}
+	for name, a := range map[string]endpointtest.Answer{
+		"opaque":  b.ask(t, endpointtest.Service, b.AccessToken(t, g)),
+		"refresh": b.ask(t, endpointtest.Pairwise, b.RefreshToken(t, g)),
+		"API":     b.ask(t, endpointtest.Backend, b.APIToken(t, g)),
+	} {
+		var got struct{ Sub storage.Subject }
+		if err := json.Unmarshal([]byte(a.Body), &got); err != nil || got.Sub != want {
+			t.Errorf("%s: %s, want sub %s", name, a.Body, want)
+		}
+	}
+}
+
+func TestAPITokensDie(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		end    func(context.Context, *bench, storage.Grant, storage.TokenID) error
+		reason string
+	}{
+		"time": {func(_ context.Context, b *bench, _ storage.Grant, _ storage.TokenID) error {
+			b.Pass(endpointtest.APILife)
+			return nil
+		}, "token expired"},
+		"revocation": {func(ctx context.Context, b *bench, g storage.Grant, id storage.TokenID) error {
+			return b.SQL.RevokeToken(ctx, storage.RevokedToken{ID: id, RevokedAt: b.Now(), ExpiresAt: g.TokensUntil})
+		}, "token revoked"},
+		"revocation of the grant": {func(ctx context.Context, b *bench, g storage.Grant, _ storage.TokenID) error {
+			return b.SQL.RevokeGrant(ctx, g.ID, b.Now())
+		}, "grant revoked"},
+		"logout": {func(ctx context.Context, b *bench, g storage.Grant, _ storage.TokenID) error {
+			return b.SQL.EndSession(ctx, g.SessionID, b.Now())
+		}, "grant revoked"},
+		"blocking": {func(ctx context.Context, b *bench, g storage.Grant, _ storage.TokenID) error {
+			return b.SQL.BlockUser(ctx, g.UserID, b.Now())
+		}, "grant revoked"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			_, g := b.Login(t, endpointtest.Web, b.ForAPI(t, endpointtest.Purchasing))
+			token := b.APIToken(t, g)
+			read, err := b.Minter.VerifyAPIToken(t.Context(), token)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.Pass(23 * time.Hour) // long after an opaque token would have ended
+			if err := b.SQL.Sweep(t.Context(), b.Now()); err != nil {
+				t.Fatal(err)
+			}
+			if err := tt.end(t.Context(), b, g, read.ID); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.Revocations.Refresh(t.Context()); err != nil { // as the change row makes every server do
+				t.Fatal(err)
+			}
+			inactive(t, b.ask(t, endpointtest.Backend, token), tt.reason)
+			inactive(t, b.ask(t, endpointtest.Web, token), tt.reason)
+		})
+	}
+}
+
 func TestHintsChangeNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -148,7 +262,7 @@ func TestWhatIsNoToken(t *testing.T) {
 	b := setup(t)
 	code, g := b.Login(t, endpointtest.Web, nil)
 	forged, _ := b.Minter.AccessToken()
-	idToken, err := b.Minter.IDToken(mint.IDTokenClaims{Subject: g.UserID, Client: g.ClientID, AuthTime: g.AuthTime})
+	idToken, err := b.Minter.IDToken(mint.IDTokenClaims{Subject: storage.Subject(g.UserID), Client: g.ClientID, AuthTime: g.AuthTime})
 	if err != nil {
 		t.Fatal(err)
 	}

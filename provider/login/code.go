@@ -61,8 +61,8 @@ func (h *Handler) notice(c storage.Challenge, word string) views.Message {
 	case "new":
 		return views.SentNew()
 	case "early":
-		if wait := c.ResendHint.Sub(h.Now()); wait > 0 {
-			return views.TooEarly(wait)
+		if h.Now().Before(c.ResendHint) {
+			return views.TooEarly()
 		}
 	}
 	return views.Message{}
@@ -75,7 +75,7 @@ func (h *Handler) showCode(w http.ResponseWriter, r *http.Request, v *visit, las
 		Frame: h.frame(r, v), CSRF: h.Browser.FormToken(r, v.tx.ID), Txn: string(v.tx.ID),
 		Number: v.typed.text, Digits: v.challenge.Length,
 		Lifetime: h.Connection().CodeLife(), ExpiresIn: max(0, v.challenge.ExpiresAt.Sub(now)), ResendIn: max(0, v.challenge.ResendHint.Sub(now)),
-		Notice: last.notice, Error: last.problem,
+		Notice: last.notice, Error: last.problem, Reference: h.Codes.Reference(v.challenge.ID),
 	}
 	if v.typed.hinted {
 		e164 := v.typed.number.E164()

@@ -48,6 +48,8 @@ type Clients interface {
 type Codes interface {
 	Send(ctx context.Context, r passcode.SendRequest) (passcode.Sent, error)
 	Check(ctx context.Context, r passcode.CheckRequest) error
+	// Reference is the short name of a challenge in what is on record of texts.
+	Reference(id storage.ChallengeID) string
 }
 
 // Dispatcher is where a step returns to.
@@ -87,6 +89,9 @@ type Config struct {
 	// Home is the country that the number page proposes; empty: by the browser's language.
 	Home string
 	Now  func() time.Time
+	// SendWait is how long the number page waits for the text to be handed over
+	// before it goes on as sent.
+	SendWait time.Duration
 }
 
 // Handler serves the login pages.
@@ -94,10 +99,6 @@ type Handler struct{ Config }
 
 // New returns a Handler.
 func New(c Config) *Handler { return &Handler{c} }
-
-// sendWait is how long the number page waits for the text to be handed over
-// before it goes on as sent.
-const sendWait = 3 * time.Second
 
 // visit is one request to a step: the transaction, its challenge and its client.
 type visit struct {
@@ -107,12 +108,16 @@ type visit struct {
 	form      web.Values
 	// typed is the number of the challenge, zero while none was sent.
 	typed typed
+	// changed says that typed is another number than the one that was texted last.
+	changed bool
 }
 
 // told is what a page says of the last try.
 type told struct {
 	status          int
 	problem, notice views.Message
+	// unsent says that a text was asked for and none left: that is on record.
+	unsent bool
 }
 
 func refusal(problem views.Message) told {

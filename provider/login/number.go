@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/handset-oidc/handset/passcode"
 	"github.com/handset-oidc/handset/passcode/limit"
 	"github.com/handset-oidc/handset/passcode/phone"
+	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/storage"
 	"github.com/handset-oidc/handset/views"
 )
@@ -92,10 +94,14 @@ func (h *Handler) showNumber(w http.ResponseWriter, r *http.Request, v *visit, l
 		c.Selected = c.Region == region
 		countries[i] = c
 	}
-	return h.page(w, r, last.status, v, views.LoginPhone{
+	page := views.LoginPhone{
 		Frame: h.frame(r, v), CSRF: h.Browser.FormToken(r, v.tx.ID), Txn: string(v.tx.ID),
 		Countries: countries, Phone: v.typed.text, Error: last.problem,
-	})
+	}
+	if last.unsent {
+		page.Reference = h.Codes.Reference(v.challenge.ID)
+	}
+	return h.page(w, r, last.status, v, page)
 }
 
 // home is the country that the page proposes: the first that the operator
@@ -124,12 +130,14 @@ func (h *Handler) SubmitNumber(w http.ResponseWriter, r *http.Request) error {
 	if answered, err := h.signedInElsewhere(w, r, v); err != nil || answered {
 		return err
 	}
+	texted := v.typed.number
 	v.typed = typed{text: v.form.Get("phone"), region: v.form.Get("country")}
 	v.typed.number, err = h.Rules.Parse(v.typed.text, v.typed.region)
 	if err != nil {
 		reqctx.Add(r.Context(), slog.String("reason", "number refused"))
 		return h.showNumber(w, r, v, refusal(h.numberProblem(err)))
 	}
+	v.changed = v.typed.number != texted
 	v.typed.hinted = v.typed.text != "" && v.typed.text == v.tx.LoginHint
 	sent, err := h.send(r, v)
 	if err != nil {
@@ -179,7 +187,7 @@ func (h *Handler) send(r *http.Request, v *visit) (passcode.Sent, error) {
 		return passcode.Sent{}, err
 	}
 	facts := reqctx.From(ctx)
-	wait := sendWait
+	wait := h.SendWait
 	if conn.SignupDisabled {
 		wait = 0
 	}
@@ -187,10 +195,17 @@ func (h *Handler) send(r *http.Request, v *visit) (passcode.Sent, error) {
 		Challenge: ChallengeID(v.tx.ID), Purpose: passcode.Login, Client: v.tx.ClientID,
 		Number: t.number, Context: kept, Address: facts.Address, UserAgent: facts.Agent,
 		Connection: conn, Application: v.client.Name, Host: h.Host,
-		Language: h.frame(r, v).Locale.Lang,
+		Language: languages(r, v.tx.UILocales),
 		Decoy:    decoy != "", DecoyReason: decoy,
 		Wait: wait,
 	})
+}
+
+// languages are those that the text may be in, as Accept-Language lists them: what
+// the client asked for (OIDC Core §3.1.2.1) goes before what the browser did. The
+// page may lack a language that texts have.
+func languages(r *http.Request, uiLocales []string) string {
+	return strings.Join(slices.Concat(uiLocales, r.Header.Values("Accept-Language")), ",")
 }
 
 // decoyReason says why a number gets no text, for the log; empty when it gets one.
@@ -212,20 +227,31 @@ func (h *Handler) sendProblem(w http.ResponseWriter, r *http.Request, v *visit, 
 	if limited, ok := errors.AsType[*passcode.Limited](err); ok {
 		wait := max(limited.RetryAt.Sub(h.Now()), time.Second)
 		reqctx.Add(r.Context(), slog.String("reason", "limit "+limited.Name))
+		problem := views.SendLimit(wait)
 		switch limited.Name {
 		case limit.Cooldown:
-			// Too early is no error: the code page shows how long to wait.
-			return h.seeOther(w, r, v, "code", "early")
+			if !v.changed {
+				// Too early is no error: the code page shows how long to wait.
+				return h.seeOther(w, r, v, "code", "early")
+			}
+			// The code page is about the number before, and what was typed would be lost.
+			problem = views.NotTextedYet(wait)
 		case limit.SendAddress:
-			return h.busy(v, limited.Name, limited.RetryAt)
+			busy := h.busy(v, limited.Name, limited.RetryAt)
+			busy.Reference = h.Codes.Reference(v.challenge.ID)
+			return busy
 		}
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
-		return show(w, r, v, told{status: http.StatusTooManyRequests, problem: views.SendLimit(wait)})
+		return show(w, r, v, told{status: http.StatusTooManyRequests, problem: problem, unsent: true})
 	}
 	if errors.Is(err, passcode.ErrNotSent) {
 		reqctx.From(r.Context()).Fail(err)
+		if failure, ok := errors.AsType[*sms.Error](err); ok && failure.Final() {
+			// The number itself can't be texted: only another one helps.
+			return h.showNumber(w, r, v, told{status: http.StatusUnprocessableEntity, problem: views.NumberKind(), unsent: true})
+		}
 		w.Header().Set("Retry-After", "60")
-		return show(w, r, v, told{status: http.StatusServiceUnavailable, problem: views.GatewayDown()})
+		return show(w, r, v, told{status: http.StatusServiceUnavailable, problem: views.GatewayDown(), unsent: true})
 	}
 	return fmt.Errorf("send code: %w", err)
 }

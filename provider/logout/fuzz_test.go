@@ -16,6 +16,7 @@ import (
 	"github.com/handset-oidc/handset/provider/logout"
 	"github.com/handset-oidc/handset/provider/mint"
 	"github.com/handset-oidc/handset/provider/session"
+	"github.com/handset-oidc/handset/provider/subject"
 	"github.com/handset-oidc/handset/storage"
 	"github.com/handset-oidc/handset/views"
 )
@@ -62,7 +63,7 @@ func FuzzLogout(f *testing.F) {
 	}
 	pages := &web.Pages{Catalog: catalog}
 	h := logout.New(logout.Config{
-		Clients: fuzzClients{}, Hints: fuzzHints{}, Pages: pages, Vault: v, Ended: func(context.Context) {},
+		Clients: fuzzClients{}, Hints: fuzzHints{}, Subjects: subject.New(nil, fuzzClients{}), Pages: pages, Vault: v, Ended: func(context.Context) {},
 		Sessions: session.New(session.Config{Vault: v, Now: time.Now}),
 	})
 	f.Fuzz(func(t *testing.T, raw string, post bool) {

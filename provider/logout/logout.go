@@ -35,11 +35,18 @@ type Hints interface {
 	VerifyHint(ctx context.Context, raw string) (mint.Hint, error)
 }
 
+// Subjects knows whom a name stands for that a client was given.
+type Subjects interface {
+	// Person must return an ID that nobody has for a name that is none.
+	Person(ctx context.Context, id storage.ClientID, sub storage.Subject) (storage.UserID, error)
+}
+
 // Config is what a Handler needs; every field is required but Ended.
 type Config struct {
 	Base     string
 	Clients  Clients
 	Hints    Hints
+	Subjects Subjects
 	Sessions *session.Manager
 	Pages    *web.Pages
 	Vault    *vault.Vault
@@ -96,6 +103,10 @@ func (h *Handler) ask(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	own, err := h.ownSession(r.Context(), hint, current)
+	if err != nil {
+		return err
+	}
 	switch {
 	case current == nil && hint == nil:
 		// Nobody is signed in, and nobody shows that somebody was: no redirect
@@ -103,11 +114,20 @@ func (h *Handler) ask(w http.ResponseWriter, r *http.Request) error {
 		return h.loggedOut(w, r, req, client)
 	case current == nil:
 		return h.leave(w, r, req, client)
-	case hint != nil && hint.Subject == current.UserID && hint.Session == current.Session.ID:
+	case own:
 		return h.end(w, r, current, req, client)
 	default:
 		return h.showQuestion(w, r, req, client)
 	}
+}
+
+// ownSession reports whether the hint is an ID token of this very session.
+func (h *Handler) ownSession(ctx context.Context, hint *mint.Hint, current *session.Current) (bool, error) {
+	if hint == nil || current == nil || hint.Session != current.Session.ID {
+		return false, nil
+	}
+	person, err := h.Subjects.Person(ctx, hint.ClientID, hint.Subject)
+	return person == current.UserID, err
 }
 
 // validate checks the request whole before anything is ended. Its errors are pages.

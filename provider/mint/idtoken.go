@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -19,9 +20,12 @@ import (
 // the only factor never claims more (RFC 8176 §2).
 var amr = oidc.AuthenticationMethodsReferences{"sms", "otp"}
 
+// Methods is how every person proved who they are, as `amr` says it.
+func Methods() []string { return slices.Clone(amr) }
+
 // IDTokenClaims is what an ID token says beside what every one says.
 type IDTokenClaims struct {
-	Subject  storage.UserID
+	Subject  storage.Subject   // as the client sees it
 	Client   storage.ClientID  // the only audience, so there is no azp
 	Session  storage.SessionID // `sid`
 	AuthTime time.Time
@@ -63,7 +67,7 @@ func (m *Minter) IDToken(c IDTokenClaims) (string, error) {
 		SessionID: c.Session,
 	}
 	if c.AccessToken != "" {
-		hash, err := oidc.ClaimHash(c.AccessToken, keys.Algorithm) // OIDC Core §3.1.3.6
+		hash, err := oidc.ClaimHash(c.AccessToken, keys.RS256) // OIDC Core §3.1.3.6
 		if err != nil {
 			return "", fmt.Errorf("id token: at_hash: %w", err)
 		}
@@ -73,12 +77,12 @@ func (m *Minter) IDToken(c IDTokenClaims) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("id token: %w", err)
 	}
-	return m.keys.Signer().Sign(keys.TypeJWT, payload)
+	return m.keys.Signer(keys.RS256).Sign(keys.TypeJWT, payload)
 }
 
 // Hint is what an id_token_hint says.
 type Hint struct {
-	Subject  storage.UserID
+	Subject  storage.Subject // as the client at the time saw it
 	Session  storage.SessionID
 	ClientID storage.ClientID // its audience
 	IssuedAt time.Time
@@ -100,7 +104,7 @@ func (m *Minter) VerifyHint(_ context.Context, raw string) (Hint, error) {
 		Session  string           `json:"sid"`
 	}
 	err := oidclib.Verify(raw, oidclib.Rules{
-		Algorithms: []jose.SignatureAlgorithm{keys.Algorithm},
+		Algorithms: []jose.SignatureAlgorithm{keys.RS256},
 		// An access token or a logout token of ours is signed by the same key.
 		Types: []string{"jwt"},
 		Key:   func(kid string, _ jose.SignatureAlgorithm) any { return m.keys.PublicKey(storage.KeyID(kid)) },
@@ -114,7 +118,7 @@ func (m *Minter) VerifyHint(_ context.Context, raw string) (Hint, error) {
 		return Hint{}, fmt.Errorf("%w: not an ID token's claims", ErrHint)
 	}
 	return Hint{
-		Subject:  storage.UserID(claims.Subject),
+		Subject:  storage.Subject(claims.Subject),
 		Session:  storage.SessionID(claims.Session),
 		ClientID: storage.ClientID(claims.Audience[0]),
 		IssuedAt: claims.IssuedAt.Time(),

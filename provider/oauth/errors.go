@@ -9,7 +9,7 @@ import (
 	"net/http"
 )
 
-// Code is an error code of RFC 6749 §4.1.2.1 and §5.2, OIDC Core §3.1.2.6, RFC 6750 §3.1 or RFC 7009 §2.2.1.
+// Code is an error code of RFC 6749 §4.1.2.1 and §5.2, OIDC Core §3.1.2.6, RFC 6750 §3.1, RFC 7009 §2.2.1 or RFC 8707 §2.
 type Code string
 
 // The error codes that Handset answers with.
@@ -31,6 +31,8 @@ const (
 	InvalidGrant         Code = "invalid_grant"
 	UnsupportedGrantType Code = "unsupported_grant_type"
 
+	InvalidTarget Code = "invalid_target" // RFC 8707 §2
+
 	InvalidToken      Code = "invalid_token"
 	InsufficientScope Code = "insufficient_scope"
 )
@@ -45,6 +47,9 @@ type Error struct {
 	// Challenge is the scheme of the WWW-Authenticate header, "Basic" or
 	// "Bearer"; empty: none.
 	Challenge string
+	// Unasked keeps the error out of the challenge, for a request that brought
+	// no credentials (RFC 6750 §3.1).
+	Unasked bool
 	// Reason is a constant word for the log that keeps apart what the client
 	// may not tell apart ("code expired", "code reused").
 	Reason string

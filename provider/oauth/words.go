@@ -23,13 +23,28 @@ func Scopes() []string { return []string{ScopeOpenID, ScopeProfile, ScopePhone, 
 // ParseScope splits a scope parameter (RFC 6749 §3.3), drops repetitions and
 // what Handset doesn't know, and keeps the order.
 func ParseScope(scope string) []string {
+	return slices.DeleteFunc(SplitScope(scope), func(s string) bool { return !slices.Contains(Scopes(), s) })
+}
+
+// SplitScope splits a scope parameter and drops repetitions.
+func SplitScope(scope string) []string {
 	var out []string
 	for s := range strings.FieldsSeq(scope) {
-		if slices.Contains(Scopes(), s) && !slices.Contains(out, s) {
+		if !slices.Contains(out, s) {
 			out = append(out, s)
 		}
 	}
 	return out
+}
+
+// ReservedClaim reports whether an access token says something by this name
+// already (RFC 9068 §2.2, RFC 7519 §4.1), or another specification would read
+// something into it. No API's configuration may set such a claim.
+func ReservedClaim(name string) bool { return slices.Contains(reservedClaims, name) }
+
+var reservedClaims = []string{
+	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "auth_time", "acr", "amr",
+	"azp", "nonce", "sid", "at_hash", "c_hash", "s_hash", "typ", "cnf", "act", "may_act", "events", "active", "token_type",
 }
 
 // Response modes (OAuth 2.0 Multiple Response Type Encoding Practices §2.1, OAuth 2.0 Form Post Response Mode).
@@ -51,6 +66,13 @@ const (
 	GrantImplicit          = "implicit"
 	GrantAuthorizationCode = "authorization_code"
 	GrantRefreshToken      = "refresh_token"
+	GrantClientCredentials = "client_credentials"
+)
+
+// Subject types (OIDC Core §8).
+const (
+	SubjectPublic   = "public"
+	SubjectPairwise = "pairwise"
 )
 
 // Client authentication methods (OIDC Core §9).

@@ -1,5 +1,5 @@
-// Package registration says what the registration of a client may hold
-// (RFC 7591 §2, in Auth0's field names), and reads the keys in it.
+// Package registration says what the registrations of clients and of APIs may
+// hold (RFC 7591 §2, in Auth0's field names), and reads the keys in them.
 //
 // It holds the rules once, for the configuration file, for the command and for
 // the provider. It looks at nothing but the record: it is a leaf, keeps nothing
@@ -8,6 +8,7 @@ package registration
 
 import (
 	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -34,6 +35,7 @@ func Validate(c storage.Client) []Problem {
 	f.keySet(c)
 	f.grants(c)
 	f.addresses(c)
+	f.subjects(c)
 	return f
 }
 
@@ -43,8 +45,11 @@ func Doubts(c storage.Client) []Problem {
 	var f findings
 	for i, grant := range c.GrantTypes {
 		if slices.Contains(otherGrants, grant) {
-			f.add(member("grant_types", i), "%s is not supported by this version and has no effect", grant)
+			f.add(member("grant_types", i), "%s has no effect in this version; what works is %s", grant, listed(grantTypes, "and"))
 		}
+	}
+	if c.NeedsSecret() && (c.AppType == oauth.AppSPA || c.AppType == oauth.AppNative) {
+		f.add("token_endpoint_auth_method", "an application of type %s can't keep a secret: whoever has it can read it; use %s", c.AppType, oauth.AuthNone)
 	}
 	if c.MayUse(oauth.GrantAuthorizationCode) && !c.RequirePKCE && !c.RequireState && !c.RequireNonce {
 		f.add("", "%s requires neither PKCE, state nor nonce; set require_pkce, require_state and require_nonce when the application sends them", c.ClientID)
@@ -53,18 +58,23 @@ func Doubts(c storage.Client) []Problem {
 }
 
 // UsualGrants returns the grant types of an application that says nothing else.
-func UsualGrants() []string {
+func UsualGrants(appType string) []string {
+	if appType == oauth.AppNonInteractive {
+		return []string{oauth.GrantClientCredentials}
+	}
 	return []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken}
 }
 
 // grantTypes are those that have an effect. implicit, Auth0's switch, allows
 // ID tokens by form post and nothing else.
-var grantTypes = []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken, oauth.GrantImplicit}
+var grantTypes = []string{
+	oauth.GrantAuthorizationCode, oauth.GrantRefreshToken, oauth.GrantClientCredentials, oauth.GrantImplicit,
+}
 
 // otherGrants are the grant types of Auth0 that a registration may list and
 // that have no effect here.
 var otherGrants = []string{
-	"client_credentials", "password",
+	"password",
 	"urn:ietf:params:oauth:grant-type:device_code",
 	"urn:ietf:params:oauth:grant-type:token-exchange",
 	"http://auth0.com/oauth/grant-type/passwordless/otp",
@@ -94,6 +104,12 @@ func (f *findings) oneOf(field, value string, allowed ...string) {
 	}
 }
 
+// listed spells a list: "a, b or c".
+func listed(words []string, last string) string {
+	end := len(words) - 1
+	return strings.Join(words[:end], ", ") + " " + last + " " + words[end]
+}
+
 func member(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) }
 
 func (f *findings) identity(c storage.Client) {
@@ -111,13 +127,37 @@ func (f *findings) identity(c storage.Client) {
 		// Taken at its word it would promise people a page that asks them.
 		f.add("is_first_party", "false is not supported by this version, which asks nobody for consent; set it to true for an application of your own")
 	}
-	switch c.SubjectType {
-	case "public":
-	case "pairwise":
-		f.add("subject_type", "pairwise is not supported by this version; use public")
-	default:
-		f.add("subject_type", "want public")
+	f.oneOf("subject_type", c.SubjectType, oauth.SubjectPublic, oauth.SubjectPairwise)
+}
+
+// subjects demands one sector of a client with pairwise subjects. Clients of many
+// hosts would need a sector_identifier_uri (OIDC Core §8.1), an address to fetch,
+// which Handset does not do.
+func (f *findings) subjects(c storage.Client) {
+	if c.SubjectType != oauth.SubjectPairwise {
+		return
 	}
+	if _, ok := Sector(c); !ok {
+		f.add("subject_type", "pairwise needs callbacks, all of one host: the host is what the subjects are for")
+	}
+}
+
+// Sector returns the host of all of a client's redirect URIs, if there is one
+// (OIDC Core §8.1).
+func Sector(c storage.Client) (storage.Sector, bool) {
+	sector := ""
+	for _, callback := range c.Callbacks {
+		u, err := url.Parse(callback)
+		if err != nil || u.Hostname() == "" {
+			return "", false
+		}
+		host := strings.ToLower(u.Hostname())
+		if sector != "" && host != sector {
+			return "", false
+		}
+		sector = host
+	}
+	return storage.Sector(sector), sector != ""
 }
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
@@ -135,6 +175,10 @@ func (f *findings) authentication(c storage.Client) {
 	if !c.Public() {
 		return
 	}
+	if c.API != "" {
+		// Introspection is for clients with credentials (RFC 7662 §2.1).
+		f.add("resource_server_identifier", "the backend of an API must authenticate; want another %s than none", method)
+	}
 	if c.AppType == oauth.AppNonInteractive {
 		f.add(method, "a non_interactive client must authenticate; want another method than none")
 	}
@@ -147,7 +191,11 @@ func (f *findings) authentication(c storage.Client) {
 func (f *findings) grants(c storage.Client) {
 	for i, grant := range c.GrantTypes {
 		if !slices.Contains(grantTypes, grant) && !slices.Contains(otherGrants, grant) {
-			f.add(member("grant_types", i), "unknown grant type; want %s", strings.Join(UsualGrants(), " or "))
+			f.add(member("grant_types", i), "unknown grant type; want %s", listed(grantTypes, "or"))
+		}
+		if grant == oauth.GrantClientCredentials && c.Public() {
+			// RFC 6749 §4.4: "MUST only be used by confidential clients".
+			f.add(member("grant_types", i), "client_credentials is for clients that authenticate")
 		}
 	}
 	if len(c.Callbacks) == 0 && (c.MayUse(oauth.GrantAuthorizationCode) || c.MayUse(oauth.GrantImplicit)) {

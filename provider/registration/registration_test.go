@@ -70,19 +70,44 @@ func TestValidate(t *testing.T) {
 		{"ID tokens to nowhere", func(c *storage.Client) { c.GrantTypes, c.Callbacks = []string{"implicit"}, nil }, []string{"callbacks"}},
 		{"public native", func(c *storage.Client) {
 			c.AppType, c.TokenEndpointAuthMethod, c.SecretMACs, c.RequirePKCE = "native", "none", nil, true
-			c.Callbacks = []string{"com.example.app:/callback", "http://127.0.0.1/cb"}
+			c.Callbacks, c.GrantTypes = []string{"com.example.app:/callback", "http://127.0.0.1/cb"}, c.GrantTypes[:2]
 		}, nil},
 		{"nothing at all", func(c *storage.Client) { *c = storage.Client{} },
 			[]string{"client_id", "app_type", "is_first_party", "subject_type", "token_endpoint_auth_method"}},
 		{"a client_id that Basic would have to escape", func(c *storage.Client) { c.ClientID = "a:b" }, []string{"client_id"}},
 		{"a name of two lines", func(c *storage.Client) { c.Name = "Tiny\n@evil.example #1" }, []string{"name"}},
-		{"pairwise", func(c *storage.Client) { c.SubjectType = "pairwise" }, []string{"subject_type"}},
+		{"pairwise", func(c *storage.Client) {
+			c.SubjectType, c.Callbacks = "pairwise", []string{"https://app.example.com/a", "https://APP.example.com:444/b"}
+		}, nil},
+		{"pairwise of two hosts", func(c *storage.Client) {
+			c.SubjectType, c.Callbacks = "pairwise", []string{"https://app.example.com/a", "https://other.example.com/b"}
+		}, []string{"subject_type"}},
+		{"pairwise of no host", func(c *storage.Client) {
+			c.SubjectType, c.GrantTypes, c.Callbacks = "pairwise", []string{"client_credentials"}, nil
+		}, []string{"subject_type"}},
+		{"pairwise of an app's own scheme", func(c *storage.Client) {
+			c.SubjectType, c.AppType, c.Callbacks = "pairwise", "native", []string{"com.example.app:/cb"}
+		}, []string{"subject_type"}},
+		{"a third subject type", func(c *storage.Client) { c.SubjectType = "secret" }, []string{"subject_type"}},
+		{"the backend of an API", func(c *storage.Client) { c.API = "https://api.example.com" }, nil},
+		{"a public backend", func(c *storage.Client) {
+			c.TokenEndpointAuthMethod, c.SecretMACs, c.RequirePKCE, c.API = "none", nil, true, "https://api.example.com"
+			c.GrantTypes = c.GrantTypes[:2]
+		}, []string{"resource_server_identifier"}},
+		{"client_credentials of a public client", func(c *storage.Client) {
+			c.TokenEndpointAuthMethod, c.SecretMACs, c.RequirePKCE = "none", nil, true
+		}, []string{"grant_types[2]"}},
 		{"somebody else's application", func(c *storage.Client) { c.IsFirstParty = false }, []string{"is_first_party"}},
 		{"no secret", func(c *storage.Client) { c.SecretMACs = nil }, []string{"client_secret"}},
-		{"a public client with a secret", func(c *storage.Client) { c.TokenEndpointAuthMethod, c.RequirePKCE = "none", true }, []string{"client_secret"}},
-		{"a public client without PKCE", func(c *storage.Client) { c.TokenEndpointAuthMethod, c.SecretMACs = "none", nil }, []string{"require_pkce"}},
+		{"a public client with a secret", func(c *storage.Client) {
+			c.TokenEndpointAuthMethod, c.RequirePKCE, c.GrantTypes = "none", true, c.GrantTypes[:2]
+		}, []string{"client_secret"}},
+		{"a public client without PKCE", func(c *storage.Client) {
+			c.TokenEndpointAuthMethod, c.SecretMACs, c.GrantTypes = "none", nil, c.GrantTypes[:2]
+		}, []string{"require_pkce"}},
 		{"a machine that does not authenticate", func(c *storage.Client) {
 			c.AppType, c.TokenEndpointAuthMethod, c.SecretMACs, c.RequirePKCE = "non_interactive", "none", nil, true
+			c.GrantTypes = c.GrantTypes[:2]
 		}, []string{"token_endpoint_auth_method"}},
 		{"private_key_jwt without keys", jwt(nil), []string{"jwks"}},
 		{"private_key_jwt with an empty set", jwt(jwks(t)), []string{"jwks"}},
@@ -184,10 +209,21 @@ func TestDoubts(t *testing.T) {
 	for _, p := range registration.Doubts(c) {
 		got = append(got, p.Field)
 	}
-	if want := []string{"grant_types[2]", "grant_types[3]", ""}; !slices.Equal(got, want) {
+	if want := []string{"grant_types[3]", ""}; !slices.Equal(got, want) {
 		t.Errorf("doubts about %q, want %q", got, want)
 	}
 	c.RequireNonce, c.GrantTypes = true, []string{"authorization_code"}
+	if got := registration.Doubts(c); got != nil {
+		t.Errorf("doubts: %v", got)
+	}
+	for appType, doubted := range map[string]bool{"spa": true, "native": true, "regular_web": false, "non_interactive": false} {
+		c.AppType = appType
+		got := registration.Doubts(c)
+		if (len(got) == 1 && got[0].Field == "token_endpoint_auth_method") != doubted {
+			t.Errorf("%s with a secret: doubts %v", appType, got)
+		}
+	}
+	c.AppType, c.TokenEndpointAuthMethod = "native", "private_key_jwt" // a key may be the installation's own
 	if got := registration.Doubts(c); got != nil {
 		t.Errorf("doubts: %v", got)
 	}

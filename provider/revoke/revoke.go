@@ -1,6 +1,7 @@
 // Package revoke is the revocation endpoint (RFC 7009). An access token dies
 // alone; a refresh token takes its grant along, and with it every token made of
-// that grant. It tells nobody whether a token existed.
+// that grant. It tells nobody whether a token existed. APIs that check a token by
+// its signature alone take a revoked one until its end; who asks is told at once.
 package revoke
 
 import (
@@ -13,6 +14,7 @@ import (
 
 	"github.com/handset-oidc/handset/internal/reqctx"
 	"github.com/handset-oidc/handset/internal/web"
+	"github.com/handset-oidc/handset/provider/api"
 	"github.com/handset-oidc/handset/provider/client"
 	"github.com/handset-oidc/handset/provider/oauth"
 	"github.com/handset-oidc/handset/storage"
@@ -31,6 +33,15 @@ type Grants interface {
 	RefreshFamily(ctx context.Context, id string) (storage.RefreshFamily, storage.Grant, storage.User, error)
 	// RevokeGrant must end the grant and its refresh tokens; it may be repeated.
 	RevokeGrant(ctx context.Context, id storage.GrantID, now time.Time) error
+	// RevokeToken must end one token for an API until it has expired; it may be repeated.
+	RevokeToken(ctx context.Context, t storage.RevokedToken) error
+}
+
+// APITokens knows tokens for APIs.
+type APITokens interface {
+	// InForce must return [*api.NotInForce] for every other text, and for tokens
+	// that have expired or were revoked.
+	InForce(ctx context.Context, raw string) (api.Token, error)
 }
 
 // AccessTokens deletes opaque access tokens.
@@ -39,9 +50,10 @@ type AccessTokens interface {
 	DeleteAccessToken(ctx context.Context, macs [][]byte) error
 }
 
-// Revocations is told of a revoked grant, so that its access tokens die at once here.
+// Revocations is told of what was revoked, so that it is dead at once here.
 type Revocations interface {
 	Add(id storage.GrantID)
+	AddToken(t storage.RevokedToken)
 }
 
 // Config is what a [Handler] needs.
@@ -50,6 +62,7 @@ type Config struct {
 	Minter       Minter
 	Grants       Grants
 	AccessTokens AccessTokens
+	APITokens    APITokens
 	Revocations  Revocations
 	// Now defaults to time.Now.
 	Now func() time.Time
@@ -60,7 +73,7 @@ type Handler struct{ c Config }
 
 // New checks the configuration.
 func New(c Config) (*Handler, error) {
-	if c.Clients == nil || c.Minter == nil || c.Grants == nil || c.AccessTokens == nil || c.Revocations == nil {
+	if c.Clients == nil || c.Minter == nil || c.Grants == nil || c.AccessTokens == nil || c.APITokens == nil || c.Revocations == nil {
 		return nil, errors.New("revoke: every part but the clock is required")
 	}
 	if c.Now == nil {
@@ -95,7 +108,10 @@ func (h *Handler) revoke(ctx context.Context, caller storage.ClientID, token str
 	if family, _, ok := h.c.Minter.ParseRefreshToken(token); ok {
 		return h.refreshToken(ctx, caller, family)
 	}
-	return h.accessToken(ctx, caller, token)
+	if macs := h.c.Minter.AccessTokenMACs(token); macs != nil {
+		return h.accessToken(ctx, caller, macs)
+	}
+	return h.apiToken(ctx, caller, token)
 }
 
 // refreshToken revokes the grant: RFC 7009 §2.1 wants the access tokens of the
@@ -120,11 +136,27 @@ func (h *Handler) refreshToken(ctx context.Context, caller storage.ClientID, fam
 	return nil
 }
 
-func (h *Handler) accessToken(ctx context.Context, caller storage.ClientID, token string) error {
-	macs := h.c.Minter.AccessTokenMACs(token)
-	if macs == nil {
-		return nothing(ctx, "not a token")
+// apiToken notes the token's name until its end: nothing else is kept of it.
+func (h *Handler) apiToken(ctx context.Context, caller storage.ClientID, text string) error {
+	token, err := h.c.APITokens.InForce(ctx, text)
+	if over, ok := errors.AsType[*api.NotInForce](err); ok {
+		return nothing(ctx, over.Reason)
 	}
+	if err != nil {
+		return fmt.Errorf("read token: %w", err)
+	}
+	if token.Client != caller {
+		return nothing(ctx, "token of another client")
+	}
+	dead := storage.RevokedToken{ID: token.ID, RevokedAt: h.c.Now(), ExpiresAt: token.Expires}
+	if err := h.c.Grants.RevokeToken(ctx, dead); err != nil {
+		return fmt.Errorf("revoke token: %w", err)
+	}
+	h.c.Revocations.AddToken(dead)
+	return nil
+}
+
+func (h *Handler) accessToken(ctx context.Context, caller storage.ClientID, macs [][]byte) error {
 	found, err := h.c.AccessTokens.AccessToken(ctx, macs)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nothing(ctx, "unknown token")

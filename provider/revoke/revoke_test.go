@@ -27,7 +27,8 @@ func setup(t *testing.T) *bench {
 	w := endpointtest.New(t)
 	f := &faults{World: w}
 	h, err := revoke.New(revoke.Config{
-		Clients: w.Clients, Minter: w.Minter, Grants: f, AccessTokens: f, Revocations: w.Revocations, Now: w.Now,
+		Clients: w.Clients, Minter: w.Minter, Grants: f, AccessTokens: f, APITokens: w.APITokens,
+		Revocations: w.Revocations, Now: w.Now,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -93,6 +94,37 @@ func TestAnAccessTokenDiesAlone(t *testing.T) {
 		t.Error("more than the token died")
 	}
 	done(t, b.revoke(t, endpointtest.Web, one), "unknown token") // again
+}
+
+func TestATokenForAnAPIDiesAlone(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	code, g := b.Login(t, endpointtest.SPA, b.ForAPI(t, endpointtest.Purchasing))
+	one, two := b.APIToken(t, g), b.APIToken(t, g)
+	inForce := func(token string) bool {
+		_, err := b.APITokens.InForce(t.Context(), token)
+		return err == nil
+	}
+	for _, id := range []storage.ClientID{endpointtest.Other, endpointtest.Backend, endpointtest.Service} {
+		done(t, b.revoke(t, id, one), "token of another client")
+	}
+	if !inForce(one) {
+		t.Fatal("a foreign client revoked it")
+	}
+	done(t, b.revoke(t, endpointtest.SPA, one), "")
+	if inForce(one) {
+		t.Error("the token is in force")
+	}
+	if !inForce(two) || b.revoked(t, code) {
+		t.Error("more than the token died")
+	}
+	done(t, b.revoke(t, endpointtest.SPA, one), "token revoked") // again
+	kept, err := b.SQL.RevokedTokens(t.Context(), time.Time{})
+	if err != nil || len(kept) != 1 || !kept[0].ExpiresAt.Equal(g.TokensUntil) {
+		t.Errorf("revoked tokens %v, %v; want the one until its end", kept, err)
+	}
+	b.Pass(endpointtest.APILife)
+	done(t, b.revoke(t, endpointtest.SPA, two), "token expired")
 }
 
 // RFC 7009 §2.1: the access tokens of the same grant too.
@@ -241,6 +273,13 @@ func (f *faults) broken(method string) error {
 	return f.err
 }
 
+func (f *faults) RevokeToken(ctx context.Context, t storage.RevokedToken) error {
+	if err := f.broken("RevokeToken"); err != nil {
+		return err
+	}
+	return f.SQL.RevokeToken(ctx, t)
+}
+
 func (f *faults) RefreshFamily(ctx context.Context, id string) (storage.RefreshFamily, storage.Grant, storage.User, error) {
 	if err := f.broken("RefreshFamily"); err != nil {
 		return storage.RefreshFamily{}, storage.Grant{}, storage.User{}, err
@@ -279,15 +318,18 @@ func TestAPartThatIsDown(t *testing.T) {
 		{storage.ErrUnavailable, http.StatusServiceUnavailable},
 		{errors.New("disk on fire"), http.StatusInternalServerError},
 	} {
-		for method, refresh := range map[string]bool{
-			"RefreshFamily": true, "RevokeGrant": true, "AccessToken": false, "DeleteAccessToken": false,
+		for method, kind := range map[string]string{
+			"RefreshFamily": "refresh", "RevokeGrant": "refresh", "AccessToken": "opaque", "DeleteAccessToken": "opaque", "RevokeToken": "API",
 		} {
 			b := setup(t)
-			code, g := b.Login(t, endpointtest.Web, nil)
+			code, g := b.Login(t, endpointtest.Web, b.ForAPI(t, endpointtest.Purchasing))
 			access := b.AccessToken(t, g)
 			token := access
-			if refresh {
+			switch kind {
+			case "refresh":
 				token = b.RefreshToken(t, g)
+			case "API":
+				token = b.APIToken(t, g)
 			}
 			b.faults.fail, b.faults.err = method, tt.err
 			a := b.revoke(t, endpointtest.Web, token)

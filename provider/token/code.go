@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/zitadel/oidc/v3/pkg/oidc"
-
 	"github.com/handset-oidc/handset/internal/reqctx"
 	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/provider/mint"
@@ -31,7 +29,7 @@ func decodeCode(form web.Values) (codeRequest, error) {
 }
 
 // authorizationCode exchanges a code for tokens (RFC 6749 §4.1.3, OIDC Core §3.1.3).
-func (h *Handler) authorizationCode(ctx context.Context, caller *storage.Client, form web.Values) (*oidc.AccessTokenResponse, error) {
+func (h *Handler) authorizationCode(ctx context.Context, caller *storage.Client, form web.Values) (*answer, error) {
 	reqctx.Add(ctx, slog.String("grant_type", oauth.GrantAuthorizationCode))
 	req, err := decodeCode(form)
 	if err != nil {
@@ -58,10 +56,14 @@ func (h *Handler) authorizationCode(ctx context.Context, caller *storage.Client,
 		return nil, h.revoke(ctx, grant.ID, "code reused")
 	}
 	now := h.now()
-	if e := checkCode(&exchange{req, caller, &grant, &person}, now); e != nil {
+	x := &exchange{req, caller, &grant, &person}
+	if e := checkCode(x, now); e != nil {
 		return nil, e
 	}
-	return h.redeem(ctx, caller, &grant, now)
+	if err := h.checkTarget(form, &grant); err != nil {
+		return nil, err
+	}
+	return h.redeem(ctx, x, now)
 }
 
 // exchange is a code as it came, with what is known of it.
@@ -101,12 +103,15 @@ func checkCode(x *exchange, now time.Time) *oauth.Error {
 }
 
 // redeem issues the tokens and spends the code.
-func (h *Handler) redeem(ctx context.Context, caller *storage.Client, grant *storage.Grant, now time.Time) (*oidc.AccessTokenResponse, error) {
-	set, err := h.issue(ctx, order{grant: &grant.NewGrant, scopes: grant.Scopes, nonce: grant.Nonce, idToken: true, now: now})
+func (h *Handler) redeem(ctx context.Context, x *exchange, now time.Time) (*answer, error) {
+	grant := x.grant
+	set, err := h.issue(ctx, order{
+		client: x.caller, grant: grant, person: x.person, scopes: granted(grant), nonce: grant.Nonce, idToken: true, now: now,
+	})
 	if err != nil {
 		return nil, err
 	}
-	family := h.newFamily(caller, grant, now)
+	family := h.newFamily(x.caller, grant, now)
 	err = h.c.Grants.RedeemGrant(ctx, storage.Redemption{Grant: grant.ID, Now: now, Refresh: family})
 	if err != nil {
 		h.withdraw(ctx, set)
@@ -128,12 +133,17 @@ func (h *Handler) redeem(ctx context.Context, caller *storage.Client, grant *sto
 }
 
 // newFamily begins a line of refresh tokens, or returns nil when the person or
-// the client's registration did not allow it (OIDC Core §11).
+// the client's registration did not allow it (OIDC Core §11), or the API does not.
+// Refresh tokens of a grant for an API end when its tokens do: nothing makes the
+// person's login last longer.
 func (h *Handler) newFamily(caller *storage.Client, grant *storage.Grant, now time.Time) *storage.RefreshFamily {
-	if !slices.Contains(grant.Scopes, oauth.ScopeOfflineAccess) || !caller.MayUse(oauth.GrantRefreshToken) {
+	if !slices.Contains(grant.Scopes, oauth.ScopeOfflineAccess) || !caller.MayUse(oauth.GrantRefreshToken) || !h.offline(grant) {
 		return nil
 	}
 	end := now.Add(h.c.RefreshAbsolute)
+	if !grant.TokensUntil.IsZero() {
+		end = earlier(end, grant.TokensUntil)
+	}
 	return &storage.RefreshFamily{
 		ID:              mint.FamilyID(),
 		GrantID:         grant.ID,
@@ -142,11 +152,4 @@ func (h *Handler) newFamily(caller *storage.Client, grant *storage.Grant, now ti
 		IdleExpires:     earlier(now.Add(h.c.RefreshIdle), end),
 		AbsoluteExpires: end,
 	}
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/zitadel/oidc/v3/pkg/oidc"
-
 	"github.com/handset-oidc/handset/internal/reqctx"
 	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/provider/oauth"
@@ -27,7 +25,7 @@ type presented struct {
 
 // refreshToken exchanges a refresh token for an access token and the next
 // refresh token (RFC 6749 §6, OIDC Core §12).
-func (h *Handler) refreshToken(ctx context.Context, caller *storage.Client, form web.Values) (*oidc.AccessTokenResponse, error) {
+func (h *Handler) refreshToken(ctx context.Context, caller *storage.Client, form web.Values) (*answer, error) {
 	reqctx.Add(ctx, slog.String("grant_type", oauth.GrantRefreshToken))
 	if !form.Has("refresh_token") {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "the parameter refresh_token is missing")
@@ -47,11 +45,17 @@ func (h *Handler) refreshToken(ctx context.Context, caller *storage.Client, form
 	if rotatedAway(p, now, h.c.RefreshGrace) {
 		return nil, h.revoke(ctx, p.grant.ID, "refresh token reused")
 	}
-	scopes, err := narrow(p.grant.Scopes, form.Get("scope"))
+	if !h.offline(&p.grant) {
+		return nil, refused("API allows no offline access")
+	}
+	if err := h.checkTarget(form, &p.grant); err != nil {
+		return nil, err
+	}
+	scopes, err := narrow(granted(&p.grant), form.Get("scope"))
 	if err != nil {
 		return nil, err
 	}
-	return h.rotate(ctx, p, scopes, now)
+	return h.rotate(ctx, caller, p, scopes, now)
 }
 
 func (h *Handler) findRefreshToken(ctx context.Context, token string) (*presented, error) {
@@ -118,8 +122,10 @@ func narrow(granted []string, asked string) ([]string, error) {
 
 // rotate issues the tokens and replaces the refresh token. The ID token carries
 // the old auth_time and no nonce (OIDC Core §12.2).
-func (h *Handler) rotate(ctx context.Context, p *presented, scopes []string, now time.Time) (*oidc.AccessTokenResponse, error) {
-	set, err := h.issue(ctx, order{grant: &p.grant.NewGrant, scopes: scopes, idToken: h.c.IDTokenOnRefresh, now: now})
+func (h *Handler) rotate(ctx context.Context, caller *storage.Client, p *presented, scopes []string, now time.Time) (*answer, error) {
+	set, err := h.issue(ctx, order{
+		client: caller, grant: &p.grant, person: &p.person, scopes: scopes, idToken: h.c.IDTokenOnRefresh, now: now,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -52,6 +52,7 @@ func setup(t testing.TB, change ...func(*token.Config)) *bench {
 	f := &faults{World: w}
 	c := token.Config{
 		Clients: w.Clients, Grants: f, AccessTokens: f, Minter: f, Revocations: w.Revocations,
+		APIs: w.APIs, Subjects: w.Subjects, Userinfo: endpointtest.Userinfo,
 		AccessLife: endpointtest.AccessLife, RefreshIdle: refreshIdle, RefreshAbsolute: refreshAbsolute, RefreshGrace: grace,
 		IDTokenOnRefresh: true, Now: w.Now,
 	}
@@ -138,6 +139,16 @@ func (b *bench) works(t testing.TB, accessToken string) bool {
 		t.Fatal(err)
 	}
 	return !b.Revocations.Revoked(found.GrantID) && b.Now().Before(found.ExpiresAt)
+}
+
+// jwtPayload is what a JWT says, as text.
+func jwtPayload(t testing.TB, token string) []byte {
+	t.Helper()
+	text, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 // claims verifies an ID token by the published keys and returns its claims.
@@ -260,6 +271,13 @@ func (f *faults) AuthCodeMACs(code string) [][]byte          { return f.Minter.A
 func (f *faults) RefreshToken(family string, n int64) string { return f.Minter.RefreshToken(family, n) }
 func (f *faults) ParseRefreshToken(text string) (string, int64, bool) {
 	return f.Minter.ParseRefreshToken(text)
+}
+
+func (f *faults) APIToken(alg string, c mint.APITokenClaims) (string, error) {
+	if err := f.broken("APIToken"); err != nil {
+		return "", err
+	}
+	return f.Minter.APIToken(alg, c)
 }
 
 func (f *faults) IDToken(c mint.IDTokenClaims) (string, error) {

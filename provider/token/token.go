@@ -4,10 +4,11 @@
 // (provider/client), makes no token itself (provider/mint) and keeps nothing.
 //
 // Order of work in every grant, so that a part that is down costs nobody
-// anything: check by reading; write the access token to Redis, where it opens
-// nothing while nobody has it; then spend the code or rotate the refresh token
-// in SQL, in one step that only one request can win; then answer. A failure
-// before that step leaves the code or refresh token as it was.
+// anything: check by reading; make the access token, an opaque one written to
+// Redis, where it opens nothing while nobody has it, one for an API signed and
+// written nowhere; then spend the code or rotate the refresh token in SQL, in one
+// step that only one request can win; then answer. A failure before that step
+// leaves the code or refresh token as it was.
 package token
 
 import (
@@ -17,9 +18,8 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/zitadel/oidc/v3/pkg/oidc"
-
 	"github.com/handset-oidc/handset/internal/web"
+	"github.com/handset-oidc/handset/provider/api"
 	"github.com/handset-oidc/handset/provider/client"
 	"github.com/handset-oidc/handset/provider/oauth"
 	"github.com/handset-oidc/handset/storage"
@@ -56,6 +56,11 @@ type Revocations interface {
 	Add(id storage.GrantID)
 }
 
+// Subjects knows under which name a client sees a person.
+type Subjects interface {
+	Of(ctx context.Context, c *storage.Client, user storage.UserID) (storage.Subject, error)
+}
+
 // Config is what a [Handler] needs.
 type Config struct {
 	Clients      client.Authenticator
@@ -63,6 +68,10 @@ type Config struct {
 	AccessTokens AccessTokens
 	Minter       Minter
 	Revocations  Revocations
+	APIs         *api.Registry
+	Subjects     Subjects
+	// Userinfo is the userinfo endpoint, which tokens for APIs can be for as well.
+	Userinfo storage.Audience
 
 	// AccessLife is how long an access token lives.
 	AccessLife time.Duration
@@ -84,7 +93,8 @@ type Handler struct{ c Config }
 
 // New checks the configuration.
 func New(c Config) (*Handler, error) {
-	if c.Clients == nil || c.Grants == nil || c.AccessTokens == nil || c.Minter == nil || c.Revocations == nil {
+	if c.Clients == nil || c.Grants == nil || c.AccessTokens == nil || c.Minter == nil || c.Revocations == nil ||
+		c.APIs == nil || c.Subjects == nil || c.Userinfo == "" {
 		return nil, errors.New("token: every part but the clock is required")
 	}
 	if c.AccessLife <= 0 || c.RefreshIdle <= 0 || c.RefreshAbsolute <= 0 || c.RefreshGrace < 0 {
@@ -98,7 +108,7 @@ func New(c Config) (*Handler, error) {
 
 // Serve answers POST /oauth/token.
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
-	form, err := web.StrictBody(w, r)
+	form, err := web.StrictBodyOrJSON(w, r)
 	if err != nil {
 		return err
 	}
@@ -118,7 +128,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
 }
 
 // grantFunc is one grant: it checks what was given, spends it, and returns the answer.
-type grantFunc func(context.Context, *storage.Client, web.Values) (*oidc.AccessTokenResponse, error)
+type grantFunc func(context.Context, *storage.Client, web.Values) (*answer, error)
 
 // grant picks the grant that the request names, if the client may use it.
 func (h *Handler) grant(caller *storage.Client, form web.Values) (grantFunc, error) {
@@ -129,9 +139,10 @@ func (h *Handler) grant(caller *storage.Client, form web.Values) (grantFunc, err
 	grant, ok := map[string]grantFunc{
 		oauth.GrantAuthorizationCode: h.authorizationCode,
 		oauth.GrantRefreshToken:      h.refreshToken,
+		oauth.GrantClientCredentials: h.clientCredentials,
 	}[name]
 	if !ok {
-		return nil, oauth.Errorf(oauth.UnsupportedGrantType, "use authorization_code or refresh_token")
+		return nil, oauth.Errorf(oauth.UnsupportedGrantType, "use authorization_code, refresh_token or client_credentials")
 	}
 	if !caller.MayUse(name) {
 		return nil, oauth.Errorf(oauth.UnauthorizedClient, "the client's grant_types do not contain %s", name)

@@ -18,7 +18,7 @@ func TestGrantTypes(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	for _, name := range []string{
-		"password", "client_credentials", "implicit", "Authorization_Code", "authorization_code ", "code",
+		"password", "implicit", "Authorization_Code", "authorization_code ", "code",
 		"urn:ietf:params:oauth:grant-type:jwt-bearer", "urn:ietf:params:oauth:grant-type:token-exchange",
 	} {
 		a := b.post(t, endpointtest.Web, url.Values{"grant_type": {name}, "username": {"u"}, "password": {"p"}})
@@ -27,6 +27,7 @@ func TestGrantTypes(t *testing.T) {
 	code, _ := b.Login(t, endpointtest.Service, nil)
 	refused(t, b.post(t, endpointtest.Service, codeForm(code)), oauth.UnauthorizedClient, "")
 	refused(t, b.post(t, endpointtest.Narrow, refreshForm("hsr1_x")), oauth.UnauthorizedClient, "")
+	refused(t, b.post(t, endpointtest.Web, url.Values{"grant_type": {"client_credentials"}}), oauth.UnauthorizedClient, "")
 }
 
 // security.md §3.21, §3.22: whoever does not authenticate learns nothing, and
@@ -122,7 +123,8 @@ func TestBodiesThatAreNotOurs(t *testing.T) {
 		contentType, body string
 		status            int
 	}{
-		"JSON":         {"application/json", `{"grant_type":"authorization_code"}`, http.StatusUnsupportedMediaType},
+		"broken JSON":  {"application/json", `{"grant_type":"authorization_code"`, http.StatusBadRequest},
+		"JSON text":    {"text/json", `{"grant_type":"authorization_code"}`, http.StatusUnsupportedMediaType},
 		"multipart":    {"multipart/form-data; boundary=x", "--x--", http.StatusUnsupportedMediaType},
 		"no type":      {"", codeForm(code).Encode(), http.StatusUnsupportedMediaType},
 		"garbled type": {"application/x-www-form-urlencoded; =", codeForm(code).Encode(), http.StatusUnsupportedMediaType},
@@ -209,6 +211,7 @@ func TestNewRefusesAnIncompleteConfig(t *testing.T) {
 	f := &faults{World: w}
 	whole := token.Config{
 		Clients: w.Clients, Grants: f, AccessTokens: f, Minter: f, Revocations: w.Revocations,
+		APIs: w.APIs, Subjects: w.Subjects, Userinfo: endpointtest.Userinfo,
 		AccessLife: time.Hour, RefreshIdle: time.Hour, RefreshAbsolute: time.Hour,
 	}
 	if _, err := token.New(whole); err != nil {
@@ -220,6 +223,9 @@ func TestNewRefusesAnIncompleteConfig(t *testing.T) {
 		"access tokens": func(c *token.Config) { c.AccessTokens = nil },
 		"minter":        func(c *token.Config) { c.Minter = nil },
 		"revocations":   func(c *token.Config) { c.Revocations = nil },
+		"APIs":          func(c *token.Config) { c.APIs = nil },
+		"subjects":      func(c *token.Config) { c.Subjects = nil },
+		"userinfo":      func(c *token.Config) { c.Userinfo = "" },
 		"access life":   func(c *token.Config) { c.AccessLife = 0 },
 		"idle life":     func(c *token.Config) { c.RefreshIdle = 0 },
 		"absolute life": func(c *token.Config) { c.RefreshAbsolute = -1 },

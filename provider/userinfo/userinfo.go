@@ -1,8 +1,10 @@
 // Package userinfo answers who an access token stands for: OIDC Core §5.3, with
 // bearer tokens by RFC 6750. It reads claims and changes nothing.
 //
-// Only opaque access tokens that Handset keeps are looked at. A JWT, our own ID
-// token included, is just an unknown string here.
+// Two kinds of access tokens are good here: opaque ones, which Handset keeps, and
+// those for an API whose audience names this endpoint, too, since they were granted
+// with openid. Any other JWT, our own ID token and tokens for an API alone included,
+// is just an unknown string.
 package userinfo
 
 import (
@@ -20,6 +22,7 @@ import (
 
 	"github.com/handset-oidc/handset/internal/reqctx"
 	"github.com/handset-oidc/handset/internal/web"
+	"github.com/handset-oidc/handset/provider/api"
 	"github.com/handset-oidc/handset/provider/oauth"
 	"github.com/handset-oidc/handset/storage"
 )
@@ -43,6 +46,22 @@ type People interface {
 	User(ctx context.Context, id storage.UserID) (storage.User, error)
 }
 
+// APITokens knows tokens for APIs.
+type APITokens interface {
+	// InForce must return [*api.NotInForce] for every other text, and for tokens
+	// that have expired or were revoked.
+	InForce(ctx context.Context, raw string) (api.Token, error)
+	// Userinfo must report whether the token's audience names this endpoint.
+	Userinfo(t api.Token) bool
+}
+
+// Subjects knows under which name a client sees a person.
+type Subjects interface {
+	For(ctx context.Context, id storage.ClientID, user storage.UserID) (storage.Subject, error)
+	// Person must return an ID that nobody has for a name that is none.
+	Person(ctx context.Context, id storage.ClientID, sub storage.Subject) (storage.UserID, error)
+}
+
 // Revocations knows the grants whose tokens died.
 type Revocations interface {
 	Revoked(id storage.GrantID) bool
@@ -52,6 +71,8 @@ type Revocations interface {
 type Config struct {
 	Minter       Minter
 	AccessTokens AccessTokens
+	APITokens    APITokens
+	Subjects     Subjects
 	People       People
 	Revocations  Revocations
 	// Now defaults to time.Now.
@@ -59,85 +80,119 @@ type Config struct {
 }
 
 // Handler serves the userinfo endpoint.
-type Handler struct {
-	minter       Minter
-	accessTokens AccessTokens
-	people       People
-	revocations  Revocations
-	now          func() time.Time
-}
+type Handler struct{ c Config }
 
 // New checks the configuration.
 func New(c Config) (*Handler, error) {
-	if c.Minter == nil || c.AccessTokens == nil || c.People == nil || c.Revocations == nil {
-		return nil, errors.New("userinfo: minter, access tokens, people and revocations are required")
+	if c.Minter == nil || c.AccessTokens == nil || c.APITokens == nil || c.Subjects == nil || c.People == nil || c.Revocations == nil {
+		return nil, errors.New("userinfo: every part but the clock is required")
 	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Handler{c.Minter, c.AccessTokens, c.People, c.Revocations, c.Now}, nil
+	return &Handler{c}, nil
 }
 
 // Serve answers GET and POST /userinfo.
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
-	bearer, err := decode(w, r)
+	text, err := decode(w, r)
 	if err != nil {
 		return err
 	}
-	token, person, err := h.lookUp(r.Context(), bearer)
+	token, err := h.lookUp(r.Context(), text)
+	if err != nil {
+		return err
+	}
+	person, err := h.person(r.Context(), token.user)
 	if err != nil {
 		return err
 	}
 	// OIDC Core §5.3: the token must come from an OpenID Connect authentication request.
-	if !slices.Contains(token.Scopes, oauth.ScopeOpenID) {
+	if !slices.Contains(token.scopes, oauth.ScopeOpenID) {
 		return refuse(oauth.InsufficientScope, "the access token was not granted the scope openid", "no openid scope")
 	}
-	return web.JSON(w, r, http.StatusOK, claims(person, token.Scopes))
+	return web.JSON(w, r, http.StatusOK, claims(token, person))
 }
 
-// lookUp finds the token and its person. Towards the client all refusals look alike.
-func (h *Handler) lookUp(ctx context.Context, bearer string) (storage.AccessToken, storage.User, error) {
-	none := func(err error) (storage.AccessToken, storage.User, error) {
-		return storage.AccessToken{}, storage.User{}, err
+// bearer is what an access token of either kind says here.
+type bearer struct {
+	subject storage.Subject // as the token's client sees the person
+	user    storage.UserID
+	scopes  []string
+}
+
+// lookUp finds the token. Towards the client all refusals look alike.
+func (h *Handler) lookUp(ctx context.Context, text string) (bearer, error) {
+	macs := h.c.Minter.AccessTokenMACs(text)
+	if macs == nil {
+		return h.apiToken(ctx, text)
 	}
-	macs := h.minter.AccessTokenMACs(bearer)
-	if macs == nil { // a JWT, for example: our own ID token opens nothing here
-		return none(refuseToken("not an access token"))
-	}
-	token, err := h.accessTokens.AccessToken(ctx, macs)
+	token, err := h.c.AccessTokens.AccessToken(ctx, macs)
 	if errors.Is(err, storage.ErrNotFound) {
-		return none(refuseToken("unknown token"))
+		return bearer{}, refuseToken("unknown token")
 	}
 	if err != nil {
-		return none(fmt.Errorf("find access token: %w", err))
+		return bearer{}, fmt.Errorf("find access token: %w", err)
 	}
-	reqctx.Add(ctx, slog.String("client_id", string(token.ClientID)), slog.String("sub", string(token.UserID)))
+	note(ctx, token.ClientID, token.UserID)
 	switch {
-	case !h.now().Before(token.ExpiresAt):
-		return none(refuseToken("token expired"))
-	case h.revocations.Revoked(token.GrantID):
-		return none(refuseToken("grant revoked"))
+	case !h.c.Now().Before(token.ExpiresAt):
+		return bearer{}, refuseToken("token expired")
+	case h.c.Revocations.Revoked(token.GrantID):
+		return bearer{}, refuseToken("grant revoked")
 	}
-	person, err := h.people.User(ctx, token.UserID)
+	sub, err := h.c.Subjects.For(ctx, token.ClientID, token.UserID)
+	if errors.Is(err, storage.ErrNotFound) {
+		return bearer{}, refuseToken("person removed")
+	}
+	return bearer{sub, token.UserID, token.Scopes}, err
+}
+
+// apiToken takes tokens for APIs that are for this endpoint as well.
+func (h *Handler) apiToken(ctx context.Context, text string) (bearer, error) {
+	token, err := h.c.APITokens.InForce(ctx, text)
+	if over, ok := errors.AsType[*api.NotInForce](err); ok {
+		return bearer{}, refuseToken(over.Reason)
+	}
+	if err != nil {
+		return bearer{}, fmt.Errorf("read token: %w", err)
+	}
+	if !h.c.APITokens.Userinfo(token) {
+		return bearer{}, refuseToken("token for another audience")
+	}
+	user, err := h.c.Subjects.Person(ctx, token.Client, token.Subject)
+	if err != nil {
+		return bearer{}, err
+	}
+	note(ctx, token.Client, user)
+	return bearer{token.Subject, user, token.Scopes}, nil
+}
+
+func note(ctx context.Context, client storage.ClientID, user storage.UserID) {
+	reqctx.Add(ctx, slog.String("client_id", string(client)), slog.String("sub", string(user)))
+}
+
+func (h *Handler) person(ctx context.Context, id storage.UserID) (storage.User, error) {
+	person, err := h.c.People.User(ctx, id)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return none(refuseToken("person removed"))
+		return person, refuseToken("person removed")
 	case err != nil:
-		return none(fmt.Errorf("find person: %w", err))
+		return person, fmt.Errorf("find person: %w", err)
 	case person.Blocked:
-		return none(refuseToken("person blocked"))
+		return person, refuseToken("person blocked")
 	}
-	return token, person, nil
+	return person, nil
 }
 
 // claims returns what the scopes allow (OIDC Core §5.4). Handset knows no
 // names: of the profile there is only updated_at.
-func claims(person storage.User, scopes []string) *oidc.UserInfo {
-	info := &oidc.UserInfo{Subject: string(person.ID)}
-	if slices.Contains(scopes, oauth.ScopeProfile) {
+func claims(token bearer, person storage.User) *oidc.UserInfo {
+	info := &oidc.UserInfo{Subject: string(token.subject)}
+	if slices.Contains(token.scopes, oauth.ScopeProfile) {
 		info.UpdatedAt = oidc.FromTime(person.UpdatedAt)
 	}
-	if slices.Contains(scopes, oauth.ScopePhone) {
+	if slices.Contains(token.scopes, oauth.ScopePhone) {
 		info.PhoneNumber = person.Number.E164()
 		info.PhoneNumberVerified = oidc.Bool(!person.VerifiedAt.IsZero())
 	}
@@ -167,8 +222,9 @@ func decode(w http.ResponseWriter, r *http.Request) (string, error) {
 		// RFC 6750 §2: "Clients MUST NOT use more than one method".
 		return "", refuse(oauth.InvalidRequest, "send the access token once, in the header or in the body", "token sent twice")
 	case header == "" && body == "":
-		// RFC 6750 §3.1: a request without a token is told no error code.
-		return "", refuse(oauth.InvalidToken, "", "no token")
+		// RFC 6750 §3.1 keeps the error out of the header. The body is for a developer.
+		return "", &oauth.Error{Code: oauth.InvalidToken, Challenge: "Bearer", Unasked: true, Reason: "no token",
+			Description: "there is no access token; send it in the header Authorization: Bearer"}
 	}
 	return header + body, nil
 }

@@ -23,7 +23,7 @@ func setup(t testing.TB) (*endpointtest.World, web.Handler) {
 	t.Helper()
 	w := endpointtest.New(t)
 	return w, handler(t, userinfo.Config{
-		Minter: w.Minter, AccessTokens: w.Redis, People: w.SQL, Revocations: w.Revocations, Now: w.Now,
+		Minter: w.Minter, AccessTokens: w.Redis, APITokens: w.APITokens, Subjects: w.Subjects, People: w.SQL, Revocations: w.Revocations, Now: w.Now,
 	})
 }
 
@@ -170,6 +170,9 @@ func TestNoTokenIsAskedForOne(t *testing.T) {
 		if c := a.Header.Get("WWW-Authenticate"); strings.Contains(c, "error") {
 			t.Errorf("%s: WWW-Authenticate = %q names an error (RFC 6750 §3.1)", name, c)
 		}
+		if want := `"error_description":"there is no access token; send it in the header Authorization: Bearer"`; !strings.Contains(a.Body, want) {
+			t.Errorf("%s: %s, want %s", name, a.Body, want)
+		}
 	}
 }
 
@@ -221,12 +224,71 @@ func TestIDTokenAsAccessToken(t *testing.T) {
 	w, h := setup(t)
 	_, g := w.Login(t, endpointtest.Web, nil)
 	idToken, err := w.Minter.IDToken(mint.IDTokenClaims{
-		Subject: g.UserID, Client: g.ClientID, Session: g.SessionID, AuthTime: g.AuthTime, Nonce: g.Nonce,
+		Subject: storage.Subject(g.UserID), Client: g.ClientID, Session: g.SessionID, AuthTime: g.AuthTime, Nonce: g.Nonce,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused(t, endpointtest.Call(t, h, get(idToken)), http.StatusUnauthorized, oauth.InvalidToken, "not an access token")
+	refused(t, endpointtest.Call(t, h, get(idToken)), http.StatusUnauthorized, oauth.InvalidToken, "not a token")
+}
+
+// A token for an API is good here when its audience says so, as it does when openid
+// was granted.
+func TestTokenForAnAPIAndUserinfo(t *testing.T) {
+	t.Parallel()
+	w, h := setup(t)
+	_, g := w.Login(t, endpointtest.Pairwise, w.ForAPI(t, endpointtest.Purchasing))
+	a := endpointtest.Call(t, h, get(w.APIToken(t, g)))
+	var got map[string]any
+	if err := json.Unmarshal([]byte(a.Body), &got); err != nil {
+		t.Fatal(err)
+	}
+	c, err := w.Clients.Get(t.Context(), endpointtest.Pairwise)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sub, err := w.Subjects.Of(t.Context(), c, g.UserID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 3 || got["sub"] != string(sub) || got["phone_number_verified"] != true {
+		t.Errorf("%d %s (%s), want the number of %s", a.StatusCode, a.Body, a.Reason, sub)
+	}
+	// The opaque token of the same client names the person alike.
+	if a := endpointtest.Call(t, h, get(w.AccessToken(t, g))); !strings.Contains(a.Body, string(sub)) || strings.Contains(a.Body, string(g.UserID)) {
+		t.Errorf("opaque: %d %s", a.StatusCode, a.Body)
+	}
+	if err := w.SQL.BlockUser(t.Context(), g.UserID, w.Now()); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, endpointtest.Call(t, h, get(w.APIToken(t, g))), http.StatusUnauthorized, oauth.InvalidToken, "person blocked")
+	w.Revocations.Add(g.ID)
+	refused(t, endpointtest.Call(t, h, get(w.APIToken(t, g))), http.StatusUnauthorized, oauth.InvalidToken, "grant revoked")
+}
+
+// security.md §3.25.
+func TestAttackTokenForAnAPIAlone(t *testing.T) {
+	t.Parallel()
+	w, h := setup(t)
+	_, g := w.Login(t, endpointtest.Web, w.ForAPI(t, endpointtest.Purchasing))
+	for name, audience := range map[string][]storage.Audience{
+		"one API":               {endpointtest.Purchasing},
+		"two APIs":              {endpointtest.Purchasing, endpointtest.Stock},
+		"a userinfo of its own": {endpointtest.Purchasing, endpointtest.Purchasing + "/userinfo"},
+	} {
+		token, err := w.Minter.APIToken("ES256", mint.APITokenClaims{
+			ID: mint.TokenID(g.ID), Subject: storage.Subject(g.UserID), Client: g.ClientID, Audience: audience,
+			Scopes: []string{"openid", "phone"}, Expires: g.TokensUntil, AuthTime: g.AuthTime,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := endpointtest.Call(t, h, get(token))
+		refused(t, a, http.StatusUnauthorized, oauth.InvalidToken, "token for another audience")
+		if t.Failed() {
+			t.Fatal(name)
+		}
+	}
 }
 
 func TestOtherSecretsAsAccessToken(t *testing.T) {
@@ -240,7 +302,7 @@ func TestOtherSecretsAsAccessToken(t *testing.T) {
 		"session":            string(g.SessionID),
 	} {
 		a := endpointtest.Call(t, h, get(text))
-		refused(t, a, http.StatusUnauthorized, oauth.InvalidToken, "not an access token")
+		refused(t, a, http.StatusUnauthorized, oauth.InvalidToken, "not a token")
 		if t.Failed() {
 			t.Fatal(name)
 		}
@@ -323,7 +385,7 @@ func TestAPartThatIsDown(t *testing.T) {
 		{errors.New("disk on fire"), http.StatusInternalServerError},
 	} {
 		redis, sql := &broken{err: tt.err}, &broken{err: tt.err}
-		c := userinfo.Config{Minter: w.Minter, AccessTokens: redis, People: w.SQL, Revocations: w.Revocations, Now: w.Now}
+		c := userinfo.Config{Minter: w.Minter, AccessTokens: redis, APITokens: w.APITokens, Subjects: w.Subjects, People: w.SQL, Revocations: w.Revocations, Now: w.Now}
 		down(t, endpointtest.Call(t, handler(t, c), get(token)), tt.status, redis)
 		c.AccessTokens, c.People = w.Redis, sql
 		down(t, endpointtest.Call(t, handler(t, c), get(token)), tt.status, sql)

@@ -14,11 +14,12 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
+// timeout is the default of Config.Timeout.
 const timeout = 500 * time.Millisecond
 
 // options are what all kinds of Redis share. One retry, and only of commands
 // that may run twice (see once).
-func options() *redis.UniversalOptions {
+func options(timeout time.Duration) *redis.UniversalOptions {
 	return &redis.UniversalOptions{
 		Protocol:              2, // no pushes to listen for
 		MaxRetries:            1,
@@ -41,7 +42,7 @@ func options() *redis.UniversalOptions {
 }
 
 // parseURL reads Config.URL. Its errors never quote it: it may hold a password.
-func parseURL(raw string) (*redis.UniversalOptions, error) {
+func parseURL(raw string, timeout time.Duration) (*redis.UniversalOptions, error) {
 	scheme, rest, ok := strings.Cut(raw, "://")
 	if !ok {
 		return nil, errors.New("redis address has no scheme: want embedded, redis://, rediss://, unix:// or sentinel://")
@@ -49,7 +50,7 @@ func parseURL(raw string) (*redis.UniversalOptions, error) {
 	if strings.ContainsAny(rest, "?#") {
 		return nil, errors.New("redis address: options after ? or # are not taken")
 	}
-	o := options()
+	o := options(timeout)
 	user := ""
 	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
 		user, rest = rest[:at], rest[at+1:]

@@ -102,11 +102,13 @@ func (s *Store) StartChallenge(ctx context.Context, c storage.StartChallenge) (s
 		return storage.Started{}, failed(operation, err)
 	}
 	r := reply{values: values}
-	if r.number() == 0 {
+	started := r.number() == 1
+	left := r.left(limits, c.Now, started)
+	if !started {
 		refused := r.limited(limits)
-		return storage.Started{Limited: &refused}, r.err(operation)
+		return storage.Started{Limited: &refused, Limits: left}, r.err(operation)
 	}
-	out := storage.Started{Repeated: r.number() == 1, Sealed: r.bytes()}
+	out := storage.Started{Limits: left, Repeated: r.number() == 1, Sealed: r.bytes()}
 	out.Challenge = storage.Challenge{
 		ID: c.ID, State: storage.ChallengeLive, NumberTag: c.NumberTag, Context: c.Context,
 		CodeMAC: r.bytes(), Length: int(r.number()), TriesLeft: int(r.number()),
@@ -281,6 +283,27 @@ func (r *reply) list() [][]byte {
 	out := make([][]byte, 0, len(values))
 	for range values {
 		out = append(out, inner.bytes())
+	}
+	r.bad = r.bad || inner.bad
+	return out
+}
+
+// left reads the times of the limits after taking one each, and says what they
+// have left: after the taking, or before it when nothing was taken.
+func (r *reply) left(limits []storage.Limit, now time.Time, taken bool) []storage.LimitLeft {
+	times, ok := r.next().([]any)
+	if !ok || len(times) != len(limits) {
+		r.bad = true
+		return nil
+	}
+	inner := reply{values: times}
+	out := make([]storage.LimitLeft, len(limits))
+	for i, l := range limits {
+		tat := inner.time()
+		if !taken {
+			tat = tat.Add(-l.Every)
+		}
+		out[i] = storage.LimitLeft{Name: l.Name, Left: limit.Left(l, tat, now), Burst: l.Burst}
 	}
 	r.bad = r.bad || inner.bad
 	return out

@@ -21,8 +21,8 @@ func newEmbedded() *embedded {
 	return &embedded{server: miniredis.NewMiniRedis(), ticked: time.Now()}
 }
 
-func (e *embedded) client() redis.UniversalClient {
-	o := options()
+func (e *embedded) client(timeout time.Duration) redis.UniversalClient {
+	o := options(timeout)
 	o.Addrs = []string{"embedded"}
 	// No network to wait for: only a machine out of breath takes this long.
 	o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = 4*timeout, 4*timeout, 4*timeout

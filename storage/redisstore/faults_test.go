@@ -72,20 +72,15 @@ func TestKilledRedisIsUnavailableUntilItIsBack(t *testing.T) {
 	wantUnavailable := func(ctx context.Context) {
 		t.Helper()
 		for name, operation := range all {
-			began := time.Now()
-			err := operation(ctx)
-			if !errors.Is(err, storage.ErrUnavailable) {
+			if err := operation(ctx); !errors.Is(err, storage.ErrUnavailable) {
 				t.Errorf("%s without Redis: %v, want unavailable", name, err)
-			}
-			if took := time.Since(began); took > 5*time.Second {
-				t.Errorf("%s without Redis took %v", name, took)
 			}
 		}
 	}
 	wantAnswers := func() {
 		t.Helper()
 		// After many refused connections the pool looks again once a second.
-		for deadline := time.Now().Add(10 * time.Second); s.Ping(t.Context()) != nil && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(time.Minute); s.Ping(t.Context()) != nil && time.Now().Before(deadline); {
 			time.Sleep(10 * time.Millisecond)
 		}
 		for name, operation := range all {
@@ -113,24 +108,30 @@ func TestKilledRedisIsUnavailableUntilItIsBack(t *testing.T) {
 func TestHangingRedisIsUnavailable(t *testing.T) {
 	t.Parallel()
 	server := storagetest.StartRedis(t)
-	s, v := openStore(t, server.URL)
-	if err := s.Ping(t.Context()); err != nil {
+	v := newVault(t)
+	s, err := redisstore.Open(t.Context(), redisstore.Config{URL: server.URL, Vault: v, Timeout: 2 * time.Second})
+	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { s.Close() })
 	server.Pause()
 	defer server.Resume()
 	began := time.Now()
-	_, err := s.StartChallenge(t.Context(), request("C", "tag"))
+	_, err = s.StartChallenge(t.Context(), request("C", "tag"))
 	if !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("StartChallenge: %v, want unavailable", err)
-	}
-	// A command that may have run is not sent again.
-	if took := time.Since(began); took > 3*time.Second {
-		t.Errorf("StartChallenge took %v", took)
 	}
 	_, err = s.AccessToken(t.Context(), v.MACs(vault.AccessToken, "x"))
 	if !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("AccessToken: %v, want unavailable", err)
+	}
+	if took := time.Since(began); took > time.Minute {
+		t.Errorf("two commands took %v with timeouts of 2 s", took)
+	}
+	// A command that may have run is not sent again.
+	server.Resume()
+	if c, err := s.Challenge(t.Context(), "C"); c.Sends > 1 {
+		t.Errorf("afterwards %+v, %v; want one send at most", c, err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,10 @@ type Config struct {
 	URL string
 	// Vault seals what is personal. Required.
 	Vault *vault.Vault
+	// Timeout bounds each wait: to connect, to write, to read an answer and, twice
+	// as long, for a free connection. With the embedded server all but the first
+	// are four times as long. Zero is half a second.
+	Timeout time.Duration
 	// Logger gets the boot check's warning; slog.DiscardHandler when nil.
 	Logger *slog.Logger
 }
@@ -52,11 +57,12 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	// go-redis writes each failed dial to stderr, through a logger of the whole
 	// process; the errors reach our callers, who log them once.
 	logging.Disable()
+	wait := cmp.Or(c.Timeout, timeout)
 	if c.URL == "embedded" {
 		e := newEmbedded()
-		return &Store{client: e.client(), vault: c.Vault, embedded: e}, nil
+		return &Store{client: e.client(wait), vault: c.Vault, embedded: e}, nil
 	}
-	options, err := parseURL(c.URL)
+	options, err := parseURL(c.URL, wait)
 	if err != nil {
 		return nil, err
 	}

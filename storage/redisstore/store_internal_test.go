@@ -1,10 +1,14 @@
 package redisstore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -86,7 +90,7 @@ func TestParseURL(t *testing.T) {
 		{url: "sentinel://main:secret@a", addrs: []string{"a:26379"}, master: "main", password: "secret"},
 		{url: "unix:///run/redis.sock", addrs: []string{"/run/redis.sock"}},
 	} {
-		o, err := parseURL(c.url)
+		o, err := parseURL(c.url, timeout)
 		if err != nil {
 			t.Errorf("%s: %v", c.url, err)
 			continue
@@ -105,7 +109,7 @@ func TestParseURLKinds(t *testing.T) {
 		"redis://a": "*redis.Client", "unix:///s": "*redis.Client", "redis://a,b": "*redis.ClusterClient",
 		"sentinel://m@a": "*redis.Client", "rediss://a,b": "*redis.ClusterClient",
 	} {
-		o, err := parseURL(url)
+		o, err := parseURL(url, timeout)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +130,7 @@ var badURLs = []string{
 func TestBadURLsAreRefusedUnquoted(t *testing.T) {
 	t.Parallel()
 	for _, url := range badURLs {
-		_, err := parseURL(url)
+		_, err := parseURL(url, timeout)
 		if err == nil {
 			t.Errorf("%q was taken", url)
 			continue
@@ -143,7 +147,7 @@ func FuzzParseURL(f *testing.F) {
 	}
 	f.Add("rediss://u:p@a:1,b,[::1]:3")
 	f.Fuzz(func(t *testing.T, url string) {
-		o, err := parseURL(url)
+		o, err := parseURL(url, timeout)
 		if err == nil && (len(o.Addrs) == 0 || o.ReadTimeout != timeout) {
 			t.Errorf("%q: %+v", url, o)
 		}
@@ -237,6 +241,58 @@ func TestTwoEmbeddedStoresShareNothing(t *testing.T) {
 	}
 	if err := b.UseAssertion(t.Context(), "tag", now.Add(time.Minute), now); err != nil {
 		t.Errorf("the other store: %v", err)
+	}
+}
+
+// lossy is a connection that loses the answer to the first command about
+// something: the server has run it, and the connection breaks.
+type lossy struct {
+	net.Conn
+	about string
+	armed *atomic.Bool
+	loses bool
+}
+
+func (c *lossy) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte(c.about)) && c.armed.CompareAndSwap(true, false) {
+		c.loses = true
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *lossy) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b) // so the command has run
+	if c.loses {
+		c.Conn.Close()
+		return 0, io.EOF
+	}
+	return n, err
+}
+
+// TestLostAnswerIsNotTakenForASecondUse: the client of Redis would send a plain
+// command again and find its own first one. The application may try again with a
+// new assertion; a refusal would call it a thief.
+func TestLostAnswerIsNotTakenForASecondUse(t *testing.T) {
+	t.Parallel()
+	e := newEmbedded()
+	t.Cleanup(e.close)
+	armed := &atomic.Bool{}
+	o := options(0)
+	o.Addrs = []string{"embedded"}
+	o.Dialer = func(context.Context, string, string) (net.Conn, error) {
+		c, err := e.server.Dial()
+		return &lossy{Conn: c, about: "handset:assertion:", armed: armed}, err
+	}
+	s := &Store{client: redis.NewUniversalClient(o)}
+	t.Cleanup(func() { s.client.Close() })
+	now := time.Now()
+	armed.Store(true)
+	err := s.UseAssertion(t.Context(), "tag", now.Add(time.Minute), now)
+	if armed.Load() {
+		t.Fatal("no answer was lost")
+	}
+	if !errors.Is(err, storage.ErrUnavailable) || errors.Is(err, storage.ErrConsumed) {
+		t.Errorf("the answer was lost: %v, want unavailable", err)
 	}
 }
 

@@ -33,7 +33,7 @@ func TestReplacedSecretKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := redisstore.Open(t.Context(), redisstore.Config{URL: server.URL, Vault: v})
+		s, err := redisstore.Open(t.Context(), redisstore.Config{URL: server.URL, Vault: v, Timeout: storagetest.RedisPatience})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +73,7 @@ func newVault(tb testing.TB) *vault.Vault {
 func openStore(tb testing.TB, url string) (*redisstore.Store, *vault.Vault) {
 	tb.Helper()
 	v := newVault(tb)
-	s, err := redisstore.Open(tb.Context(), redisstore.Config{URL: url, Vault: v})
+	s, err := redisstore.Open(tb.Context(), redisstore.Config{URL: url, Vault: v, Timeout: storagetest.RedisPatience})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -126,6 +126,9 @@ func (d *sqlite) write(ctx context.Context, q quality, run func(*conn) error) er
 	if err := ctx.Err(); err != nil {
 		return unavailable(err)
 	}
+	if d.readOnly {
+		return errReadOnly
+	}
 	// From here on, not from when its turn comes: else a hundred writes that
 	// stand before a locked database would wait one after the other.
 	ctx, cancel := context.WithTimeout(ctx, lockWait)

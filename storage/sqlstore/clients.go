@@ -62,25 +62,39 @@ func (s *Store) Client(ctx context.Context, id storage.ClientID) (client storage
 	return client, wrap("read client", err)
 }
 
-// CreateClient adds a client with the times of the record. [storage.ErrConflict]:
-// its ID is taken.
+// CreateClient adds a client with the times of the record. Grants that another
+// client of its ID has left, one of the file or of a removal that was cut off, are
+// revoked before: it inherits nothing. [storage.ErrConflict]: its ID is taken.
 func (s *Store) CreateClient(ctx context.Context, client storage.Client) error {
+	return wrap("create client", s.createClient(ctx, client))
+}
+
+func (s *Store) createClient(ctx context.Context, client storage.Client) error {
 	settings, macs, err := clientText(client)
 	if err != nil {
-		return wrap("create client", err)
+		return err
 	}
-	err = s.db.write(ctx, durable, func(c *conn) error {
+	taken := fmt.Errorf("%w: the client ID is taken", storage.ErrConflict)
+	switch _, err := s.Client(ctx, client.ClientID); {
+	case err == nil:
+		return taken // and its grants are alive
+	case !errors.Is(err, storage.ErrNotFound):
+		return err
+	}
+	if err := s.revokeWalk(ctx, grantsOfClient, string(client.ClientID), client.CreatedAt); err != nil {
+		return err
+	}
+	return s.db.write(ctx, durable, func(c *conn) error {
 		n, err := c.exec(insertClient, string(client.ClientID), settings, macs,
 			client.CreatedAt.Unix(), client.UpdatedAt.Unix())
 		if err != nil {
 			return err
 		}
 		if n == 0 {
-			return fmt.Errorf("%w: the client ID is taken", storage.ErrConflict)
+			return taken
 		}
 		return change(c, storage.ChangeClient, string(client.ClientID))
 	})
-	return wrap("create client", err)
 }
 
 // UpdateClient lets edit change the client as it stands, with no other change
@@ -108,11 +122,15 @@ func (s *Store) UpdateClient(ctx context.Context, id storage.ClientID, edit func
 	return wrap("update client", err)
 }
 
-// RemoveClient removes a client, durably, and then revokes its grants, so that a
-// later client of the same ID inherits nothing. [storage.ErrNotFound]: there is
-// none. Called again after an interruption it finishes the work, and still says
-// ErrNotFound.
+// RemoveClient revokes a client's grants, removes it with what it may do at APIs,
+// durably, and then revokes what was granted meanwhile, so that a later client of
+// the same ID inherits nothing. Cut off anywhere, it leaves a client that can be
+// removed again, or none, and then at most grants that nobody can use: CreateClient
+// ends them. [storage.ErrNotFound]: there is none; what such a removal left is revoked.
 func (s *Store) RemoveClient(ctx context.Context, id storage.ClientID, now time.Time) error {
+	if err := s.revokeWalk(ctx, grantsOfClient, string(id), now); err != nil {
+		return wrap("remove client", err)
+	}
 	err := s.db.write(ctx, durable, func(c *conn) error {
 		n, err := c.exec(deleteClient, string(id))
 		if err != nil {
@@ -121,17 +139,25 @@ func (s *Store) RemoveClient(ctx context.Context, id storage.ClientID, now time.
 		if n == 0 {
 			return storage.ErrNotFound
 		}
+		if n, err = c.exec(deleteClientGrantsOfClient, string(id)); err != nil {
+			return err
+		}
+		if n > 0 {
+			if err := change(c, storage.ChangeAPI, ""); err != nil {
+				return err
+			}
+		}
 		return change(c, storage.ChangeClient, string(id))
 	})
-	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+	if err != nil {
 		return wrap("remove client", err)
 	}
-	return wrap("remove client", errors.Join(err, s.revokeGrantsOfClient(ctx, id, now)))
+	return wrap("remove client", s.revokeWalk(ctx, grantsOfClient, string(id), now))
 }
 
-// revokeGrantsOfClient walks the grants in pages, each revoked in a transaction of
-// its own, so that logins go on meanwhile.
-func (s *Store) revokeGrantsOfClient(ctx context.Context, id storage.ClientID, now time.Time) error {
+// revokeWalk revokes the grants of a client or an API that find returns, in pages,
+// each in a transaction of its own, so that logins go on meanwhile.
+func (s *Store) revokeWalk(ctx context.Context, find statement, of string, now time.Time) error {
 	scan := func(r scanner) (id storage.GrantID, err error) {
 		err = r.Scan(&id)
 		return id, err
@@ -139,7 +165,7 @@ func (s *Store) revokeGrantsOfClient(ctx context.Context, id storage.ClientID, n
 	for after := ""; ; {
 		var page []storage.GrantID
 		err := s.db.read(ctx, func(c *conn) (err error) {
-			page, err = list(c, grantsOfClient, scan, after, string(id), int64(walkSize))
+			page, err = list(c, find, scan, after, of, int64(walkSize))
 			return err
 		})
 		if err != nil || len(page) == 0 {

@@ -10,6 +10,8 @@ import (
 	"github.com/handset-oidc/handset/storage"
 )
 
+var errReadOnly = errors.New("the database was opened to be read")
+
 var errClosed = fmt.Errorf("%w: the store is closed", storage.ErrUnavailable)
 
 // unavailable says that nothing was decided, and why.

@@ -17,6 +17,7 @@ import (
 // person's stay with the ended session.
 //
 // [storage.ErrRefused]: the person is blocked, or unknown while sign-up is off.
+// [storage.ErrForbidden]: the person, known or not, may not use the grant's API.
 // [storage.ErrConsumed]: the challenge opened a session before, or the transaction
 // was answered before. [storage.ErrConflict]: it is not the person who must log in,
 // or another unique value is taken. Nothing is written then.
@@ -64,6 +65,9 @@ func (s *Store) openSession(c *conn, l storage.Login, now time.Time) (storage.Op
 	}
 	grant := l.Grant
 	grant.UserID, grant.SessionID, grant.AuthTime = user.ID, session.ID, now
+	if err := narrow(c, &grant); err != nil {
+		return storage.Opened{}, err
+	}
 	if err := s.addGrant(c, grant, now); err != nil {
 		return storage.Opened{}, err
 	}
@@ -92,7 +96,7 @@ func (s *Store) welcome(c *conn, l storage.Login, now time.Time) (u storage.User
 		return u, false, fmt.Errorf("%w: the person is blocked", storage.ErrRefused)
 	}
 	if !current {
-		if err := s.reseal(c, u.ID, u.Number.E164()); err != nil {
+		if err := s.reseal(c, u); err != nil {
 			return u, false, err
 		}
 	}
@@ -101,9 +105,14 @@ func (s *Store) welcome(c *conn, l storage.Login, now time.Time) (u storage.User
 	return u, false, err
 }
 
-// reseal writes a number under the active secret key.
-func (s *Store) reseal(c *conn, id storage.UserID, e164 string) error {
-	_, err := c.exec(resealUser, s.vault.Seal(vault.Number, place(id), []byte(e164)),
-		s.vault.MAC(vault.NumberIndex, e164), string(id))
+// reseal writes what is sealed of a person under the active secret key.
+func (s *Store) reseal(c *conn, u storage.User) error {
+	e164 := u.Number.E164()
+	attributes, err := s.sealAttributes(u)
+	if err != nil {
+		return err
+	}
+	_, err = c.exec(resealUser, s.vault.Seal(vault.Number, place(u.ID), []byte(e164)),
+		s.vault.MAC(vault.NumberIndex, e164), attributes, string(u.ID))
 	return err
 }

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/handset-oidc/handset/internal/vault"
@@ -17,21 +18,17 @@ const (
 )
 
 // Reseal writes what other secret keys have sealed again under the active one, in
-// small transactions: numbers, signing keys, options of connections. When it
-// returns, a replaced key is needed only for what expires by itself (sessions,
-// codes, refresh tokens) and for the client secrets made under it. With nothing to
-// do it costs a look-up.
+// small transactions: numbers and attributes of people, numbers of texts, signing
+// keys, options of connections. When it returns, a replaced key is needed only for
+// what expires by itself (sessions, codes, refresh tokens) and for the client
+// secrets made under it. With nothing to do it costs a look-up.
 func (s *Store) Reseal(ctx context.Context) error {
-	name := s.vault.MAC(vault.NumberIndex)[:keyName:keyName]
-	for {
-		n, err := s.resealNumbers(ctx, name)
-		if err != nil {
+	for _, batch := range []func(*conn, sealedRange) (int, error){s.resealPeople, s.resealTexts} {
+		if err := s.inBatches(ctx, batch); err != nil {
 			return wrap("reseal numbers", err)
 		}
-		if n < resealBatch {
-			break
-		}
 	}
+	name := s.activeName()
 	err := s.db.write(ctx, durable, func(c *conn) error {
 		if err := s.resealRows(c, name, vault.Options, "connections/", sealedConnections, resealConnection); err != nil {
 			return err
@@ -52,27 +49,58 @@ func scanSealed(r scanner) (row sealedRow, err error) {
 	return row, err
 }
 
-func (s *Store) resealNumbers(ctx context.Context, name []byte) (n int, err error) {
-	last := append(slices.Clone(name), bytes.Repeat([]byte{0xff}, 64)...)
-	err = s.db.write(ctx, fast, func(c *conn) error {
-		rows, err := list(c, usersSealedByOthers, scanSealed, name, last, int64(resealBatch))
+// activeName is how all that the active key sealed begins.
+func (s *Store) activeName() []byte { return s.vault.MAC(vault.NumberIndex)[:keyName:keyName] }
+
+// sealedRange is the range of blind indexes that are the active key's.
+type sealedRange struct{ first, last []byte }
+
+// inBatches writes batch after batch until one is not full.
+func (s *Store) inBatches(ctx context.Context, batch func(*conn, sealedRange) (int, error)) error {
+	name := s.activeName()
+	active := sealedRange{name, append(slices.Clone(name), bytes.Repeat([]byte{0xff}, 64)...)}
+	for n := resealBatch; n == resealBatch; {
+		err := s.db.write(ctx, fast, func(c *conn) (err error) {
+			n, err = batch(c, active)
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		n = len(rows)
-		for _, row := range rows {
-			id := storage.UserID(row.id)
-			number, err := s.openNumber(id, row.sealed)
-			if err != nil {
-				return err
-			}
-			if err := s.reseal(c, id, number.E164()); err != nil {
-				return err
-			}
+	}
+	return nil
+}
+
+func (s *Store) resealPeople(c *conn, active sealedRange) (int, error) {
+	people, err := list(c, usersSealedByOthers, s.scanUser, active.first, active.last, int64(resealBatch))
+	if err != nil {
+		return 0, err
+	}
+	for _, u := range people {
+		if err := s.reseal(c, u); err != nil {
+			return 0, err
 		}
-		return nil
-	})
-	return n, err
+	}
+	return len(people), nil
+}
+
+func (s *Store) resealTexts(c *conn, active sealedRange) (int, error) {
+	rows, err := list(c, textsSealedByOthers, scanSealed, active.first, active.last, int64(resealBatch))
+	if err != nil {
+		return 0, err
+	}
+	for _, row := range rows {
+		at := textPlace(storage.TextID(row.id))
+		number, err := s.vault.Open(vault.Number, at, row.sealed)
+		if err != nil {
+			return 0, fmt.Errorf("number of %s: %w", at, err)
+		}
+		if _, err := c.exec(resealText, s.vault.Seal(vault.Number, at, number),
+			s.vault.MAC(vault.NumberIndex, string(number)), row.id); err != nil {
+			return 0, err
+		}
+	}
+	return len(rows), nil
 }
 
 func (s *Store) resealRows(c *conn, name []byte, use vault.Use, place string, find, update statement) error {

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"errors"
 	"os"
@@ -202,14 +203,58 @@ func TestAllGrantsOfARemovedClientAreRevoked(t *testing.T) {
 	s := open(t, "sqlite::memory:")
 	all := opened(t, s, walkSize+10)
 	client := all[0].Grant.ClientID
-	if err := s.CreateClient(t.Context(), storage.Client{ClientID: client, CreatedAt: testTime, UpdatedAt: testTime}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.RemoveClient(t.Context(), client, testTime); err != nil {
+	// Of a removal that was cut off: there is no client any more.
+	if err := s.RemoveClient(t.Context(), client, testTime); !errors.Is(err, storage.ErrNotFound) {
 		t.Fatal(err)
 	}
 	revoked, err := s.RevokedGrants(t.Context(), testTime)
 	if err != nil || len(revoked) != len(all) {
 		t.Errorf("%d grants revoked, want %d (%v)", len(revoked), len(all), err)
+	}
+}
+
+// mortal is a context that ends when it was asked so many times whether it has.
+type mortal struct {
+	context.Context
+	left int
+}
+
+func (m *mortal) Err() error {
+	if m.left--; m.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// A removal is cut off before each of its steps: while grants are alive, so is
+// their client, and the removal can be done again.
+func TestRemovalOfAClientThatIsCutOff(t *testing.T) {
+	t.Parallel()
+	for steps, done := 0, false; !done; steps++ {
+		s := open(t, "sqlite::memory:")
+		const client = "tiny-client" // of opened
+		if err := s.CreateClient(t.Context(), storage.Client{ClientID: client, CreatedAt: testTime, UpdatedAt: testTime}); err != nil {
+			t.Fatal(err)
+		}
+		all := opened(t, s, 3)
+		if all[0].Grant.ClientID != client {
+			t.Fatalf("the grants are of %s", all[0].Grant.ClientID)
+		}
+		err := s.RemoveClient(&mortal{t.Context(), steps}, client, testTime)
+		done = err == nil
+		revoked, readErr := s.RevokedGrants(t.Context(), testTime)
+		if readErr != nil {
+			t.Fatal(readErr)
+		}
+		_, lives := s.Client(t.Context(), client)
+		if errors.Is(lives, storage.ErrNotFound) && len(revoked) < len(all) {
+			t.Errorf("cut off after %d steps (%v): no client, and %d of %d grants revoked", steps, err, len(revoked), len(all))
+		}
+		if again := s.RemoveClient(t.Context(), client, testTime); again != nil && !errors.Is(again, storage.ErrNotFound) {
+			t.Errorf("cut off after %d steps, and again: %v", steps, again)
+		}
+		if steps > 50 {
+			t.Fatal("it never ends")
+		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the driver "sqlite"
+	codes "modernc.org/sqlite/lib"
 )
 
 //go:embed migrations/sqlite/*.sql
@@ -31,6 +32,8 @@ type sqlite struct {
 	queue   queue
 	closed  chan struct{}
 	once    sync.Once
+	// readOnly refuses every write.
+	readOnly bool
 }
 
 // where is a parsed database URL.
@@ -76,9 +79,39 @@ var writerPragmas = []string{
 
 var readerPragmas = []string{"busy_timeout(5000)", "query_only(ON)", "temp_store(MEMORY)"}
 
-// openSQLite opens the database. Servers that start together on a new file get in
-// each other's way while it is made; the slower ones try again.
-func openSQLite(ctx context.Context, w where) (*sqlite, error) {
+// opening is how a database is opened; tests have migrations of their own.
+type opening struct {
+	migrations fs.FS
+	// lockWait bounds each wait for a lock that another process holds. What is done
+	// with the lock takes as long as it takes: a migration of a large table must not
+	// begin anew at every start.
+	lockWait time.Duration
+}
+
+// usual is the way that a server opens.
+func usual() (opening, error) {
+	files, err := fs.Sub(migrationFiles, "migrations/sqlite")
+	return opening{migrations: files, lockWait: lockWait}, err
+}
+
+// patiently tries again while another process holds the lock. Servers that start
+// together on a new file get in each other's way while it is made.
+func (o opening) patiently(ctx context.Context, do func() error) error {
+	err := do()
+	if !isBusy(err) {
+		return err
+	}
+	waiting, cancel := context.WithTimeout(ctx, o.lockWait) // from the first refusal on
+	defer cancel()
+	for isBusy(err) && waiting.Err() == nil {
+		pause(waiting, 20*time.Millisecond)
+		err = do()
+	}
+	return err
+}
+
+// openSQLite opens the database and brings its schema up to date.
+func openSQLite(ctx context.Context, w where, o opening) (*sqlite, error) {
 	statements, err := loadStatements(queryFiles, "queries")
 	if err != nil {
 		return nil, err
@@ -88,22 +121,71 @@ func openSQLite(ctx context.Context, w where) (*sqlite, error) {
 			return nil, err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, lockWait)
-	defer cancel()
-	for {
-		d := &sqlite{writer: make(chan *conn, 1), closed: make(chan struct{})}
-		err := d.open(ctx, w, statements)
-		if err == nil {
-			return d, nil
-		}
-		for _, p := range d.pools {
-			_ = p.Close()
-		}
-		if !isBusy(err) || ctx.Err() != nil {
-			return nil, fmt.Errorf("open database: %w", classify(err))
-		}
-		pause(ctx, 20*time.Millisecond)
+	d := &sqlite{writer: make(chan *conn, 1), closed: make(chan struct{})}
+	if err := d.open(ctx, w, o, statements); err != nil {
+		d.discard()
+		return nil, fmt.Errorf("open database: %w", classify(err))
 	}
+	return d, nil
+}
+
+// discard closes what was opened of a database that can't be used.
+func (d *sqlite) discard() {
+	for _, p := range d.pools {
+		_ = p.Close()
+	}
+}
+
+// openToRead opens a database that is there, and writes nothing: neither a
+// migration nor the files that SQLite keeps beside it. It returns how many
+// migrations are still to run.
+func openToRead(ctx context.Context, w where, o opening) (d *sqlite, pending int, err error) {
+	statements, err := loadStatements(queryFiles, "queries")
+	if err != nil {
+		return nil, 0, err
+	}
+	d = &sqlite{writer: make(chan *conn, 1), closed: make(chan struct{}), readOnly: true}
+	d.readers = d.writer // as in memory: there is one connection for all
+	defer func() {
+		if err != nil {
+			d.discard()
+			d, err = nil, fmt.Errorf("open database: %w", classify(err))
+		}
+	}()
+	dsn := w.dsn(readerPragmas...) + "&mode=ro"
+	if _, err := os.Stat(w.file + "-wal"); errors.Is(err, fs.ErrNotExist) {
+		// Nobody has it open. Else SQLite would make that file, and leave it, perhaps
+		// as another user than the server's.
+		dsn += "&immutable=1"
+	}
+	pool, err := d.pool(dsn)
+	if err != nil {
+		return d, 0, err
+	}
+	pool.SetMaxOpenConns(1)
+	if pending, err = o.pending(ctx, pool); err != nil {
+		return d, 0, err
+	}
+	return d, pending, o.fill(ctx, d.readers, pool, 1, statements)
+}
+
+// pending returns how many migrations the database lacks.
+func (o opening) pending(ctx context.Context, pool *sql.DB) (int, error) {
+	p, err := o.provider(pool)
+	if err != nil {
+		return 0, err
+	}
+	all, err := p.Status(ctx)
+	if code(err)&0xff == codes.SQLITE_READONLY {
+		return len(p.ListSources()), nil // the table of versions could not be made: there is none
+	}
+	n := 0
+	for _, m := range all {
+		if m.State == goose.StatePending {
+			n++
+		}
+	}
+	return n, err
 }
 
 // pause waits, or returns early when ctx ends.
@@ -116,16 +198,19 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-func (d *sqlite) open(ctx context.Context, w where, statements *texts) error {
+func (d *sqlite) open(ctx context.Context, w where, o opening, statements *texts) error {
 	pool, err := d.pool(w.dsn(writerPragmas...))
 	if err != nil {
 		return err
 	}
 	pool.SetMaxOpenConns(1)
-	if err := migrate(ctx, pool); err != nil {
+	if err := o.patiently(ctx, func() error { return pool.PingContext(ctx) }); err != nil {
 		return err
 	}
-	if err := fill(ctx, d.writer, pool, 1, statements); err != nil {
+	if err := o.migrate(ctx, pool); err != nil {
+		return err
+	}
+	if err := o.fill(ctx, d.writer, pool, 1, statements); err != nil {
 		return err
 	}
 	if w.file == "" {
@@ -137,7 +222,7 @@ func (d *sqlite) open(ctx context.Context, w where, statements *texts) error {
 	if pool, err = d.pool(w.dsn(readerPragmas...)); err != nil {
 		return err
 	}
-	return fill(ctx, d.readers, pool, n, statements)
+	return o.fill(ctx, d.readers, pool, n, statements)
 }
 
 // createPrivate makes the file unreadable for other accounts; SQLite gives the
@@ -159,9 +244,13 @@ func (d *sqlite) pool(dsn string) (*sql.DB, error) {
 	return pool, nil
 }
 
-func fill(ctx context.Context, free chan *conn, pool *sql.DB, n int, statements *texts) error {
+func (o opening) fill(ctx context.Context, free chan *conn, pool *sql.DB, n int, statements *texts) error {
 	for range n {
-		c, err := pool.Conn(ctx)
+		var c *sql.Conn
+		err := o.patiently(ctx, func() (err error) {
+			c, err = pool.Conn(ctx)
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -170,29 +259,55 @@ func fill(ctx context.Context, free chan *conn, pool *sql.DB, n int, statements 
 	return nil
 }
 
-// migrate brings the schema up to date, each migration in its transaction.
-func migrate(ctx context.Context, pool *sql.DB) error {
-	files, err := fs.Sub(migrationFiles, "migrations/sqlite")
-	if err != nil {
-		return err
-	}
-	up := func() error {
-		p, err := goose.NewProvider(goose.DialectSQLite3, pool, files, goose.WithDisableGlobalRegistry(true))
-		if err != nil {
-			return err
+// migrate brings the schema up to date, each migration in its transaction. Of two
+// processes that migrate at once, the slower one fails on what exists already, and
+// finds that work done when it looks again.
+func (o opening) migrate(ctx context.Context, pool *sql.DB) error {
+	var failed error
+	for before := int64(-1); ; {
+		version, newest, err := o.versions(ctx, pool)
+		switch {
+		case err != nil:
+			return fmt.Errorf("migrate: %w", err)
+		case version >= newest:
+			return nil
+		case version == before:
+			return fmt.Errorf("migrate: %w", failed)
 		}
-		_, err = p.Up(ctx)
-		return err
+		before = version
+		failed = o.patiently(ctx, func() error {
+			p, err := o.provider(pool)
+			if err != nil {
+				return err
+			}
+			_, err = p.UpByOne(ctx)
+			return err
+		})
 	}
-	// Of two processes that migrate at once, the slower one fails on what exists
-	// already, and finds the work done when it looks again.
-	if up() == nil {
-		return nil
+}
+
+// versions returns the schema's version and that of the last migration. Looking
+// makes the table of versions, where another process may have been first.
+func (o opening) versions(ctx context.Context, pool *sql.DB) (version, newest int64, err error) {
+	for range 2 {
+		err = o.patiently(ctx, func() error {
+			p, err := o.provider(pool)
+			if err != nil {
+				return err
+			}
+			version, newest, err = p.GetVersions(ctx)
+			return err
+		})
+		if err == nil {
+			break
+		}
 	}
-	if err := up(); err != nil {
-		return fmt.Errorf("migrate: %w", err)
-	}
-	return nil
+	return version, newest, err
+}
+
+// provider is new for each use: one that failed once does not look again.
+func (o opening) provider(pool *sql.DB) (*goose.Provider, error) {
+	return goose.NewProvider(goose.DialectSQLite3, pool, o.migrations, goose.WithDisableGlobalRegistry(true))
 }
 
 // read runs queries on a free connection, outside a transaction.

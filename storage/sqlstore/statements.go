@@ -29,6 +29,7 @@ const (
 	insertUser
 	userLoggedIn
 	resealUser
+	updateUser
 	usersSealedByOthers
 	blockUser
 	unblockUser
@@ -55,8 +56,11 @@ const (
 	revokeGrantsOfSession
 	moveGrants
 	revokeGrantsOfUser
+	revokeGrantsForAPI
+	grantsOfAPI
 	grantsOfClient
 	revokedGrants
+	revokedGrantsForAPIs
 	deleteEndedGrants
 
 	insertFamily
@@ -69,6 +73,30 @@ const (
 	insertClient
 	updateClient
 	deleteClient
+
+	allAPIs
+	apiByID
+	insertAPI
+	updateAPI
+	deleteAPI
+	allClientGrants
+	putClientGrant
+	deleteClientGrant
+	deleteClientGrantsOfClient
+	deleteClientGrantsOfAPI
+	assignmentsOfUser
+	assignment
+	putAssignment
+	deleteAssignment
+	deleteAssignmentsOfAPI
+
+	subjectOfUser
+	userOfSubject
+	insertSubject
+
+	insertRevokedToken
+	revokedTokensSince
+	deleteExpiredRevokedTokens
 
 	allConnections
 	putConnection
@@ -86,6 +114,25 @@ const (
 	changesAfter
 	lastChange
 	deleteOldChanges
+
+	insertText
+	textVerified
+	insertTextEvent
+	lastSender
+	textsByReference
+	eventsByReference
+	receiptsOfText
+	insertReceipt
+	deliveriesSince
+	deleteTextsOfNumber
+	resealText
+	textsSealedByOthers
+	putSenderState
+	senderStates
+	deleteOldTexts
+	deleteOldTextEvents
+	deleteOldReceipts
+	deleteSilentServers
 
 	statementCount
 )
@@ -106,6 +153,7 @@ var statementNames = [statementCount]string{
 	insertUser:          "insert_user",
 	userLoggedIn:        "user_logged_in",
 	resealUser:          "reseal_user",
+	updateUser:          "update_user",
 	usersSealedByOthers: "users_sealed_by_others",
 	blockUser:           "block_user",
 	unblockUser:         "unblock_user",
@@ -132,8 +180,11 @@ var statementNames = [statementCount]string{
 	revokeGrantsOfSession: "revoke_grants_of_session",
 	moveGrants:            "move_grants_between_sessions",
 	revokeGrantsOfUser:    "revoke_grants_of_user",
+	revokeGrantsForAPI:    "revoke_grants_of_user_for_api",
+	grantsOfAPI:           "grants_of_api",
 	grantsOfClient:        "grants_of_client",
 	revokedGrants:         "revoked_grants",
+	revokedGrantsForAPIs:  "revoked_grants_for_apis",
 	deleteEndedGrants:     "delete_ended_grants",
 
 	insertFamily:   "insert_family",
@@ -146,6 +197,30 @@ var statementNames = [statementCount]string{
 	insertClient: "insert_client",
 	updateClient: "update_client",
 	deleteClient: "delete_client",
+
+	allAPIs:                    "all_apis",
+	apiByID:                    "api_by_id",
+	insertAPI:                  "insert_api",
+	updateAPI:                  "update_api",
+	deleteAPI:                  "delete_api",
+	allClientGrants:            "all_client_grants",
+	putClientGrant:             "put_client_grant",
+	deleteClientGrant:          "delete_client_grant",
+	deleteClientGrantsOfClient: "delete_client_grants_of_client",
+	deleteClientGrantsOfAPI:    "delete_client_grants_of_api",
+	assignmentsOfUser:          "assignments_of_user",
+	assignment:                 "assignment",
+	putAssignment:              "put_assignment",
+	deleteAssignment:           "delete_assignment",
+	deleteAssignmentsOfAPI:     "delete_assignments_of_api",
+
+	subjectOfUser: "subject_of_user",
+	userOfSubject: "user_of_subject",
+	insertSubject: "insert_subject",
+
+	insertRevokedToken:         "insert_revoked_token",
+	revokedTokensSince:         "revoked_tokens_since",
+	deleteExpiredRevokedTokens: "delete_expired_revoked_tokens",
 
 	allConnections:    "all_connections",
 	putConnection:     "put_connection",
@@ -163,6 +238,25 @@ var statementNames = [statementCount]string{
 	changesAfter:     "changes_after",
 	lastChange:       "last_change",
 	deleteOldChanges: "delete_old_changes",
+
+	insertText:          "insert_text",
+	textVerified:        "text_verified",
+	insertTextEvent:     "insert_text_event",
+	lastSender:          "last_sender",
+	textsByReference:    "texts_by_reference",
+	eventsByReference:   "events_by_reference",
+	receiptsOfText:      "receipts_of_text",
+	insertReceipt:       "insert_receipt",
+	deliveriesSince:     "deliveries_since",
+	deleteTextsOfNumber: "delete_texts_of_number",
+	resealText:          "reseal_text",
+	textsSealedByOthers: "texts_sealed_by_others",
+	putSenderState:      "put_sender_state",
+	senderStates:        "sender_states",
+	deleteOldTexts:      "delete_old_texts",
+	deleteOldTextEvents: "delete_old_text_events",
+	deleteOldReceipts:   "delete_old_receipts",
+	deleteSilentServers: "delete_silent_servers",
 }
 
 // texts holds the text of each statement.

@@ -33,26 +33,59 @@ type Store struct {
 // Open opens the database, makes it when there is none, and brings its schema up
 // to date. It fails when the vault's keys do not open what the database holds.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
-	if cfg.Vault == nil {
-		return nil, errors.New("sqlstore: no vault")
-	}
-	if cfg.TokenLife == 0 {
-		cfg.TokenLife = 24 * time.Hour
-	}
-	at, err := parseURL(cfg.URL)
+	at, how, err := cfg.parse()
 	if err != nil {
 		return nil, err
 	}
-	db, err := openSQLite(ctx, at)
+	db, err := openSQLite(ctx, at, how)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: db, vault: cfg.Vault, tokenLife: cfg.TokenLife}
+	s := cfg.store(db)
 	if err := s.seed(ctx); err != nil {
 		_ = db.close()
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	return s, nil
+}
+
+// OpenToRead opens a database that is there, whether or not a server has it open,
+// and changes nothing: its writes are errors. Pending migrations stay pending; it
+// returns their number, and while there are any, what this version wants to read
+// may be missing.
+func OpenToRead(ctx context.Context, cfg Config) (s *Store, pending int, err error) {
+	at, how, err := cfg.parse()
+	if err != nil {
+		return nil, 0, err
+	}
+	if at.file == "" {
+		s, err := Open(ctx, cfg) // nobody else has it, and nothing is left of it
+		return s, 0, err
+	}
+	db, pending, err := openToRead(ctx, at, how)
+	if err != nil {
+		return nil, 0, err
+	}
+	return cfg.store(db), pending, nil
+}
+
+func (cfg Config) parse() (where, opening, error) {
+	if cfg.Vault == nil {
+		return where{}, opening{}, errors.New("sqlstore: no vault")
+	}
+	at, err := parseURL(cfg.URL)
+	if err != nil {
+		return at, opening{}, err
+	}
+	how, err := usual()
+	return at, how, err
+}
+
+func (cfg Config) store(db *sqlite) *Store {
+	if cfg.TokenLife == 0 {
+		cfg.TokenLife = 24 * time.Hour
+	}
+	return &Store{db: db, vault: cfg.Vault, tokenLife: cfg.TokenLife}
 }
 
 // Ping reports whether the database answers.

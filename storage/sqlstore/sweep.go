@@ -14,7 +14,8 @@ const (
 )
 
 // Sweep deletes the sessions that are past their end, the grants of which no token
-// can live any more, and old changes, in small transactions. A grant stays until its
+// can live any more, revoked tokens that have expired, texts and what is known of
+// them after 30 days, and old changes, in small transactions. A grant stays until its
 // refresh tokens and the last access token have expired, so that reuse of its code is
 // noticed that long.
 func (s *Store) Sweep(ctx context.Context, now time.Time) error {
@@ -24,7 +25,12 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) error {
 	}{
 		{deleteExpiredSessions, now.Unix()},
 		{deleteEndedGrants, now.Unix()},
+		{deleteExpiredRevokedTokens, now.Unix()},
 		{deleteOldChanges, keptChanges},
+		{deleteOldTexts, now.Add(-keptTexts).UnixMilli()},
+		{deleteOldTextEvents, now.Add(-keptTexts).UnixMilli()},
+		{deleteOldReceipts, now.Add(-keptTexts).UnixMilli()},
+		{deleteSilentServers, now.Add(-silentServer).UnixMilli()},
 	}
 	for _, step := range steps {
 		if err := s.sweep(ctx, step.deletes, step.bound); err != nil {

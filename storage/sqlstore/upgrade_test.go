@@ -68,7 +68,8 @@ func TestADatabaseOfTheFirstVersionOpens(t *testing.T) {
 		t.Errorf("session %s of %s", session.ID, user.ID)
 	}
 	grant, _, err := s.GrantByCode(t.Context(), v.MACs(vault.AuthCode, "code"))
-	if err != nil || grant.ID != "first-grant" || strings.Join(grant.Scopes, " ") != "openid offline_access" {
+	if err != nil || grant.ID != "first-grant" || strings.Join(grant.Scopes, " ") != "openid offline_access" ||
+		grant.API.Audience != "" || !grant.TokensUntil.IsZero() {
 		t.Errorf("grant = %+v, %v", grant, err)
 	}
 	rotated, err := s.RotateRefreshToken(t.Context(), storage.Rotation{
@@ -102,7 +103,8 @@ func TestNoStatementOfALoginWalksATable(t *testing.T) {
 	t.Parallel()
 	whole := map[statement]bool{
 		allClients: true, allConnections: true, allSigningKeys: true,
-		sealedConnections: true, sealedSigningKeys: true,
+		sealedConnections: true, sealedSigningKeys: true, allAPIs: true, allClientGrants: true,
+		senderStates: true, deleteSilentServers: true, // a row per server and sender
 	}
 	s := openFile(t)
 	err := s.db.read(t.Context(), func(c *conn) error {

@@ -1,8 +1,10 @@
 package sqlstore
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -13,16 +15,16 @@ import (
 )
 
 // userColumns receives the columns id, number, created_at, updated_at,
-// last_login_at, verified_at, blocked_at.
+// last_login_at, verified_at, blocked_at, attributes.
 type userColumns struct {
 	id                           storage.UserID
-	number                       []byte
+	number, attributes           []byte
 	created, updated             int64
 	lastLogin, verified, blocked sql.NullInt64
 }
 
 func (u *userColumns) dest() []any {
-	return []any{&u.id, &u.number, &u.created, &u.updated, &u.lastLogin, &u.verified, &u.blocked}
+	return []any{&u.id, &u.number, &u.created, &u.updated, &u.lastLogin, &u.verified, &u.blocked, &u.attributes}
 }
 
 // place binds a sealed number to its person.
@@ -30,6 +32,10 @@ func place(id storage.UserID) string { return "users/" + string(id) }
 
 func (s *Store) openUser(u *userColumns) (storage.User, error) {
 	number, err := s.openNumber(u.id, u.number)
+	if err != nil {
+		return storage.User{}, err
+	}
+	attributes, err := s.openAttributes(u.id, u.attributes)
 	if err != nil {
 		return storage.User{}, err
 	}
@@ -41,6 +47,7 @@ func (s *Store) openUser(u *userColumns) (storage.User, error) {
 		LastLoginAt: atOrZero(u.lastLogin),
 		Blocked:     u.blocked.Valid,
 		VerifiedAt:  atOrZero(u.verified),
+		Attributes:  attributes,
 	}, nil
 }
 
@@ -54,6 +61,34 @@ func (s *Store) openNumber(id storage.UserID, sealed []byte) (phone.Number, erro
 		return phone.Number{}, fmt.Errorf("number of %s: %w", id, err)
 	}
 	return number, nil
+}
+
+func (s *Store) openAttributes(id storage.UserID, sealed []byte) (attributes map[string]any, err error) {
+	if sealed == nil {
+		return nil, nil
+	}
+	plain, err := s.vault.Open(vault.Attributes, place(id), sealed)
+	if err != nil {
+		return nil, fmt.Errorf("attributes of %s: %w", id, err)
+	}
+	d := json.NewDecoder(bytes.NewReader(plain))
+	d.UseNumber() // an employee number of twenty digits stays one
+	if err := d.Decode(&attributes); err != nil {
+		return nil, fmt.Errorf("attributes of %s: %w", id, err)
+	}
+	return attributes, nil
+}
+
+// sealAttributes returns the attributes as they are kept; nil for none.
+func (s *Store) sealAttributes(u storage.User) ([]byte, error) {
+	if len(u.Attributes) == 0 {
+		return nil, nil
+	}
+	plain, err := json.Marshal(u.Attributes)
+	if err != nil {
+		return nil, fmt.Errorf("attributes of %s: %w", u.ID, err)
+	}
+	return s.vault.Seal(vault.Attributes, place(u.ID), plain), nil
 }
 
 func (s *Store) scanUser(r scanner) (storage.User, error) {
@@ -79,10 +114,14 @@ func (s *Store) findUser(c *conn, number phone.Number) (u storage.User, current 
 // addUser inserts a person; a subject that was a removed person's is ErrConflict.
 func (s *Store) addUser(c *conn, u storage.User) error {
 	blocked := sql.NullInt64{Int64: u.UpdatedAt.Unix(), Valid: u.Blocked}
+	attributes, err := s.sealAttributes(u)
+	if err != nil {
+		return err
+	}
 	n, err := c.exec(insertUser, string(u.ID),
 		s.vault.Seal(vault.Number, place(u.ID), []byte(u.Number.E164())),
 		s.vault.MAC(vault.NumberIndex, u.Number.E164()),
-		u.CreatedAt.Unix(), u.UpdatedAt.Unix(), orNull(u.LastLoginAt), orNull(u.VerifiedAt), blocked)
+		u.CreatedAt.Unix(), u.UpdatedAt.Unix(), orNull(u.LastLoginAt), orNull(u.VerifiedAt), blocked, attributes)
 	if err == nil && n == 0 {
 		return fmt.Errorf("%w: the subject was given before", storage.ErrConflict)
 	}
@@ -132,6 +171,31 @@ func (s *Store) AddUser(ctx context.Context, u storage.User) error {
 	return wrap("add user", err)
 }
 
+// UpdateUser changes a person's attributes and updated_at, with no other change
+// between, durably. edit must be quick and must not use the store; its error is
+// returned and nothing is changed. [storage.ErrNotFound]: there is no such person.
+func (s *Store) UpdateUser(ctx context.Context, id storage.UserID, edit func(*storage.User) error) error {
+	err := s.db.write(ctx, durable, func(c *conn) error {
+		u, err := s.scanUser(c.row(userByID, string(id)))
+		if err != nil {
+			return err
+		}
+		if err := edit(&u); err != nil {
+			return err
+		}
+		u.ID = id
+		attributes, err := s.sealAttributes(u)
+		if err != nil {
+			return err
+		}
+		if _, err := c.exec(updateUser, attributes, u.UpdatedAt.Unix(), string(id)); err != nil {
+			return err
+		}
+		return change(c, storage.ChangeUser, string(id))
+	})
+	return wrap("update user", err)
+}
+
 // BlockUser refuses a person from now on: it ends their sessions and revokes their
 // grants, durably. Blocking twice is no error.
 func (s *Store) BlockUser(ctx context.Context, id storage.UserID, now time.Time) error {
@@ -166,17 +230,20 @@ func (s *Store) UnblockUser(ctx context.Context, id storage.UserID, _ time.Time)
 	return wrap("unblock user", err)
 }
 
-// RemoveUser erases a person and their sessions, durably, and revokes their grants.
-// These stay until they are swept, so that every token dies; the subject is never
+// RemoveUser erases a person, their sessions and the texts to their number, durably,
+// and revokes their grants. These stay until they are swept, so that every token dies; the subject is never
 // given again, to nobody.
 func (s *Store) RemoveUser(ctx context.Context, id storage.UserID, now time.Time) error {
 	err := s.db.write(ctx, durable, func(c *conn) error {
-		n, err := c.exec(deleteUser, string(id))
+		user, err := s.scanUser(c.row(userByID, string(id)))
 		if err != nil {
 			return err
 		}
-		if n == 0 {
-			return storage.ErrNotFound
+		if err := s.eraseTexts(c, user.Number); err != nil {
+			return err
+		}
+		if _, err := c.exec(deleteUser, string(id)); err != nil {
+			return err
 		}
 		if _, err := c.exec(rememberRemovedUser, string(id), now.Unix()); err != nil {
 			return err
@@ -192,6 +259,11 @@ func (s *Store) dropUser(c *conn, id storage.UserID, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	return changedUser(c, id, n)
+}
+
+// changedUser tells every server that a person was changed and lost n grants.
+func changedUser(c *conn, id storage.UserID, n int64) error {
 	if n > 0 {
 		if err := change(c, storage.ChangeGrant, ""); err != nil {
 			return err

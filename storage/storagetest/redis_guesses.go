@@ -22,6 +22,7 @@ func (p *place) together(n int, attempt func(i int) storage.CheckChallenge) map[
 			checked, err := p.Store.CheckChallenge(p.t.Context(), c)
 			if err != nil {
 				p.t.Errorf("CheckChallenge: %v", err)
+				return
 			}
 			mu.Lock()
 			defer mu.Unlock()

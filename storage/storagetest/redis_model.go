@@ -54,6 +54,17 @@ func (m *model) take(limits []storage.Limit, now time.Time) *storage.Limited {
 	return refused
 }
 
+// left is what limits have left, as a list that is never nil, like a store's.
+func (m *model) left(limits []storage.Limit, now time.Time) []storage.LimitLeft {
+	out := []storage.LimitLeft{}
+	for _, l := range limits {
+		if !l.Off {
+			out = append(out, storage.LimitLeft{Name: l.Name, Left: limit.Left(l, m.tats[bucketOf(l)], now), Burst: l.Burst})
+		}
+	}
+	return out
+}
+
 func (m *model) give(limits []storage.Limit, now time.Time) {
 	for _, l := range limits {
 		m.tats[bucketOf(l)] = limit.Give(l, m.tats[bucketOf(l)], now)
@@ -312,6 +323,9 @@ func (h *history) start() string {
 	h.note("start %s for %s: refused %+v, repeated %v", h.id, r.NumberTag, got.Limited, got.Repeated)
 	if !same(got.Limited, refused) {
 		return fmt.Sprintf("refused by %+v, want %+v", got.Limited, refused)
+	}
+	if left := h.model.left(r.Limits, r.Now); !same(got.Limits, left) {
+		return fmt.Sprintf("limits have left %+v, want %+v", got.Limits, left)
 	}
 	if refused != nil {
 		return ""

@@ -23,6 +23,7 @@ func transaction() storage.Transaction {
 		ID: "TRANSACTION", BrowserMAC: []byte{1, 2, 3}, CreatedAt: start, ExpiresAt: start.Add(30 * time.Minute),
 		ClientID: "tiny-client", RedirectURI: "http://localhost:4000/oidc/callback", ResponseMode: "form_post",
 		State: "st\u00e4te", Nonce: "n", Scopes: []string{"openid", "phone"}, CodeChallenge: "c",
+		Audience: "https://api.example.com", APIScopes: []string{"read:a", "write:a"},
 		AuthAfter: start.Add(-time.Minute), LoginHint: number, HintUser: "sms|0123456789abcdef01234567",
 		UILocales: []string{"ja", "en"}, ACR: "x",
 	}

@@ -81,6 +81,7 @@ func parallelStarts(t *testing.T, p *place) {
 			started, err := p.Store.StartChallenge(t.Context(), r)
 			if err != nil {
 				t.Errorf("StartChallenge: %v", err)
+				return
 			}
 			mu.Lock()
 			defer mu.Unlock()

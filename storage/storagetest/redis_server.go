@@ -57,13 +57,13 @@ func (s *RedisServer) Start() {
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatalf("start redis-server: %v", err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
 		if c, err := net.Dial("unix", s.socket); err == nil {
 			c.Close()
 			return
 		}
 	}
-	s.t.Fatal("redis-server does not listen after 10 s")
+	s.t.Fatal("redis-server does not listen after a minute")
 }
 
 // Pause stops the server where it stands (SIGSTOP): it accepts and never answers.

@@ -27,6 +27,11 @@ type Ephemeral interface {
 	Ping(ctx context.Context) error
 }
 
+// RedisPatience is the timeout of stores in tests that are not about timeouts: a
+// busy machine may take longer than people should wait, and that is not what they
+// are to find out.
+const RedisPatience = 30 * time.Second
+
 // Redis is an empty store for one case, and the server behind it.
 type Redis struct {
 	Store Ephemeral
@@ -39,7 +44,8 @@ type Redis struct {
 }
 
 // RunRedis runs every promise of an ephemeral store against stores that open
-// makes, one new and empty store per call.
+// makes, one new and empty store per call. Its cases race by the hundred, so a
+// store must be given [RedisPatience].
 func RunRedis(t *testing.T, open func(t *testing.T) Redis) {
 	for _, c := range redisCases {
 		t.Run(c.promise, func(t *testing.T) {

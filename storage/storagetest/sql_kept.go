@@ -96,10 +96,14 @@ func keptNewSecret(t *testing.T, open func(*vault.Vault) *sqlCase) {
 	older, newer := secret(), secret()
 	c := open(vaultOf(t, older))
 	l, f := c.refreshable()
+	c.setAttribute(l.NewUserID)
 	for range 450 { // more than a batch
-		u := storage.User{ID: newUserID(), Number: newNumber(), CreatedAt: c.now, UpdatedAt: c.now}
+		u := storage.User{ID: newUserID(), Number: newNumber(), CreatedAt: c.now, UpdatedAt: c.now, Attributes: map[string]any{"a": "b"}}
 		c.must(c.store.AddUser(c.Context(), u))
 	}
+	text := c.newText("AAAA11")
+	text.Number = l.Number
+	c.saveTexts(text)
 	c.replaceKeys(c.newKey("k", c.sec))
 	before := dump(c, l, f)
 	c.must(c.store.Close())
@@ -120,6 +124,11 @@ func keptNewSecret(t *testing.T, open func(*vault.Vault) *sqlCase) {
 	if len(people) != 451 {
 		c.Errorf("%d people open with the new key, want 451", len(people))
 	}
+	timeline, err := c.store.Timeline(c.Context(), "AAAA11")
+	c.must(err)
+	if len(timeline.Texts) != 1 || timeline.Texts[0].Number != l.Number {
+		c.Errorf("texts with the new key: %+v", timeline.Texts)
+	}
 	c.must(c.store.Close())
 }
 
@@ -127,6 +136,7 @@ func keptLoginReseals(t *testing.T, open func(*vault.Vault) *sqlCase) {
 	older, newer := secret(), secret()
 	c := open(vaultOf(t, older))
 	l, _ := c.login()
+	c.setAttribute(l.NewUserID)
 	c.must(c.store.Close())
 
 	c = open(vaultOf(t, newer, older))
@@ -144,8 +154,17 @@ func keptLoginReseals(t *testing.T, open func(*vault.Vault) *sqlCase) {
 	c = open(vaultOf(t, newer))
 	u, err := c.store.UserByNumber(c.Context(), l.Number)
 	c.must(err)
-	if u.ID != l.NewUserID {
-		c.Errorf("sub = %s, want %s", u.ID, l.NewUserID)
+	if u.ID != l.NewUserID || u.Attributes["employee_id"] != "291" {
+		c.Errorf("%s with %v, want %s with an employee number", u.ID, u.Attributes, l.NewUserID)
 	}
 	c.must(c.store.Close())
+}
+
+// setAttribute gives a person something that is sealed beside the number.
+func (c *sqlCase) setAttribute(id storage.UserID) {
+	c.Helper()
+	c.must(c.store.UpdateUser(c.Context(), id, func(u *storage.User) error {
+		u.Attributes = map[string]any{"employee_id": "291"}
+		return nil
+	}))
 }

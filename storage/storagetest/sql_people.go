@@ -1,6 +1,9 @@
 package storagetest
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -16,6 +19,8 @@ var peoplePromises = []promise{
 	{"RemovedSubIsNeverGivenAgain", personSubKept},
 	{"NumberOfARemovedPersonGetsANewSub", personNumberAgain},
 	{"AddedPersonIsKeptAsGiven", personAdded},
+	{"AttributesOfAPersonAreKeptAsWritten", personAttributes},
+	{"NoEditOfAPersonIsLostUnder50Racers", personEditRace},
 	{"NumberAndSubAreUnique", personUnique},
 	{"PeopleAreListedInPages", personPages},
 	{"UnknownPersonIsNotFound", personUnknown},
@@ -115,6 +120,7 @@ func personAdded(c *sqlCase) {
 		ID: "auth0|5f7c8ec7c33c6c004bbafe82", Number: newNumber(),
 		CreatedAt: c.sec.Add(-time.Hour), UpdatedAt: c.sec.Add(-time.Minute),
 		LastLoginAt: c.sec.Add(-time.Second), VerifiedAt: c.sec,
+		Attributes: map[string]any{"department": "購買", "employee_id": "0291", "manager": true},
 	}
 	never := storage.User{ID: newUserID(), Number: newNumber(), CreatedAt: c.sec, UpdatedAt: c.sec, Blocked: true}
 	for _, u := range []storage.User{want, never} {
@@ -129,6 +135,84 @@ func personAdded(c *sqlCase) {
 	c.must(err)
 	if opened.NewUser || opened.User.ID != want.ID {
 		c.Errorf("login of an added person: new %v, sub %s", opened.NewUser, opened.User.ID)
+	}
+}
+
+// attributes of a person, as everything that brings a person must bring them.
+func personAttributes(c *sqlCase) {
+	l, f := c.refreshable()
+	want := map[string]any{
+		"employee_id": "0291", "level": json.Number("12345678901234567890"), "on_site": false, "teams": []any{"a", "b"}, "note": nil,
+	}
+	changes := c.changed(func() {
+		c.must(c.store.UpdateUser(c.Context(), l.NewUserID, func(u *storage.User) error {
+			u.ID, u.Attributes, u.UpdatedAt = "other", want, c.now.Add(time.Hour)
+			return nil
+		}))
+	})
+	if diff := cmp.Diff([]storage.Change{{Kind: storage.ChangeUser, Ref: string(l.NewUserID)}}, changes); diff != "" {
+		c.Errorf("changes (-want +got):\n%s", diff)
+	}
+	check := func(where string, u storage.User, err error) {
+		c.Helper()
+		c.must(err)
+		if diff := cmp.Diff(want, u.Attributes); diff != "" || u.ID != l.NewUserID || !u.UpdatedAt.Equal(c.sec.Add(time.Hour)) {
+			c.Errorf("%s: %s, updated at %v, attributes (-want +got):\n%s", where, u.ID, u.UpdatedAt, diff)
+		}
+	}
+	u, err := c.store.User(c.Context(), l.NewUserID)
+	check("User", u, err)
+	u, err = c.store.UserByNumber(c.Context(), l.Number)
+	check("UserByNumber", u, err)
+	_, u, err = c.store.GrantByCode(c.Context(), [][]byte{l.Grant.CodeMAC})
+	check("GrantByCode", u, err)
+	_, _, u, err = c.store.RefreshFamily(c.Context(), f.ID)
+	check("RefreshFamily", u, err)
+	_, u, err = c.store.SessionByMAC(c.Context(), [][]byte{l.SessionMAC}, c.now, 0)
+	check("SessionByMAC", u, err)
+	opened, err := c.store.OpenSession(c.Context(), c.newLogin(l.Number), c.now)
+	check("OpenSession", opened.User, err)
+	all, err := c.store.Users(c.Context(), "", 10)
+	c.must(err)
+	check("Users", all[0], nil)
+
+	refusal := errors.New("not like this")
+	changes = c.changed(func() {
+		c.want(c.store.UpdateUser(c.Context(), l.NewUserID, func(u *storage.User) error {
+			u.Attributes = nil
+			return refusal
+		}), refusal)
+		c.want(c.store.UpdateUser(c.Context(), "unknown", func(*storage.User) error { return nil }), storage.ErrNotFound)
+	})
+	u, err = c.store.User(c.Context(), l.NewUserID)
+	check("after a failed edit", u, err)
+	if len(changes) != 0 {
+		c.Errorf("changes of a failed edit: %v", changes)
+	}
+	c.must(c.store.UpdateUser(c.Context(), l.NewUserID, func(u *storage.User) error {
+		clear(u.Attributes)
+		return nil
+	}))
+	if u, err = c.store.User(c.Context(), l.NewUserID); err != nil || u.Attributes != nil {
+		c.Errorf("after all were taken away: %v, %v", u.Attributes, err)
+	}
+}
+
+func personEditRace(c *sqlCase) {
+	l, _ := c.login()
+	won, lost := c.race(func(i int) error {
+		return c.store.UpdateUser(c.Context(), l.NewUserID, func(u *storage.User) error {
+			if u.Attributes == nil {
+				u.Attributes = map[string]any{}
+			}
+			u.Attributes[fmt.Sprint(i)] = "x"
+			return nil
+		})
+	})
+	u, err := c.store.User(c.Context(), l.NewUserID)
+	c.must(err)
+	if won != racers || len(u.Attributes) != racers {
+		c.Errorf("%d of %d edits succeeded, %d are kept: %v", won, racers, len(u.Attributes), lost)
 	}
 }
 

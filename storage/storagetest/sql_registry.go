@@ -17,6 +17,7 @@ var clientPromises = []promise{
 	{"NoEditOfAClientIsLostUnder50Racers", clientRace},
 	{"FailedEditOfAClientChangesNothing", clientEditFails},
 	{"RemovedClientsGrantsAreRevoked", clientRemoved},
+	{"NewClientInheritsNothing", clientInheritsNothing},
 }
 
 func (c *sqlCase) newClient() storage.Client {
@@ -137,7 +138,7 @@ func clientRemoved(c *sqlCase) {
 	_, err := c.store.OpenSession(c.Context(), other, c.now)
 	c.must(err)
 	changes := c.changed(func() { c.must(c.store.RemoveClient(c.Context(), "app", c.now)) })
-	want := []storage.Change{{Kind: storage.ChangeClient, Ref: "app"}, {Kind: storage.ChangeGrant}}
+	want := []storage.Change{{Kind: storage.ChangeGrant}, {Kind: storage.ChangeClient, Ref: "app"}}
 	if diff := cmp.Diff(want, changes); diff != "" {
 		c.Errorf("changes (-want +got):\n%s", diff)
 	}
@@ -149,6 +150,27 @@ func clientRemoved(c *sqlCase) {
 		c.Error("the client's grants are to be revoked, and no others")
 	}
 	c.want(c.store.RemoveClient(c.Context(), "app", c.now), storage.ErrNotFound)
+}
+
+// A client of the file leaves its grants when it is taken out of it, and so does a
+// removal that was cut off.
+func clientInheritsNothing(c *sqlCase) {
+	l, f := c.refreshable()
+	other := c.newLogin(newNumber())
+	other.Grant.ClientID = "other"
+	_, err := c.store.OpenSession(c.Context(), other, c.now)
+	c.must(err)
+	c.must(c.store.CreateClient(c.Context(), c.newClient()))
+	_, err = c.rotate(f, 1, 0)
+	c.want(err, storage.ErrNotFound)
+	if c.grant(l).RevokedAt.IsZero() || !c.grant(other).RevokedAt.IsZero() {
+		c.Error("what another client of its ID has left is to be revoked, and nothing else")
+	}
+	later, _ := c.login()
+	c.want(c.store.CreateClient(c.Context(), c.newClient()), storage.ErrConflict)
+	if !c.grant(later).RevokedAt.IsZero() {
+		c.Error("a client's own grants are revoked by another that wants its ID")
+	}
 }
 
 var registryPromises = []promise{

@@ -23,7 +23,11 @@ type SQL interface {
 	refreshStore
 	peopleStore
 	clientStore
+	apiStore
+	assignmentStore
+	subjectStore
 	registryStore
+	textStore
 	Changes(ctx context.Context, after int64) ([]storage.Change, error)
 	LastChange(ctx context.Context) (int64, error)
 	Sweep(ctx context.Context, now time.Time) error
@@ -46,6 +50,9 @@ type grantStore interface {
 	RedeemGrant(ctx context.Context, r storage.Redemption) error
 	RevokeGrant(ctx context.Context, id storage.GrantID, now time.Time) error
 	RevokedGrants(ctx context.Context, since time.Time) ([]storage.RevokedGrant, error)
+	RevokedAPIGrants(ctx context.Context, now time.Time) ([]storage.RevokedGrant, error)
+	RevokeToken(ctx context.Context, t storage.RevokedToken) error
+	RevokedTokens(ctx context.Context, since time.Time) ([]storage.RevokedToken, error)
 }
 
 type refreshStore interface {
@@ -58,6 +65,7 @@ type peopleStore interface {
 	UserByNumber(ctx context.Context, number phone.Number) (storage.User, error)
 	Users(ctx context.Context, after storage.UserID, limit int) ([]storage.User, error)
 	AddUser(ctx context.Context, u storage.User) error
+	UpdateUser(ctx context.Context, id storage.UserID, edit func(*storage.User) error) error
 	BlockUser(ctx context.Context, id storage.UserID, now time.Time) error
 	UnblockUser(ctx context.Context, id storage.UserID, now time.Time) error
 	RemoveUser(ctx context.Context, id storage.UserID, now time.Time) error
@@ -69,6 +77,28 @@ type clientStore interface {
 	CreateClient(ctx context.Context, client storage.Client) error
 	UpdateClient(ctx context.Context, id storage.ClientID, edit func(*storage.Client) error) error
 	RemoveClient(ctx context.Context, id storage.ClientID, now time.Time) error
+}
+
+type apiStore interface {
+	APIs(ctx context.Context) ([]storage.API, error)
+	API(ctx context.Context, id storage.Audience) (storage.API, error)
+	CreateAPI(ctx context.Context, api storage.API) error
+	UpdateAPI(ctx context.Context, id storage.Audience, edit func(*storage.API) error) error
+	RemoveAPI(ctx context.Context, id storage.Audience, now time.Time) error
+	ClientGrants(ctx context.Context) ([]storage.ClientGrant, error)
+	PutClientGrant(ctx context.Context, g storage.ClientGrant) error
+	RemoveClientGrant(ctx context.Context, client storage.ClientID, audience storage.Audience) error
+}
+
+type assignmentStore interface {
+	Assignments(ctx context.Context, user storage.UserID) ([]storage.Assignment, error)
+	Assign(ctx context.Context, a storage.Assignment, now time.Time) error
+	Unassign(ctx context.Context, user storage.UserID, audience storage.Audience, now time.Time) error
+}
+
+type subjectStore interface {
+	Subject(ctx context.Context, user storage.UserID, sector storage.Sector, fresh storage.Subject) (storage.Subject, error)
+	UserBySubject(ctx context.Context, sub storage.Subject) (storage.UserID, error)
 }
 
 type registryStore interface {
@@ -90,7 +120,7 @@ func RunSQL(t *testing.T, open func(t *testing.T) SQL) {
 	t.Helper()
 	topics := [][]promise{
 		loginPromises, sessionPromises, grantPromises, refreshPromises, peoplePromises,
-		clientPromises, registryPromises, sweepPromises,
+		clientPromises, apiPromises, assignmentPromises, subjectPromises, registryPromises, textPromises, sweepPromises,
 	}
 	for _, topic := range topics {
 		for _, p := range topic {

@@ -6,12 +6,13 @@ const byId = (id) => document.getElementById(id);
 // What is wrong is the first thing to be read.
 byId('summary')?.focus();
 
-// The hint shows a number of the chosen country.
+// The hint shows a number of the chosen country, or none where none is known.
 const country = byId('country');
 country?.addEventListener('change', () => {
   const example = country.selectedOptions[0]?.dataset.example;
-  const shown = document.querySelector('#phone-hint bdi');
-  if (example && shown) shown.textContent = example;
+  const shown = byId('phone-example');
+  shown.hidden = !example;
+  if (example) shown.querySelector('bdi').textContent = example;
 });
 
 // A form is sent once: a second press within ten seconds, or until the page comes
@@ -45,6 +46,13 @@ const said = byId('said');
 const deadline = Date.now() + 1000 * (wait?.dataset.seconds ?? 0);
 let timer;
 
+// clock writes m:ss, from an hour on h:mm:ss.
+function clock(seconds) {
+  const two = (n) => String(n % 60).padStart(2, '0');
+  const minutes = Math.floor(seconds / 60);
+  return (minutes < 60 ? minutes : Math.floor(minutes / 60) + ':' + two(minutes)) + ':' + two(seconds);
+}
+
 function tick() {
   clearTimeout(timer);
   const button = byId('resend');
@@ -57,8 +65,7 @@ function tick() {
     return;
   }
   const seconds = Math.ceil(left / 1000);
-  const clock = Math.floor(seconds / 60) + ':' + String(seconds % 60).padStart(2, '0');
-  wait.textContent = wait.dataset.tick.replace('{wait}', clock);
+  wait.textContent = wait.dataset.tick.replace('{wait}', clock(seconds));
   timer = setTimeout(tick, left % 1000 || 1000);
 }
 

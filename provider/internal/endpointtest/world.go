@@ -21,10 +21,12 @@ import (
 	"github.com/handset-oidc/handset/keys"
 	"github.com/handset-oidc/handset/keys/keystest"
 	"github.com/handset-oidc/handset/passcode/phone"
+	"github.com/handset-oidc/handset/provider/api"
 	"github.com/handset-oidc/handset/provider/client"
 	"github.com/handset-oidc/handset/provider/mint"
 	"github.com/handset-oidc/handset/provider/oauth"
 	"github.com/handset-oidc/handset/provider/revocation"
+	"github.com/handset-oidc/handset/provider/subject"
 	"github.com/handset-oidc/handset/storage"
 	"github.com/handset-oidc/handset/storage/redisstore"
 	"github.com/handset-oidc/handset/storage/sqlstore"
@@ -33,20 +35,33 @@ import (
 // Facts that every test may use.
 const (
 	Issuer      = "https://login.example/"
+	Userinfo    = "https://login.example/userinfo"
 	RedirectURI = "https://app.example/callback"
 	Nonce       = "a nonce"
 	AccessLife  = time.Hour
+	// APILife is that of Purchasing's tokens.
+	APILife = 24 * time.Hour
+)
+
+// The APIs of every world. Purchasing has the scopes read:vendors and write:vendors,
+// is for everyone, gives the employee number, and allows refresh tokens; Stock has
+// none of that, and no claims.
+const (
+	Purchasing storage.Audience = "https://purchasing.example"
+	Stock      storage.Audience = "urn:stock"
 )
 
 // The clients of every world. Those with credentials authenticate by
 // client_secret_basic; their secret is [Secret].
 const (
-	Web     storage.ClientID = "web"     // regular_web
-	Other   storage.ClientID = "other"   // regular_web
-	Post    storage.ClientID = "post"    // regular_web, client_secret_post
-	Narrow  storage.ClientID = "narrow"  // regular_web without refresh_token
-	SPA     storage.ClientID = "spa"     // public
-	Service storage.ClientID = "service" // non_interactive, no grants
+	Web      storage.ClientID = "web"      // regular_web
+	Other    storage.ClientID = "other"    // regular_web
+	Post     storage.ClientID = "post"     // regular_web, client_secret_post
+	Narrow   storage.ClientID = "narrow"   // regular_web without refresh_token
+	SPA      storage.ClientID = "spa"      // public
+	Service  storage.ClientID = "service"  // non_interactive; may read:vendors at Purchasing
+	Backend  storage.ClientID = "backend"  // non_interactive, the backend of Purchasing
+	Pairwise storage.ClientID = "pairwise" // regular_web with pairwise subjects
 )
 
 // Secret is the secret of all clients.
@@ -64,6 +79,9 @@ type World struct {
 	Minter      *mint.Minter
 	Clients     *client.Registry
 	Revocations *revocation.Set
+	APIs        *api.Registry
+	APITokens   *api.Tokens
+	Subjects    *subject.Names
 
 	now    atomic.Int64
 	people atomic.Int64
@@ -80,15 +98,57 @@ func New(t testing.TB) *World {
 	w.SQL, err = sqlstore.Open(t.Context(), sqlstore.Config{URL: "sqlite::memory:", Vault: w.Vault})
 	check(t, err)
 	t.Cleanup(func() { w.SQL.Close() })
-	w.Redis, err = redisstore.Open(t.Context(), redisstore.Config{URL: "embedded", Vault: w.Vault})
+	w.Redis, err = redisstore.Open(t.Context(), redisstore.Config{URL: "embedded", Vault: w.Vault, Timeout: time.Minute})
 	check(t, err)
 	t.Cleanup(func() { w.Redis.Close() })
 	w.Minter, err = mint.New(mint.Config{Issuer: Issuer, Keys: w.Keys, Vault: w.Vault, Now: w.Now})
 	check(t, err)
-	w.Revocations, err = revocation.New(revocation.Config{Source: w.SQL, Life: AccessLife, Now: w.Now})
+	w.Revocations, err = revocation.New(revocation.Config{Source: w.SQL, Life: AccessLife, APILife: APILife, Now: w.Now})
 	check(t, err)
 	w.Clients = w.registry(t)
+	w.Subjects = subject.New(w.SQL, w.Clients)
+	w.APIs, err = api.New(t.Context(), api.Config{Store: w.SQL, Fixed: apis(), Userinfo: Userinfo, FixedGrants: []storage.ClientGrant{
+		{ClientID: Service, Audience: Purchasing, Allowance: storage.Allowance{Scopes: []string{"read:vendors"}}},
+	}})
+	check(t, err)
+	w.APITokens = &api.Tokens{Registry: w.APIs, Minter: w.Minter, Clients: w.Clients, Revocations: w.Revocations, Now: w.Now}
 	return w
+}
+
+func apis() []storage.API {
+	return []storage.API{
+		{
+			Identifier: Purchasing, SigningAlg: "ES256", TokenLifetime: int(APILife.Seconds()), AllowOfflineAccess: true,
+			Users: storage.Anyone, Clients: storage.Anyone, Claims: map[string]string{"employee_id": "user.employee_id"},
+			Scopes: []storage.Scope{{Value: "read:vendors"}, {Value: "write:vendors"}},
+		},
+		{Identifier: Stock, SigningAlg: "RS256", TokenLifetime: int(APILife.Seconds()), Users: storage.Assigned, Clients: storage.Anyone},
+	}
+}
+
+// ForAPI changes a login's grant to one for an API, with all its scopes.
+func (w *World) ForAPI(t testing.TB, id storage.Audience) func(*storage.NewGrant) {
+	t.Helper()
+	target, err := w.APIs.Target(id, w.APIs.Get(id).ScopeValues())
+	check(t, err)
+	target.AssignedOnly = false
+	return func(g *storage.NewGrant) { g.API = target }
+}
+
+// APIToken makes an access token of the grant for its API, good at userinfo too.
+func (w *World) APIToken(t testing.TB, g storage.Grant) string {
+	t.Helper()
+	c, err := w.Clients.Get(t.Context(), g.ClientID)
+	check(t, err)
+	sub, err := w.Subjects.Of(t.Context(), c, g.UserID)
+	check(t, err)
+	token, err := w.Minter.APIToken("ES256", mint.APITokenClaims{
+		ID: mint.TokenID(g.ID), Subject: sub, Client: g.ClientID, Audience: []storage.Audience{g.API.Audience, Userinfo},
+		Scopes: append([]string{"openid", "phone"}, g.API.Scopes...), Expires: g.TokensUntil, AuthTime: g.AuthTime,
+		Claims: map[string]any{"employee_id": "291"},
+	})
+	check(t, err)
+	return token
 }
 
 func check(t testing.TB, err error) {
@@ -108,7 +168,9 @@ func (w *World) registry(t testing.TB) *client.Registry {
 		{ClientID: Post, AppType: oauth.AppRegularWeb, GrantTypes: both, TokenEndpointAuthMethod: oauth.AuthSecretPost},
 		{ClientID: Narrow, AppType: oauth.AppRegularWeb, GrantTypes: both[:1], TokenEndpointAuthMethod: oauth.AuthSecretBasic},
 		{ClientID: SPA, AppType: oauth.AppSPA, GrantTypes: both, TokenEndpointAuthMethod: oauth.AuthNone},
-		{ClientID: Service, AppType: oauth.AppNonInteractive, TokenEndpointAuthMethod: oauth.AuthSecretBasic},
+		{ClientID: Service, AppType: oauth.AppNonInteractive, GrantTypes: []string{oauth.GrantClientCredentials}, TokenEndpointAuthMethod: oauth.AuthSecretBasic},
+		{ClientID: Backend, AppType: oauth.AppNonInteractive, API: Purchasing, TokenEndpointAuthMethod: oauth.AuthSecretBasic},
+		{ClientID: Pairwise, AppType: oauth.AppRegularWeb, GrantTypes: both, TokenEndpointAuthMethod: oauth.AuthSecretBasic, SubjectType: oauth.SubjectPairwise},
 	} {
 		if !c.Public() {
 			c.SecretMACs = [][]byte{client.SecretMAC(w.Vault, c.ClientID, Secret)}

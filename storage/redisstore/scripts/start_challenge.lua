@@ -10,9 +10,10 @@
 --     [10] cooldowns, comma separated   [11] guess burst, 0: off   [12] guess every
 --     [13] short length [14] MAC [15] sealed   [16] long length [17] MAC [18] sealed
 --     [19...] burst and every of each limit.   All times and durations are ms.
--- Returns {0, index of the refusing limit or 0 for the cooldown, retry at}, or
---     {1, repeated, sealed code, MAC, length, tries, created, expires, resend,
---     resend hint, sends, the record before (field, value, ...)}.
+-- Returns {0, when each limit would be full again had it given one, index of the
+--     refusing limit or 0 for the cooldown, retry at}, or
+--     {1, when each limit is full again, repeated, sealed code, MAC, length, tries,
+--     created, expires, resend, resend hint, sends, the record before (field, value, ...)}.
 local now = tonumber(ARGV[1])
 local before = redis.call('HGETALL', KEYS[1])
 local old = {}
@@ -24,10 +25,10 @@ local limits = #KEYS - 2
 local after, refused, retry, free = peek(3, 19, limits, now)
 local waits = tonumber(old.r) or 0
 if now < waits and not old.f then
-  return {0, 0, math.max(waits, retry)}
+  return {0, after, 0, math.max(waits, retry)}
 end
 if refused > 0 then
-  return {0, refused, retry}
+  return {0, after, refused, retry}
 end
 take(3, after, now)
 
@@ -68,4 +69,4 @@ if hint > resend then
 end
 redis.call('PEXPIRE', KEYS[1], ms(math.max(expires, resend) + tonumber(ARGV[9]) - now))
 
-return {1, repeats and 1 or 0, sealed, mac, length, tries, created, expires, resend, hint, sends, before}
+return {1, after, repeats and 1 or 0, sealed, mac, length, tries, created, expires, resend, hint, sends, before}

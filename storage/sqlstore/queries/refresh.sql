@@ -6,7 +6,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7);
 SELECT f.id, f.grant_id, f.counter, f.rotated_at, f.created_at, f.idle_expires, f.absolute_expires,
        g.id, g.transaction_id, g.code_mac, g.code_expires, g.client_id, g.redirect_uri, g.scopes, g.nonce,
        g.code_challenge, g.acr, g.user_id, g.session_id, g.auth_time, g.created_at, g.redeemed_at, g.revoked_at,
-       u.id, u.number, u.created_at, u.updated_at, u.last_login_at, u.verified_at, u.blocked_at
+       g.audience, g.api_scopes, g.tokens_until,
+       u.id, u.number, u.created_at, u.updated_at, u.last_login_at, u.verified_at, u.blocked_at, u.attributes
 FROM refresh_families f JOIN grants g ON g.id = f.grant_id JOIN users u ON u.id = g.user_id
 WHERE f.id = $1;
 

@@ -8,7 +8,7 @@ ON CONFLICT (challenge) DO NOTHING;
 -- name: session_by_mac
 -- By the unique index of session_mac; asked once per live secret key.
 SELECT s.id, s.user_id, s.auth_time, s.created_at, s.seen_at, s.expires_at,
-       u.id, u.number, u.created_at, u.updated_at, u.last_login_at, u.verified_at, u.blocked_at
+       u.id, u.number, u.created_at, u.updated_at, u.last_login_at, u.verified_at, u.blocked_at, u.attributes
 FROM sessions s JOIN users u ON u.id = s.user_id
 WHERE s.session_mac = $1 AND s.ended_at IS NULL AND u.blocked_at IS NULL;
 

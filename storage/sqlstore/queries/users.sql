@@ -1,34 +1,39 @@
 -- name: user_by_id
-SELECT id, number, created_at, updated_at, last_login_at, verified_at, blocked_at
+SELECT id, number, created_at, updated_at, last_login_at, verified_at, blocked_at, attributes
 FROM users WHERE id = $1;
 
 -- name: user_by_number
 -- By the unique index of number_index; asked once per live secret key.
-SELECT id, number, created_at, updated_at, last_login_at, verified_at, blocked_at
+SELECT id, number, created_at, updated_at, last_login_at, verified_at, blocked_at, attributes
 FROM users WHERE number_index = $1;
 
 -- name: users_after
 -- Pages by primary key, so that a page costs the same anywhere in the list.
-SELECT id, number, created_at, updated_at, last_login_at, verified_at, blocked_at
+SELECT id, number, created_at, updated_at, last_login_at, verified_at, blocked_at, attributes
 FROM users WHERE id > $1 ORDER BY id LIMIT $2;
 
 -- name: insert_user
 -- No row when the subject was a removed person's: a sub is never given again.
-INSERT INTO users (id, number, number_index, created_at, updated_at, last_login_at, verified_at, blocked_at)
-SELECT $1, $2, $3, $4, $5, $6, $7, $8
+INSERT INTO users (id, number, number_index, created_at, updated_at, last_login_at, verified_at, blocked_at, attributes)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9
 WHERE NOT EXISTS (SELECT 1 FROM removed_users WHERE removed_users.id = $1);
 
 -- name: user_logged_in
 UPDATE users SET last_login_at = $1, verified_at = $1 WHERE id = $2;
 
 -- name: reseal_user
--- The same number under the active secret key.
-UPDATE users SET number = $1, number_index = $2 WHERE id = $3;
+-- The same under the active secret key. All of a person moves together, so that the
+-- key of number_index tells about the attributes, too.
+UPDATE users SET number = $1, number_index = $2, attributes = $3 WHERE id = $4;
+
+-- name: update_user
+UPDATE users SET attributes = $1, updated_at = $2 WHERE id = $3;
 
 -- name: users_sealed_by_others
 -- The blind index begins with the name of its key: what lies outside the active
 -- key's range was written under another. By the index of number_index.
-SELECT id, number FROM users WHERE number_index < $1 OR number_index > $2 LIMIT $3;
+SELECT id, number, created_at, updated_at, last_login_at, verified_at, blocked_at, attributes
+FROM users WHERE number_index < $1 OR number_index > $2 LIMIT $3;
 
 -- name: block_user
 UPDATE users SET blocked_at = COALESCE(blocked_at, $1) WHERE id = $2;

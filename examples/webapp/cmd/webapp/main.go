@@ -6,6 +6,7 @@
 //	CLIENT_SECRET  its secret; empty for a public client
 //	BASE_URL       its own address (http://localhost:4000)
 //	LISTEN         where it listens (localhost:4000)
+//	APP_NAME       what it calls itself (Example application)
 package main
 
 import (
@@ -29,7 +30,8 @@ const usage = `CLIENT_ID is missing; set by environment:
   CLIENT_SECRET  its secret; empty for a public client
   ISSUER         the provider, as its tokens name it (http://localhost:3000/)
   BASE_URL       the application's own address (http://localhost:4000)
-  LISTEN         where it listens (localhost:4000)`
+  LISTEN         where it listens (localhost:4000)
+  APP_NAME       what it calls itself (Example application)`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -46,6 +48,7 @@ func run(ctx context.Context) error {
 	}
 	base := cmp.Or(os.Getenv("BASE_URL"), "http://localhost:4000")
 	app, err := webapp.New(ctx, webapp.Config{
+		Name:         os.Getenv("APP_NAME"),
 		Issuer:       cmp.Or(os.Getenv("ISSUER"), "http://localhost:3000/"),
 		ClientID:     os.Getenv("CLIENT_ID"),
 		ClientSecret: os.Getenv("CLIENT_SECRET"),

@@ -1,0 +1,115 @@
+package sms
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+)
+
+// When the circuit breaker of a sender opens, and for how long. Open means that
+// its texts go by the next sender at once, without the wait for a failure.
+const (
+	breakerWindow   = time.Minute
+	breakerStreak   = 5 // failures in a row that open it
+	breakerLeast    = 10
+	breakerRatio    = 0.5 // of at least breakerLeast texts in the window
+	breakerOpenTime = 30 * time.Second
+)
+
+// ErrOpen says that a sender's circuit breaker is open: nothing was tried.
+var ErrOpen = errors.New("circuit breaker is open")
+
+// Named is a sender by the name that configuration gives it, behind a circuit
+// breaker of its own. It is safe for concurrent use.
+type Named struct {
+	// Name is what routes, receipts and logs call it.
+	Name string
+	// From is what the sender is to send as; empty: what the connection says.
+	From string
+
+	sender  Sender
+	breaker *gobreaker.TwoStepCircuitBreaker[any]
+
+	mu    sync.Mutex
+	since time.Time
+}
+
+// NewNamed puts a circuit breaker before a sender. now is the clock that dates
+// its states; the breaker itself measures real time.
+func NewNamed(name, from string, s Sender, now func() time.Time) *Named {
+	n := &Named{Name: name, From: from, sender: s, since: now()}
+	n.breaker = gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
+		Name: name, Interval: breakerWindow, Timeout: breakerOpenTime, MaxRequests: 1,
+		ReadyToTrip: func(c gobreaker.Counts) bool {
+			return c.ConsecutiveFailures >= breakerStreak ||
+				c.Requests >= breakerLeast && float64(c.TotalFailures) >= breakerRatio*float64(c.Requests)
+		},
+		OnStateChange: func(string, gobreaker.State, gobreaker.State) {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			n.since = now()
+		},
+	})
+	return n
+}
+
+// works reports whether an error leaves the sender fit for the next text: what it
+// says about one number or one message says nothing about the others.
+func works(err error) bool {
+	if err == nil {
+		return true
+	}
+	switch AsError(err).Kind {
+	case KindNumber, KindRefused:
+		return true
+	}
+	return false
+}
+
+// Send is [Sender.Send], or [ErrOpen] when the breaker is open.
+func (n *Named) Send(ctx context.Context, m Message) (id string, err error) {
+	done, err := n.breaker.Allow()
+	if err != nil {
+		return "", ErrOpen
+	}
+	worked := false // as after a panic, which goes on
+	defer func() { done(worked) }()
+	id, err = n.Insist(ctx, m)
+	worked = works(err)
+	return id, err
+}
+
+// Insist sends whatever the breaker says: when no other sender is left, trying is
+// better than giving up.
+func (n *Named) Insist(ctx context.Context, m Message) (id string, err error) {
+	if n.From != "" {
+		m.From = n.From
+	}
+	return n.sender.Send(ctx, m)
+}
+
+// State returns the breaker's state ("closed", "half-open", "open") and since when.
+func (n *Named) State() (state string, since time.Time) {
+	state = n.breaker.State().String() // may change the state, so before since is read
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return state, n.since
+}
+
+// Receiver returns who reads the sender's callbacks; false when it has none.
+func (n *Named) Receiver() (Receiver, bool) {
+	r, ok := n.sender.(Receiver)
+	return r, ok
+}
+
+// Close ends the connection that the sender may hold.
+func (n *Named) Close() error {
+	if c, ok := n.sender.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+-- name: insert_text
+-- The code may have been entered before its text is on record.
+INSERT INTO texts (id, reference, challenge, purpose, client_id, connection, number, number_index, region,
+    at_ms, expires_ms, outcome, sender, message_id, story, verified_ms)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+    (SELECT MIN(e.at_ms) FROM text_events e WHERE e.challenge = $3 AND e.kind = 'accepted' AND e.at_ms >= $10))
+RETURNING verified_ms;
+
+-- name: text_verified
+-- The newest text of the challenge is the one whose code was entered.
+UPDATE texts SET verified_ms = $2
+WHERE id = (
+    SELECT id FROM texts t WHERE t.challenge = $1 AND t.at_ms <= $2 ORDER BY t.at_ms DESC LIMIT 1
+) AND verified_ms IS NULL
+RETURNING sender, region, at_ms, outcome;
+
+-- name: insert_text_event
+INSERT INTO text_events (reference, challenge, at_ms, kind, reason, retry_ms, limits)
+VALUES ($1, $2, $3, $4, $5, $6, $7);
+
+-- name: last_sender
+SELECT sender FROM texts WHERE challenge = $1 AND sender <> '' ORDER BY at_ms DESC LIMIT 1;
+
+-- name: texts_by_reference
+SELECT id, reference, challenge, purpose, client_id, connection, number, region, at_ms, expires_ms, outcome,
+    sender, message_id, story
+FROM texts WHERE reference = $1;
+
+-- name: events_by_reference
+SELECT reference, challenge, at_ms, kind, reason, retry_ms, limits
+FROM text_events WHERE reference = $1 ORDER BY id LIMIT 1000;
+
+-- name: receipts_of_text
+SELECT sender, message_id, state, code, at_ms
+FROM text_receipts WHERE sender = $1 AND message_id = $2;
+
+-- name: insert_receipt
+-- No row when the state was told before.
+INSERT INTO text_receipts (sender, message_id, state, code, at_ms) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT DO NOTHING;
+
+-- name: deliveries_since
+-- By the index of at_ms; the caller counts.
+SELECT sender, region, at_ms, verified_ms, EXISTS (
+    SELECT 1 FROM text_receipts r WHERE r.sender = texts.sender AND r.message_id = texts.message_id AND r.state = 'delivered'
+)
+FROM texts WHERE at_ms >= $1 AND outcome = 'handed_over';
+
+-- name: delete_texts_of_number
+DELETE FROM texts WHERE number_index = $1;
+
+-- name: reseal_text
+UPDATE texts SET number = $1, number_index = $2 WHERE id = $3;
+
+-- name: texts_sealed_by_others
+-- As users_sealed_by_others.
+SELECT id, number FROM texts WHERE number_index < $1 OR number_index > $2 LIMIT $3;
+
+-- name: put_sender_state
+INSERT INTO sender_states (server, sender, state, since_ms, seen_ms) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (server, sender) DO UPDATE SET state = excluded.state, since_ms = excluded.since_ms, seen_ms = excluded.seen_ms;
+
+-- name: sender_states
+-- A row per server and sender: few.
+SELECT server, sender, state, since_ms, seen_ms FROM sender_states WHERE seen_ms >= $1;
+
+-- name: delete_old_texts
+DELETE FROM texts WHERE id IN (SELECT id FROM texts WHERE at_ms < $1 ORDER BY at_ms LIMIT $2);
+
+-- name: delete_old_text_events
+DELETE FROM text_events WHERE id IN (SELECT id FROM text_events WHERE at_ms < $1 ORDER BY at_ms LIMIT $2);
+
+-- name: delete_old_receipts
+DELETE FROM text_receipts WHERE rowid IN (SELECT rowid FROM text_receipts WHERE at_ms < $1 ORDER BY at_ms LIMIT $2);
+
+-- name: delete_silent_servers
+DELETE FROM sender_states WHERE rowid IN (SELECT rowid FROM sender_states WHERE seen_ms < $1 LIMIT $2);

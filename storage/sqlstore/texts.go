@@ -1,0 +1,293 @@
+package sqlstore
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/handset-oidc/handset/internal/vault"
+	"github.com/handset-oidc/handset/passcode/phone"
+	"github.com/handset-oidc/handset/storage"
+)
+
+const (
+	// keptTexts is how long texts, events and receipts stay on record.
+	keptTexts = 30 * 24 * time.Hour
+	// silentServer is how long a server that says nothing of its senders is
+	// thought to be alive.
+	silentServer = 3 * time.Minute
+)
+
+// msOrNull stores the zero time as NULL.
+func msOrNull(t time.Time) sql.NullInt64 {
+	return sql.NullInt64{Int64: t.UnixMilli(), Valid: !t.IsZero()}
+}
+
+func ms(n int64) time.Time { return time.UnixMilli(n).UTC() }
+
+func msOrZero(n sql.NullInt64) time.Time {
+	if !n.Valid {
+		return time.Time{}
+	}
+	return ms(n.Int64)
+}
+
+// textPlace binds a sealed number to its text.
+func textPlace(id storage.TextID) string { return "texts/" + string(id) }
+
+// SaveTexts writes texts and events in one transaction, and returns the texts
+// whose codes were entered: those of the events, and those whose event came first.
+// It is a fast write: what a crash of the machine takes away is a record, no login.
+func (s *Store) SaveTexts(ctx context.Context, r storage.TextRecords) (verified []storage.VerifiedText, err error) {
+	err = s.db.write(ctx, fast, func(c *conn) error {
+		verified = nil
+		for i := range r.Texts {
+			v, err := s.insertText(c, &r.Texts[i])
+			if err != nil {
+				return err
+			}
+			verified = append(verified, v...)
+		}
+		for i := range r.Events {
+			v, err := addTextEvent(c, &r.Events[i])
+			if err != nil {
+				return err
+			}
+			verified = append(verified, v...)
+		}
+		return nil
+	})
+	return verified, wrap("save texts", err)
+}
+
+func (s *Store) insertText(c *conn, t *storage.Text) ([]storage.VerifiedText, error) {
+	story, err := json.Marshal(t.Story)
+	if err != nil {
+		return nil, fmt.Errorf("story of a text: %w", err)
+	}
+	e164 := t.Number.E164()
+	var entered sql.NullInt64
+	err = c.row(insertText, string(t.ID), t.Reference, string(t.Challenge), t.Purpose, string(t.ClientID),
+		string(t.Connection), s.vault.Seal(vault.Number, textPlace(t.ID), []byte(e164)), s.vault.MAC(vault.NumberIndex, e164),
+		t.Region, t.At.UnixMilli(), t.ExpiresAt.UnixMilli(), string(t.Outcome), t.Sender, t.MessageID, string(story)).Scan(&entered)
+	if err != nil || !entered.Valid || t.Outcome != storage.TextHandedOver {
+		return nil, err
+	}
+	took := ms(entered.Int64).Sub(ms(t.At.UnixMilli()))
+	return []storage.VerifiedText{{Sender: t.Sender, Region: t.Region, Took: took}}, nil
+}
+
+func addTextEvent(c *conn, e *storage.TextEvent) ([]storage.VerifiedText, error) {
+	limits, err := json.Marshal(e.Limits)
+	if err != nil {
+		return nil, fmt.Errorf("limits of an event: %w", err)
+	}
+	if _, err := c.exec(insertTextEvent, e.Reference, string(e.Challenge), e.At.UnixMilli(), string(e.Kind), e.Reason,
+		msOrNull(e.RetryAt), string(limits)); err != nil || e.Kind != storage.CodeAccepted {
+		return nil, err
+	}
+	var v storage.VerifiedText
+	var outcome storage.TextOutcome
+	var sent int64
+	err = c.row(textVerified, string(e.Challenge), e.At.UnixMilli()).Scan(&v.Sender, &v.Region, &sent, &outcome)
+	switch {
+	case errors.Is(err, storage.ErrNotFound): // its text is not on record yet, or entered before
+		return nil, nil
+	case err != nil || outcome != storage.TextHandedOver:
+		return nil, err
+	}
+	v.Took = e.At.Sub(ms(sent))
+	return []storage.VerifiedText{v}, nil
+}
+
+// LastSender returns the sender that took the newest text of a challenge, or
+// [storage.ErrNotFound].
+func (s *Store) LastSender(ctx context.Context, challenge storage.ChallengeID) (sender string, err error) {
+	err = s.db.read(ctx, func(c *conn) error { return c.row(lastSender, string(challenge)).Scan(&sender) })
+	return sender, wrap("find last sender", err)
+}
+
+// SaveReceipt writes what a route said of a message. [storage.ErrConsumed]: it
+// said so before. The message need not be on record yet.
+func (s *Store) SaveReceipt(ctx context.Context, r storage.TextReceipt) error {
+	err := s.db.write(ctx, fast, func(c *conn) error {
+		n, err := c.exec(insertReceipt, r.Sender, r.MessageID, r.State, r.Code, r.At.UnixMilli())
+		if err == nil && n == 0 {
+			return storage.ErrConsumed
+		}
+		return err
+	})
+	return wrap("save receipt", err)
+}
+
+// Timeline returns all that is on record under a reference, each kind oldest
+// first; [storage.ErrNotFound] when there is nothing.
+func (s *Store) Timeline(ctx context.Context, reference string) (t storage.TextTimeline, err error) {
+	err = s.db.read(ctx, func(c *conn) error {
+		if t.Texts, err = list(c, textsByReference, s.scanText, reference); err != nil {
+			return err
+		}
+		if t.Events, err = list(c, eventsByReference, scanTextEvent, reference); err != nil {
+			return err
+		}
+		for i := range t.Texts {
+			text := &t.Texts[i]
+			if text.MessageID == "" {
+				continue
+			}
+			receipts, err := list(c, receiptsOfText, scanReceipt, text.Sender, text.MessageID)
+			if err != nil {
+				return err
+			}
+			t.Receipts = append(t.Receipts, receipts...)
+		}
+		return nil
+	})
+	if err == nil && len(t.Texts)+len(t.Events) == 0 {
+		err = storage.ErrNotFound
+	}
+	slices.SortStableFunc(t.Texts, func(a, b storage.Text) int { return a.At.Compare(b.At) })
+	slices.SortStableFunc(t.Receipts, func(a, b storage.TextReceipt) int { return a.At.Compare(b.At) })
+	return t, wrap("read timeline", err)
+}
+
+func (s *Store) scanText(r scanner) (storage.Text, error) {
+	var t storage.Text
+	var sealed []byte
+	var sent, expires int64
+	var story string
+	if err := r.Scan(&t.ID, &t.Reference, &t.Challenge, &t.Purpose, &t.ClientID, &t.Connection, &sealed, &t.Region,
+		&sent, &expires, &t.Outcome, &t.Sender, &t.MessageID, &story); err != nil {
+		return t, err
+	}
+	if err := json.Unmarshal([]byte(story), &t.Story); err != nil {
+		return t, fmt.Errorf("story of text: %w", err)
+	}
+	plain, err := s.vault.Open(vault.Number, textPlace(t.ID), sealed)
+	if err != nil {
+		return t, fmt.Errorf("number of text: %w", err)
+	}
+	t.At, t.ExpiresAt = ms(sent), ms(expires)
+	t.Number, err = phone.FromStored(string(plain))
+	return t, err
+}
+
+func scanTextEvent(r scanner) (e storage.TextEvent, err error) {
+	var at int64
+	var retry sql.NullInt64
+	var limits string
+	if err := r.Scan(&e.Reference, &e.Challenge, &at, &e.Kind, &e.Reason, &retry, &limits); err != nil {
+		return e, err
+	}
+	e.At, e.RetryAt = ms(at), msOrZero(retry)
+	return e, json.Unmarshal([]byte(limits), &e.Limits)
+}
+
+func scanReceipt(r scanner) (receipt storage.TextReceipt, err error) {
+	var at int64
+	err = r.Scan(&receipt.Sender, &receipt.MessageID, &receipt.State, &receipt.Code, &at)
+	receipt.At = ms(at)
+	return receipt, err
+}
+
+// Deliveries returns how the texts that were handed over at since or later fared,
+// by sender and region, in that order.
+func (s *Store) Deliveries(ctx context.Context, since time.Time) ([]storage.Delivery, error) {
+	type group struct {
+		storage.Delivery
+		seconds []float64
+	}
+	type key struct{ sender, region string }
+	groups := map[key]*group{}
+	err := s.db.read(ctx, func(c *conn) error {
+		_, err := list(c, deliveriesSince, func(r scanner) (struct{}, error) {
+			var k key
+			var sent int64
+			var verified sql.NullInt64
+			var delivered bool
+			if err := r.Scan(&k.sender, &k.region, &sent, &verified, &delivered); err != nil {
+				return struct{}{}, err
+			}
+			g := groups[k]
+			if g == nil {
+				g = &group{Delivery: storage.Delivery{Sender: k.sender, Region: k.region}}
+				groups[k] = g
+			}
+			g.Sent++
+			if delivered {
+				g.Delivered++
+			}
+			if verified.Valid {
+				g.Verified++
+				g.seconds = append(g.seconds, float64(verified.Int64-sent)/1000)
+			}
+			return struct{}{}, nil
+		}, since.UnixMilli())
+		return err
+	})
+	if err != nil {
+		return nil, wrap("read deliveries", err)
+	}
+	all := make([]storage.Delivery, 0, len(groups))
+	for _, g := range groups {
+		slices.Sort(g.seconds)
+		g.Median, g.P95 = percentile(g.seconds, 0.5), percentile(g.seconds, 0.95)
+		all = append(all, g.Delivery)
+	}
+	slices.SortFunc(all, func(a, b storage.Delivery) int {
+		return cmp.Or(cmp.Compare(a.Sender, b.Sender), cmp.Compare(a.Region, b.Region))
+	})
+	return all, nil
+}
+
+// percentile is the nearest rank in a sorted list, 0 for an empty one.
+func percentile(sorted []float64, p float64) float64 {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[max(0, int(math.Ceil(p*float64(len(sorted))))-1)]
+}
+
+// PutSenderStates writes how a server sees its senders.
+func (s *Store) PutSenderStates(ctx context.Context, states []storage.SenderState) error {
+	err := s.db.write(ctx, fast, func(c *conn) error {
+		for _, state := range states {
+			if _, err := c.exec(putSenderState, state.Server, state.Sender, state.State,
+				state.Since.UnixMilli(), state.SeenAt.UnixMilli()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return wrap("put sender states", err)
+}
+
+// SenderStates returns how the servers that run see their senders.
+func (s *Store) SenderStates(ctx context.Context, now time.Time) (all []storage.SenderState, err error) {
+	err = s.db.read(ctx, func(c *conn) error {
+		all, err = list(c, senderStates, func(r scanner) (state storage.SenderState, err error) {
+			var since, seen int64
+			err = r.Scan(&state.Server, &state.Sender, &state.State, &since, &seen)
+			state.Since, state.SeenAt = ms(since), ms(seen)
+			return state, err
+		}, now.Add(-silentServer).UnixMilli())
+		return err
+	})
+	return all, wrap("list sender states", err)
+}
+
+// eraseTexts erases the texts to a number, under whatever key they are kept.
+func (s *Store) eraseTexts(c *conn, number phone.Number) error {
+	for _, index := range s.vault.MACs(vault.NumberIndex, number.E164()) {
+		if _, err := c.exec(deleteTextsOfNumber, index); err != nil {
+			return err
+		}
+	}
+	return nil
+}

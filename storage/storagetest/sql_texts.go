@@ -1,0 +1,231 @@
+package storagetest
+
+import (
+	"context"
+	"crypto/rand"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/handset-oidc/handset/storage"
+)
+
+type textStore interface {
+	SaveTexts(ctx context.Context, r storage.TextRecords) ([]storage.VerifiedText, error)
+	LastSender(ctx context.Context, challenge storage.ChallengeID) (string, error)
+	SaveReceipt(ctx context.Context, r storage.TextReceipt) error
+	Timeline(ctx context.Context, reference string) (storage.TextTimeline, error)
+	Deliveries(ctx context.Context, since time.Time) ([]storage.Delivery, error)
+	PutSenderStates(ctx context.Context, states []storage.SenderState) error
+	SenderStates(ctx context.Context, now time.Time) ([]storage.SenderState, error)
+}
+
+var textPromises = []promise{
+	{"TimelineHasAllOfAReferenceInOrder", textTimeline},
+	{"EnteredCodeCountsForTheNewestTextOfItsChallenge", textVerified},
+	{"EnteredCodeCountsThoughItsTextIsRecordedLater", textRecordedLate},
+	{"ReceiptIsTakenOnce", receiptOnce},
+	{"ReceiptMayComeBeforeItsText", receiptFirst},
+	{"DeliveriesCountBySenderAndRegion", textDeliveries},
+	{"LastSenderIsThatOfTheNewestTextThatLeft", textLastSender},
+	{"TextsOfARemovedPersonAreErased", textErased},
+	{"TextsAreKeptFor30Days", textSweep},
+	{"SilentServersAreForgotten", silentServers},
+}
+
+// newText is a text to a new number, handed over by "main" at c.now.
+func (c *sqlCase) newText(reference string) storage.Text {
+	return storage.Text{
+		ID: storage.TextID(rand.Text()), Reference: reference, Challenge: storage.ChallengeID("login:" + reference),
+		Purpose: "login", ClientID: "app", Connection: "sms", Number: newNumber(), Region: "JP",
+		At: c.now, ExpiresAt: c.now.Add(5 * time.Minute), Outcome: storage.TextHandedOver,
+		Sender: "main", MessageID: rand.Text(),
+		Story: storage.TextStory{
+			Digits: 6, Limits: []storage.LimitLeft{{Name: "send_number", Left: 4, Burst: 5}},
+			Attempts: []storage.TextAttempt{{Sender: "other", Took: 12, Error: "status 500"}, {Sender: "main", Took: 34, MessageID: "m"}},
+		},
+	}
+}
+
+func (c *sqlCase) saveTexts(texts ...storage.Text) {
+	c.Helper()
+	_, err := c.store.SaveTexts(c.Context(), storage.TextRecords{Texts: texts})
+	c.must(err)
+}
+
+func (c *sqlCase) accept(challenge storage.ChallengeID, at time.Time) []storage.VerifiedText {
+	c.Helper()
+	verified, err := c.store.SaveTexts(c.Context(), storage.TextRecords{Events: []storage.TextEvent{{
+		Reference: "EVENTS", Challenge: challenge, At: at, Kind: storage.CodeAccepted,
+	}}})
+	c.must(err)
+	return verified
+}
+
+func textTimeline(c *sqlCase) {
+	first, second, other := c.newText("AAAA11"), c.newText("AAAA11"), c.newText("BBBB22")
+	second.At, second.Outcome, second.Sender, second.MessageID = c.now.Add(time.Minute), storage.TextFailed, "", ""
+	events := []storage.TextEvent{
+		{Reference: "AAAA11", Challenge: first.Challenge, At: c.now.Add(time.Second), Kind: storage.CodeRejected, Reason: "wrong"},
+		{Reference: "AAAA11", Challenge: first.Challenge, At: c.now.Add(2 * time.Second), Kind: storage.TextRefused,
+			Reason: "cooldown", RetryAt: c.now.Add(30 * time.Second), Limits: []storage.LimitLeft{{Name: "send_number", Left: 3, Burst: 5}}},
+	}
+	_, err := c.store.SaveTexts(c.Context(), storage.TextRecords{Texts: []storage.Text{second, first, other}, Events: events})
+	c.must(err)
+	receipts := []storage.TextReceipt{
+		{Sender: "main", MessageID: first.MessageID, State: "sent", At: c.now.Add(time.Second)},
+		{Sender: "main", MessageID: first.MessageID, State: "failed", Code: "30003", At: c.now.Add(2 * time.Second)},
+	}
+	for _, r := range receipts {
+		c.must(c.store.SaveReceipt(c.Context(), r))
+	}
+	got, err := c.store.Timeline(c.Context(), "AAAA11")
+	c.must(err)
+	round := cmp.Transformer("ms", func(t time.Time) time.Time { return t.Truncate(time.Millisecond) })
+	want := storage.TextTimeline{Texts: []storage.Text{first, second}, Events: events, Receipts: receipts}
+	if diff := cmp.Diff(want, got, numbers, round); diff != "" {
+		c.Errorf("timeline (-want +got):\n%s", diff)
+	}
+	_, err = c.store.Timeline(c.Context(), "CCCC33")
+	c.want(err, storage.ErrNotFound)
+}
+
+func (c *sqlCase) wantVerified(got []storage.VerifiedText, want ...storage.VerifiedText) {
+	c.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		c.Errorf("verified (-want +got):\n%s", diff)
+	}
+}
+
+func textVerified(c *sqlCase) {
+	first, second := c.newText("AAAA11"), c.newText("AAAA11")
+	second.At, second.Sender, second.Region = c.now.Add(40*time.Second), "backup", "US"
+	c.saveTexts(first, second)
+	c.wantVerified(c.accept("login:nobody", c.now))
+	c.wantVerified(c.accept(first.Challenge, c.now.Add(52*time.Second)), storage.VerifiedText{Sender: "backup", Region: "US", Took: 12 * time.Second})
+	c.wantVerified(c.accept(first.Challenge, c.now.Add(53*time.Second))) // once
+	decoy := c.newText("DDDD44")
+	decoy.Outcome, decoy.Sender, decoy.MessageID = storage.TextDecoy, "", ""
+	c.saveTexts(decoy)
+	c.wantVerified(c.accept(decoy.Challenge, c.now.Add(time.Second)))
+}
+
+func textRecordedLate(c *sqlCase) {
+	text := c.newText("AAAA11")
+	c.wantVerified(c.accept(text.Challenge, c.now.Add(-time.Hour))) // another code of long ago
+	c.wantVerified(c.accept(text.Challenge, c.now.Add(3*time.Second)))
+	got, err := c.store.SaveTexts(c.Context(), storage.TextRecords{Texts: []storage.Text{text}})
+	c.must(err)
+	c.wantVerified(got, storage.VerifiedText{Sender: "main", Region: "JP", Took: 3 * time.Second})
+}
+
+func receiptOnce(c *sqlCase) {
+	r := storage.TextReceipt{Sender: "main", MessageID: "m1", State: "delivered", At: c.now}
+	c.oneWinner(storage.ErrConsumed, func(int) error { return c.store.SaveReceipt(c.Context(), r) })
+	r.State = "sent"
+	c.must(c.store.SaveReceipt(c.Context(), r))
+	r.Sender = "other"
+	c.must(c.store.SaveReceipt(c.Context(), r))
+}
+
+func receiptFirst(c *sqlCase) {
+	text := c.newText("AAAA11")
+	c.must(c.store.SaveReceipt(c.Context(), storage.TextReceipt{Sender: "main", MessageID: text.MessageID, State: "delivered", At: c.now}))
+	c.saveTexts(text)
+	got, err := c.store.Timeline(c.Context(), "AAAA11")
+	c.must(err)
+	if len(got.Receipts) != 1 || got.Receipts[0].State != "delivered" {
+		c.Errorf("receipts %+v", got.Receipts)
+	}
+}
+
+func textDeliveries(c *sqlCase) {
+	for i := range 20 {
+		text := c.newText(rand.Text())
+		c.saveTexts(text)
+		if i < 10 {
+			c.must(c.store.SaveReceipt(c.Context(), storage.TextReceipt{Sender: "main", MessageID: text.MessageID, State: "delivered", At: c.now}))
+			c.accept(text.Challenge, c.now.Add(time.Duration(i+1)*time.Second))
+		}
+	}
+	old, failed, abroad := c.newText("OLD"), c.newText("FAILED"), c.newText("ABROAD")
+	old.At = c.now.Add(-2 * time.Hour)
+	failed.Outcome, failed.Sender, failed.MessageID = storage.TextFailed, "", ""
+	abroad.Region = "US"
+	c.saveTexts(old, failed, abroad)
+	c.must(c.store.SaveReceipt(c.Context(), storage.TextReceipt{Sender: "main", MessageID: abroad.MessageID, State: "undelivered", At: c.now}))
+	got, err := c.store.Deliveries(c.Context(), c.now.Add(-time.Hour))
+	c.must(err)
+	want := []storage.Delivery{
+		{Sender: "main", Region: "JP", Sent: 20, Delivered: 10, Verified: 10, Median: 5, P95: 10},
+		{Sender: "main", Region: "US", Sent: 1},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		c.Errorf("deliveries (-want +got):\n%s", diff)
+	}
+}
+
+func textLastSender(c *sqlCase) {
+	_, err := c.store.LastSender(c.Context(), "login:AAAA11")
+	c.want(err, storage.ErrNotFound)
+	first, second, failed := c.newText("AAAA11"), c.newText("AAAA11"), c.newText("AAAA11")
+	second.At, second.Sender = c.now.Add(time.Minute), "backup"
+	failed.At, failed.Outcome, failed.Sender, failed.MessageID = c.now.Add(2*time.Minute), storage.TextFailed, "", ""
+	c.saveTexts(failed, second, first)
+	got, err := c.store.LastSender(c.Context(), "login:AAAA11")
+	c.must(err)
+	if got != "backup" {
+		c.Errorf("last sender %q", got)
+	}
+}
+
+func textErased(c *sqlCase) {
+	l, opened := c.login()
+	theirs, others := c.newText("AAAA11"), c.newText("BBBB22")
+	theirs.Number = l.Number
+	c.saveTexts(theirs, others)
+	c.must(c.store.RemoveUser(c.Context(), opened.User.ID, c.now))
+	_, err := c.store.Timeline(c.Context(), "AAAA11")
+	c.want(err, storage.ErrNotFound)
+	_, err = c.store.Timeline(c.Context(), "BBBB22")
+	c.must(err)
+}
+
+func textSweep(c *sqlCase) {
+	text := c.newText("AAAA11")
+	c.saveTexts(text)
+	c.accept(text.Challenge, c.now)
+	receipt := storage.TextReceipt{Sender: "main", MessageID: text.MessageID, State: "delivered", At: c.now}
+	c.must(c.store.SaveReceipt(c.Context(), receipt))
+	c.must(c.store.Sweep(c.Context(), c.now.Add(30*24*time.Hour)))
+	got, err := c.store.Timeline(c.Context(), "AAAA11")
+	c.must(err)
+	if len(got.Texts) != 1 || len(got.Receipts) != 1 {
+		c.Errorf("on the thirtieth day: %+v", got)
+	}
+	c.must(c.store.Sweep(c.Context(), c.now.Add(30*24*time.Hour+time.Second)))
+	for _, reference := range []string{"AAAA11", "EVENTS"} {
+		_, err = c.store.Timeline(c.Context(), reference)
+		c.want(err, storage.ErrNotFound)
+	}
+	c.must(c.store.SaveReceipt(c.Context(), receipt)) // forgotten, too
+}
+
+func silentServers(c *sqlCase) {
+	state := storage.SenderState{Server: "a", Sender: "main", State: "open", Since: c.sec, SeenAt: c.sec}
+	other := state
+	other.Server, other.State, other.SeenAt = "b", "closed", c.sec.Add(time.Minute)
+	c.must(c.store.PutSenderStates(c.Context(), []storage.SenderState{state, other}))
+	other.State = "half-open"
+	c.must(c.store.PutSenderStates(c.Context(), []storage.SenderState{other}))
+	got, err := c.store.SenderStates(c.Context(), c.sec.Add(time.Minute))
+	c.must(err)
+	if diff := cmp.Diff([]storage.SenderState{state, other}, got); diff != "" {
+		c.Errorf("states (-want +got):\n%s", diff)
+	}
+	got, err = c.store.SenderStates(c.Context(), c.sec.Add(4*time.Minute))
+	c.must(err)
+	if diff := cmp.Diff([]storage.SenderState{other}, got); diff != "" {
+		c.Errorf("states of those who still speak (-want +got):\n%s", diff)
+	}
+}
