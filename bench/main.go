@@ -56,6 +56,8 @@ func run(ctx context.Context, length time.Duration, profile, only string) error 
 		{"login, 1 at a time", 1, budget{}, (*worker).login},
 		{"login, 16 at a time", 16, budget{2.0, 2.5}, (*worker).login},
 		{"login, 64 at a time", 64, budget{}, (*worker).login},
+		{"login, 16, ES256", 16, budget{1.0, 1.3}, (*worker).loginES256},
+		{"login for an API, 16, ES256", 16, budget{}, (*worker).loginForAPI},
 		{"login with a refresh token, 16", 16, budget{}, (*worker).loginRefreshable},
 		{"login, 64, one person (test number)", 64, budget{}, (*worker).loginOnePerson},
 		{"refresh with ID token", 16, budget{1.35, 1.6}, (*worker).refresh},

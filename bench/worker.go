@@ -22,8 +22,10 @@ type worker struct {
 	errors     int
 	firstError error
 
-	cookies map[string]string
-	tokens  tokens
+	client   string
+	audience string // of the logins; empty: no API
+	cookies  map[string]string
+	tokens   tokens
 }
 
 type tokens struct {
@@ -32,7 +34,7 @@ type tokens struct {
 	ID      string `json:"id_token"`
 }
 
-func newWorker(w *world) *worker { return &worker{w: w} }
+func newWorker(w *world) *worker { return &worker{w: w, client: clientID} }
 
 func (k *worker) once(op func(*worker) error) {
 	begin := time.Now()
@@ -57,6 +59,18 @@ func (k *worker) login() error { return k.loginWith("openid phone") }
 // loginRefreshable is login by an application that asks for a refresh token,
 // which is a second durable write.
 func (k *worker) loginRefreshable() error { return k.loginWith("openid phone offline_access") }
+
+// loginES256 is login by an application that takes ID tokens signed by ES256.
+func (k *worker) loginES256() error {
+	k.client = es256Client
+	return k.login()
+}
+
+// loginForAPI is loginES256 with a token for an API, a second signature.
+func (k *worker) loginForAPI() error {
+	k.audience = audience
+	return k.loginES256()
+}
 
 func (k *worker) loginWith(scope string) error {
 	number := fmt.Sprintf("+447400%06d", nextNumber.Add(1))
@@ -84,7 +98,7 @@ func (k *worker) loginAs(number, scope string, code func() string) error {
 	verifier, state := rand.Text()+rand.Text(), rand.Text()
 	sum := sha256.Sum256([]byte(verifier))
 	to, _, err := k.request(http.MethodGet, "/authorize?"+url.Values{
-		"client_id": {clientID}, "redirect_uri": {callback}, "response_type": {"code"}, "scope": {scope},
+		"client_id": {k.client}, "redirect_uri": {callback}, "audience": {k.audience}, "response_type": {"code"}, "scope": {scope},
 		"state": {state}, "nonce": {rand.Text()}, "code_challenge_method": {"S256"},
 		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])},
 	}.Encode(), nil, http.StatusSeeOther)
@@ -121,7 +135,7 @@ func (k *worker) step(address, action, field, value string) (string, error) {
 }
 
 func (k *worker) token(form url.Values) error {
-	form.Set("client_id", clientID)
+	form.Set("client_id", k.client)
 	form.Set("client_secret", clientSecret)
 	_, body, err := k.request(http.MethodPost, "/oauth/token", form, http.StatusOK)
 	if err != nil {

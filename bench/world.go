@@ -34,6 +34,8 @@ type world struct {
 
 const (
 	clientID     = "bench"
+	es256Client  = "bench-es256"
+	audience     = "urn:bench"
 	clientSecret = "bench-client-secret"
 	callback     = "http://127.0.0.1:1/cb"
 	testNumber   = "+15005550006"
@@ -52,7 +54,7 @@ redis: unix://%[4]s/redis.sock
 secret_key_file: %[4]s/handset.key
 countries: [GB]
 allow_private_gateways: true
-limits: {send_address: "off", verify_address: "off"}
+limits: {send_address: "off", verify_address: "off", pending_address: "off"}
 test_numbers: [{number: "+15005550006", code: "424242"}]
 connections:
   - {name: sms, strategy: sms, options: {provider: sms_gateway, gateway_url: "http://%[5]s/send"}}
@@ -62,6 +64,14 @@ clients:
     client_secret: bench-client-secret
     callbacks: ["http://127.0.0.1:1/cb"]
     require_pkce: true
+  - client_id: bench-es256
+    name: Bench
+    client_secret: bench-client-secret
+    callbacks: ["http://127.0.0.1:1/cb"]
+    require_pkce: true
+    id_token_signed_response_alg: ES256
+resource_servers:
+  - {identifier: "urn:bench", users: any}
 `
 
 func startWorld(ctx context.Context) (_ *world, err error) {

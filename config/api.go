@@ -24,7 +24,7 @@ type ResourceServer struct {
 	Scopes []Scope `yaml:"scopes" example:"[{value: \"read:vendors\", description: \"see vendors\"}]"`
 	// How many seconds after a login its tokens are good, 60 to 2592000 (30 days).
 	// No session and no refresh token makes that longer: afterwards the person
-	// logs in with a new code. Default: 86400.
+	// signs in with a new code. Default: 86400.
 	TokenLifetime int `yaml:"token_lifetime" example:"86400"`
 	// How tokens are signed: `ES256`, the default, or `RS256`.
 	SigningAlg string `yaml:"signing_alg" example:"ES256"`

@@ -79,6 +79,8 @@ type Config struct {
 	// - `guess_number`: wrong codes for one number; when they are used up, its
 	//   codes get longer.
 	// - `verify_address`: codes tried from one network address.
+	// - `pending_address`: logins begun from one network address, and requests that it
+	//   posts.
 	Limits Limits `yaml:"limits"`
 	// Numbers with a fixed code: nothing is texted, no limit of sends holds, and
 	// neither type nor country is checked. For automated tests and for the
@@ -118,6 +120,21 @@ type Config struct {
 	// Auth0's. What is declared here can't be changed by API or command; `handset
 	// client allow` makes others.
 	ClientGrants []ClientGrant `yaml:"client_grants"`
+	// What the business says of people: their attributes. Commands, imports and APIs
+	// take those that are listed and no others. Empty: every name is taken, and its
+	// value is a string.
+	//
+	// - `type`: `string` (the default, at most 500 bytes), `integer`, `boolean`, or
+	//   `date` (`2026-04-01`).
+	// - `required`: who is added, imported or changed must have it. People who
+	//   register themselves have no attributes.
+	// - `unique`: no two people have the same value (strings and integers).
+	// - `pattern`: a regular expression that must match the whole of a string.
+	// - `max`: the longest string in characters, or the greatest integer.
+	//
+	// This holds for what is written from then on. An attribute that two people
+	// share can't be made unique: the start fails and names them.
+	People People `yaml:"people"`
 	// What is written to standard error.
 	Log Log `yaml:"log"`
 }

@@ -201,7 +201,7 @@ func settable(t reflect.Type, keys []string) keyKind {
 			return scalarKey
 		}
 		return settable(reflect.TypeFor[Limit](), keys[1:])
-	case t.Kind() == reflect.Slice, t == reflect.TypeFor[Senders]():
+	case t.Kind() == reflect.Slice, t == reflect.TypeFor[Senders](), t == reflect.TypeFor[Attributes]():
 		return listKey
 	case t.Kind() != reflect.Struct || isScalar(t):
 		if len(keys) == 0 {

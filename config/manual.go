@@ -16,13 +16,13 @@ import (
 
 // source is this package's own text: the comments on the fields are the manual.
 //
-//go:embed config.go client.go api.go limits.go routes.go
+//go:embed config.go client.go api.go people.go limits.go routes.go
 var source embed.FS
 
 // comments returns the comments on struct fields, by "Type.Field".
 var comments = sync.OnceValue(func() map[string]string {
 	out := map[string]string{}
-	for _, name := range []string{"config.go", "client.go", "api.go", "limits.go", "routes.go"} {
+	for _, name := range []string{"config.go", "client.go", "api.go", "people.go", "limits.go", "routes.go"} {
 		text, err := source.ReadFile(name)
 		if err != nil {
 			panic("config: " + err.Error()) // unreachable: the file is embedded
@@ -218,8 +218,11 @@ func fieldTable(b *strings.Builder, key string, t reflect.Type, defaults reflect
 			fmt.Fprintf(b, "| `%s` | %s |\n", f.key, what)
 			continue
 		}
-		fmt.Fprintf(b, "| `%s` | %s | `%s%s__%s` | %s |\n", f.key, defaultText(defaults.Field(f.index)),
-			prefix, strings.ToUpper(key), strings.ToUpper(f.key), what)
+		variable := "`" + prefix + strings.ToUpper(key) + "__" + strings.ToUpper(f.key) + "`"
+		if f.typ.Kind() == reflect.Map {
+			variable = "in the file only"
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", f.key, defaultText(defaults.Field(f.index)), variable, what)
 	}
 }
 

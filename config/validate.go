@@ -31,6 +31,7 @@ func (c *Config) Validate() ([]Problem, []Warning) {
 	c.checkRoutes(r)
 	c.checkClients(r)
 	c.checkAPIs(r)
+	c.checkPeople(r)
 	oneOf(r, "log.level", c.Log.Level, []string{"debug", "info", "warn", "error"})
 	oneOf(r, "log.format", c.Log.Format, []string{"json", "text"})
 	return r.problems, r.warnings

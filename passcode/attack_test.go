@@ -1,11 +1,14 @@
 package passcode
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"testing"
 
+	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/passcode/limit"
 	"github.com/handset-oidc/handset/passcode/phone"
 	"github.com/handset-oidc/handset/storage"
@@ -260,5 +263,58 @@ func TestRejectionsOfWrongCodesAreAlike(t *testing.T) {
 		if *e != *first || err.Error() != first.Error() {
 			t.Errorf("wrong in way %d: %+v, else %+v", i, e, first)
 		}
+	}
+}
+
+// guessed is a store that sees what is compared.
+type guessed struct {
+	Store
+	macs *[][]byte
+}
+
+func (g guessed) CheckChallenge(ctx context.Context, c storage.CheckChallenge) (storage.Checked, error) {
+	*g.macs = append(*g.macs, c.MAC)
+	return g.Store.CheckChallenge(ctx, c)
+}
+
+// Row 33. A comparison that ends at the first difference takes longer the more of
+// the beginning is right. It is one of MACs under a key that the attacker lacks: the
+// codes whose beginning is right have MACs that agree no more than others do.
+func TestAttackTimeOfTheComparison(t *testing.T) {
+	t.Parallel()
+	var macs [][]byte
+	r := newRig(t, func(c *Config) { c.Store = guessed{c.Store, &macs} })
+	r.mustSend("login:1")
+	code := r.code()
+	right := r.load("login:1").CodeMAC
+	for i := range len(code) {
+		// The first i digits are right, and the next is not.
+		guess := code[:i] + string('0'+(code[i]-'0'+1)%10) + code[i+1:]
+		_ = r.check("login:1", guess)
+	}
+	if len(macs) != len(code) {
+		t.Fatalf("%d comparisons, want %d", len(macs), len(code))
+	}
+	const name = 4 // bytes that name the key
+	for i, mac := range macs {
+		if len(mac) != len(right) || i > 2 && bytes.Contains(mac, []byte(code[:i])) {
+			t.Errorf("what is compared is no MAC: %x", mac)
+		}
+		// Four bytes agree by chance once in 4,000,000,000 times.
+		if bytes.Equal(mac[name:name+4], right[name:name+4]) {
+			t.Errorf("with %d digits right the MACs begin alike", i)
+		}
+	}
+	// The key alone decides: under another one the same code is another value.
+	other, err := vault.New(bytes.Repeat([]byte{9}, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := r.engine.codeParts("login:1", Login, client, r.number, code)
+	if !bytes.Equal(r.engine.vault.MAC(vault.SMSCode, parts...), right) {
+		t.Error("the code's MAC is made otherwise than this test believes")
+	}
+	if bytes.Equal(other.MAC(vault.SMSCode, parts...)[name:], right[name:]) {
+		t.Error("the MAC does not depend on the key")
 	}
 }

@@ -77,7 +77,7 @@ type Store interface {
 	// UndoSend must give back what the start took, once. Unless late, it must
 	// leave the challenge as if the start had not been.
 	UndoSend(ctx context.Context, id storage.ChallengeID, undo []byte, late bool, now time.Time) error
-	// CheckChallenge must count the try before it compares, in constant time, and
+	// CheckChallenge must count the try before it compares the MACs, and
 	// must accept a code once.
 	CheckChallenge(ctx context.Context, c storage.CheckChallenge) (storage.Checked, error)
 }
@@ -172,6 +172,12 @@ func (e *Engine) limitFor(name, key string) storage.Limit {
 	l := e.limits[name]
 	l.Name, l.Key = name, key
 	return l
+}
+
+// PendingLimit is the limit of logins that an address has open. It is told here,
+// since counters of addresses have one tag and one configuration.
+func (e *Engine) PendingLimit(a netip.Addr) storage.Limit {
+	return e.limitFor(limit.PendingAddress, e.addressKey(a))
 }
 
 // guessLimit is the number's guess budget. A test number has none: what a spent

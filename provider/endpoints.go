@@ -20,7 +20,9 @@ import (
 	"github.com/handset-oidc/handset/provider/login"
 	"github.com/handset-oidc/handset/provider/logout"
 	"github.com/handset-oidc/handset/provider/mint"
+	"github.com/handset-oidc/handset/provider/posted"
 	"github.com/handset-oidc/handset/provider/receipts"
+	"github.com/handset-oidc/handset/provider/registration"
 	"github.com/handset-oidc/handset/provider/revoke"
 	"github.com/handset-oidc/handset/provider/session"
 	"github.com/handset-oidc/handset/provider/token"
@@ -65,7 +67,8 @@ func (p *Provider) endpoints() (h handlers, err error) {
 	}
 	h.receipts = p.receipts
 	h.discovery, err = discovery.New(discovery.Config{
-		Issuer: p.c.Issuer, AssertionAlgorithms: client.SigningAlgorithms(), UILocales: []language.Tag{language.English},
+		Issuer: p.c.Issuer, AssertionAlgorithms: client.SigningAlgorithms(),
+		IDTokenAlgorithms: registration.IDTokenAlgorithms(), UILocales: []language.Tag{language.English},
 	})
 	return h, err
 }
@@ -79,7 +82,9 @@ func (p *Provider) browserEndpoints(h *handlers, minter *mint.Minter) {
 		Store: p.c.SQL, Vault: p.c.Vault, HTTPS: https,
 		Absolute: p.c.Lifetimes.SessionAbsolute, Idle: p.c.Lifetimes.SessionIdle, Now: p.c.Now,
 	})
+	forms := &posted.Forms{Base: p.base, Store: p.c.Redis, Limit: p.engine.PendingLimit, Now: p.c.Now}
 	h.authorize = authorize.New(authorize.Config{
+		Posted: forms, Pending: p.engine.PendingLimit,
 		Issuer: p.c.Issuer, Base: p.base, Clients: p.clients, Transactions: p.c.Redis, Grants: p.c.SQL, Hints: minter,
 		APIs: p.apis, Subjects: p.subjects, Mint: minter, Sessions: sessions, Browser: browser, Pages: p.pages, Now: p.c.Now,
 		TransactionLife: transactionLife, CodeLife: codeLife,
@@ -91,7 +96,7 @@ func (p *Provider) browserEndpoints(h *handlers, minter *mint.Minter) {
 		SendWait: cmp.Or(p.c.SendWait, sendWait),
 	})
 	h.logout = logout.New(logout.Config{
-		Base: p.base, Clients: p.clients, Hints: minter, Subjects: p.subjects, Sessions: sessions, Pages: p.pages, Vault: p.c.Vault, Ended: p.revokedHere,
+		Clients: p.clients, Hints: minter, Subjects: p.subjects, Posted: forms, Sessions: sessions, Pages: p.pages, Vault: p.c.Vault, Ended: p.revokedHere,
 	})
 }
 

@@ -28,6 +28,7 @@ import (
 	"github.com/handset-oidc/handset/provider/introspect"
 	"github.com/handset-oidc/handset/provider/login"
 	"github.com/handset-oidc/handset/provider/oauth"
+	"github.com/handset-oidc/handset/provider/posted"
 	"github.com/handset-oidc/handset/provider/receipts"
 	"github.com/handset-oidc/handset/provider/registration"
 	"github.com/handset-oidc/handset/provider/revocation"
@@ -71,6 +72,7 @@ type Durable interface {
 // Ephemeral is what lives for minutes: the methods that the endpoints need of Redis.
 type Ephemeral interface {
 	authorize.Transactions
+	posted.Store
 	login.Store
 	passcode.Store
 	token.AccessTokens

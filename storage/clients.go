@@ -30,7 +30,9 @@ type Client struct {
 	RequireState bool            `json:"require_state" yaml:"require_state"`
 	RequireNonce bool            `json:"require_nonce" yaml:"require_nonce"`
 	// SubjectType is public or pairwise (OIDC Core §8).
-	SubjectType   string `json:"subject_type" yaml:"subject_type"`
+	SubjectType string `json:"subject_type" yaml:"subject_type"`
+	// IDTokenAlg signs the client's ID tokens: RS256, which empty means too, or ES256.
+	IDTokenAlg    string `json:"id_token_signed_response_alg,omitempty" yaml:"id_token_signed_response_alg"`
 	InitiateLogin string `json:"initiate_login_uri,omitempty" yaml:"initiate_login_uri"`
 	// API is what the client is the backend of: it may ask about the tokens that
 	// are for it. Auth0's name of the field.
@@ -68,7 +70,7 @@ type Connection struct {
 // SigningKey is a private key as kept: PKCS#8, sealed at rest.
 type SigningKey struct {
 	ID        KeyID
-	Algorithm string // RS256
+	Algorithm string // RS256 or ES256
 	PKCS8     []byte
 	CreatedAt time.Time
 	// SignsFrom is when the key may start to sign; it is published before.
@@ -85,7 +87,7 @@ type ChangeKind string
 // The kinds of changes that servers act on within a second.
 const (
 	ChangeClient     ChangeKind = "client"     // Ref: client ID
-	ChangeUser       ChangeKind = "user"       // Ref: user ID
+	ChangeUser       ChangeKind = "user"       // Ref: user ID, empty: many people
 	ChangeGrant      ChangeKind = "grant"      // grants or tokens were revoked; Ref: empty
 	ChangeKey        ChangeKind = "key"        // Ref: empty
 	ChangeConnection ChangeKind = "connection" // Ref: name

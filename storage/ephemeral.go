@@ -93,6 +93,20 @@ type Limited struct {
 	RetryAt time.Time
 }
 
+// Error makes it the error of what a limit refused.
+func (l *Limited) Error() string { return "limit " + l.Name }
+
+// Posted is a form that another site posted, kept while the browser comes again by
+// GET with the cookies that it leaves out of such a post.
+type Posted struct {
+	// Ref is random, and all that the URL tells of the form.
+	Ref string
+	// Endpoint is the path that it was posted to; it is worthless at another.
+	Endpoint string
+	// Form is its body, encoded for a URL, and the same to the byte when read again.
+	Form string
+}
+
 // NewCode is a candidate code for a challenge.
 type NewCode struct {
 	Length int

@@ -22,3 +22,21 @@ var (
 	// decided; the caller answers 503 and may be asked again.
 	ErrUnavailable = errors.New("unavailable")
 )
+
+// TakenError says what of a person is another's already: phone_number, user_id, or
+// attributes and a name. It is an [ErrConflict].
+type TakenError struct {
+	Field string
+	// By has it. Empty: somebody who was removed.
+	By UserID
+}
+
+func (e *TakenError) Error() string {
+	if e.By == "" {
+		return e.Field + ": was a removed person's, and is never given again"
+	}
+	return e.Field + ": is another person's (" + string(e.By) + ")"
+}
+
+// Unwrap makes it an ErrConflict.
+func (e *TakenError) Unwrap() error { return ErrConflict }

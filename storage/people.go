@@ -61,3 +61,46 @@ type Opened struct {
 	Session Session
 	NewUser bool
 }
+
+// Import is one person of a list that comes from elsewhere.
+type Import struct {
+	// ID is the person's subject, kept verbatim. Empty: it is whoever has the
+	// number, or a new person with the subject NewID.
+	ID     UserID
+	NewID  UserID
+	Number phone.Number
+	// Decide returns the person as they shall be kept. It gets them as they are
+	// kept, or a new person of nothing but ID and Number. An error refuses this
+	// person alone. Decide must be quick and must not use the store.
+	Decide func(u User, known bool) (User, error)
+}
+
+// ImportMode says what becomes of the others when a person is refused.
+type ImportMode int
+
+const (
+	// ImportEach keeps all that are not refused.
+	ImportEach ImportMode = iota
+	// ImportAll keeps nobody when one is refused.
+	ImportAll
+	// ImportNone keeps nobody, and tells what would become of them.
+	ImportNone
+)
+
+// Imported is what became of one person of a list.
+type Imported struct {
+	ID      UserID
+	Outcome Outcome
+	// Err is why the person was refused: a [*TakenError], or what Decide returned.
+	Err error
+}
+
+// Outcome is what an import did with one person.
+type Outcome int
+
+const (
+	Refused Outcome = iota
+	Added
+	Updated
+	Unchanged
+)

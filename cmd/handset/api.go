@@ -119,24 +119,24 @@ changed later.`,
 				return err
 			}
 			declared.SetDefaults()
-			return env.addAPI(cmd.Context(), declared.Record())
+			return env.addAPI(cmd, declared.Record())
 		},
 	}
 	f.register(cmd)
 	return cmd
 }
 
-func (env *environment) addAPI(ctx context.Context, api storage.API) error {
-	return env.withNewSQL(ctx, func(db *database) error {
+func (env *environment) addAPI(cmd *cobra.Command, api storage.API) error {
+	return env.withNewSQL(cmd.Context(), func(db *database) error {
 		if err := env.refuseAPIFromFile(db, api.Identifier, "add"); err != nil {
 			return err
 		}
 		api.CreatedAt = env.now()
 		api.UpdatedAt = api.CreatedAt
-		if err := checkAPI(db, api); err != nil {
+		if err := checkAPI(cmd, db, api); err != nil {
 			return err
 		}
-		err := db.CreateAPI(ctx, api)
+		err := db.CreateAPI(cmd.Context(), api)
 		if errors.Is(err, storage.ErrConflict) {
 			return withHint(fmt.Errorf("there is an API %s already", api.Identifier), "handset api update %s", api.Identifier)
 		}
@@ -149,7 +149,7 @@ func (env *environment) addAPI(ctx context.Context, api storage.API) error {
 }
 
 // checkAPI holds an API to the rules of every registration, in terms of flags.
-func checkAPI(db *database, api storage.API) error {
+func checkAPI(cmd *cobra.Command, db *database, api storage.API) error {
 	problems := registration.ValidateAPI(api, db.config.Issuer)
 	if len(problems) == 0 {
 		return nil
@@ -158,7 +158,7 @@ func checkAPI(db *database, api storage.API) error {
 	for i, p := range problems {
 		lines[i] = "  - " + inFlagsOf(apiFlagNames, p)
 	}
-	return fmt.Errorf("the API can't be registered\n%s", strings.Join(lines, "\n"))
+	return usage(cmd, "the API can't be registered\n"+strings.Join(lines, "\n"))
 }
 
 // refuseAPIFromFile refuses to change an API that the file declares.
@@ -208,7 +208,7 @@ asked about; a longer one for logins from now on.`,
 					}
 					changed := declared.Record()
 					changed.UpdatedAt = env.now()
-					if err := checkAPI(db, changed); err != nil {
+					if err := checkAPI(cmd, db, changed); err != nil {
 						return err
 					}
 					*api = changed

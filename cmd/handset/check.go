@@ -238,6 +238,9 @@ func (k *checker) records(ctx context.Context, store *sqlstore.Store) (err error
 	if _, err := store.SigningKeys(ctx); err != nil {
 		return err
 	}
+	if err := store.CheckUnique(ctx); err != nil {
+		return err
+	}
 	clients, err := store.Clients(ctx)
 	if err != nil {
 		return err

@@ -20,7 +20,7 @@ var flagNames = map[string]string{
 	"allowed_logout_urls": "--logout-url", "web_origins": "--web-origin", "allowed_origins": "--allowed-origin",
 	"token_endpoint_auth_method": "--auth-method", "grant_types": "--grant", "jwks": "--jwks",
 	"require_pkce": "--require-pkce", "initiate_login_uri": "--initiate-login-uri",
-	"subject_type": "--subject-type", "resource_server_identifier": "--api",
+	"subject_type": "--subject-type", "id_token_signed_response_alg": "--id-token-alg", "resource_server_identifier": "--api",
 }
 
 // inFlags says --callback in place of callbacks[1], where there is such a flag.
@@ -47,7 +47,7 @@ func inFlagsOf(flagNames map[string]string, p registration.Problem) string {
 // clientFlags are the settings of a client on the command line.
 type clientFlags struct {
 	name, appType, authMethod, jwksFile, initiateLogin string
-	subjectType, api                                   string
+	subjectType, idTokenAlg, api                       string
 	callbacks, logoutURLs, webOrigins, allowedOrigins  []string
 	grants                                             []string
 	pkce, state, nonce                                 bool
@@ -65,6 +65,7 @@ func (f *clientFlags) register(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.grants, "grant", nil, "a grant `type`, repeat for more; by default authorization_code and refresh_token, and client_credentials for non_interactive")
 	flags.StringVar(&f.jwksFile, "jwks", "", "a `file` with the client's public keys (JWKS), for private_key_jwt")
 	flags.StringVar(&f.subjectType, "subject-type", "public", "the `type` of the names that people have for it: public, or pairwise, which no other application's lead to")
+	flags.StringVar(&f.idTokenAlg, "id-token-alg", "RS256", "the `algorithm` that signs its ID tokens: RS256, which every library knows, or ES256")
 	flags.StringVar(&f.api, "api", "", "the `identifier` of the API that it is the backend of, whose tokens it may ask about")
 	flags.StringVar(&f.initiateLogin, "initiate-login-uri", "", "the `address` where the application starts a login")
 	flags.BoolVar(&f.pkce, "require-pkce", true, "refuse requests without PKCE")
@@ -110,6 +111,7 @@ func (f *clientFlags) apply(cmd *cobra.Command, c *config.Client) error {
 	set("auth-method", func() { c.TokenEndpointAuthMethod = f.authMethod })
 	set("grant", func() { c.GrantTypes = filled(f.grants) })
 	set("subject-type", func() { c.SubjectType = f.subjectType })
+	set("id-token-alg", func() { c.IDTokenSignedResponseAlg = f.idTokenAlg })
 	set("api", func() { c.ResourceServerIdentifier = f.api })
 	set("initiate-login-uri", func() { c.InitiateLoginURI = f.initiateLogin })
 	set("require-pkce", func() { c.RequirePKCE = f.pkce })

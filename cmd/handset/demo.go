@@ -195,7 +195,7 @@ func demoConfig(f demoFlags, secret string) (*config.Config, *vault.Vault, error
 	// code: a test need not read the inbox.
 	c.TestNumbers = []config.TestNumber{{Prefix: "+1500555", Code: config.NewSecret("424242")}}
 	// One person tries this many times in a row; nobody pays for the texts.
-	for _, name := range []string{"send_number", "send_address"} {
+	for _, name := range []string{"send_number", "send_address", "pending_address"} {
 		c.Limits[name] = config.Limit{Burst: 100, Every: time.Second}
 	}
 	key := vault.Generate()

@@ -149,6 +149,12 @@ func TestExitStatusOfRegistrations(t *testing.T) {
 		// Setting what is set is no error: scripts run again.
 		{"client update shop --name shop", 0},
 		{"client update shop --name shop", 0},
+		{"api add https://api.example.com --users all", 2},
+		{"api add https://api.example.com", 0},
+		{"api update https://api.example.com --signing-alg HS256", 2},
+		{"user add --phone 0123", 2},
+		{"user add --phone +0123", 2},
+		{"sms preview --to nobody", 2},
 	} {
 		var stdout, stderr bytes.Buffer
 		args := append(strings.Fields(c.line), "--config", configFile)

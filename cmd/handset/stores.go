@@ -12,6 +12,7 @@ import (
 	"github.com/handset-oidc/handset/config"
 	"github.com/handset-oidc/handset/internal/server"
 	"github.com/handset-oidc/handset/internal/vault"
+	"github.com/handset-oidc/handset/storage"
 	"github.com/handset-oidc/handset/storage/sqlstore"
 )
 
@@ -55,6 +56,9 @@ func openSQL(ctx context.Context, c *config.Config, v *vault.Vault) (*sqlstore.S
 func explained(err error) error {
 	if errors.Is(err, vault.ErrSealed) {
 		return withHint(err, "the secret key is not the one that the database was made with")
+	}
+	if errors.Is(err, storage.ErrConflict) {
+		return withHint(err, "take unique away in people.attributes, give one of them another value, and put it back")
 	}
 	return err
 }

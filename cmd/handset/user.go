@@ -31,6 +31,8 @@ form, or by the user ID (the sub of tokens). Numbers are shown masked.`,
 		newUserBlockCommand(env),
 		newUserUnblockCommand(env),
 		newUserRemoveCommand(env),
+		newUserImportCommand(env),
+		newUserExportCommand(env),
 	)
 }
 
@@ -123,6 +125,7 @@ type userJSON struct {
 	UpdatedAt   *time.Time     `json:"updated_at"`
 	LastLogin   *time.Time     `json:"last_login"`
 	VerifiedAt  *time.Time     `json:"verified_at"`
+	Attributes  map[string]any `json:"attributes,omitempty"`
 }
 
 func userAsJSON(u storage.User) userJSON {
@@ -130,6 +133,7 @@ func userAsJSON(u storage.User) userJSON {
 		UserID: u.ID, PhoneNumber: u.Number.String(), Blocked: u.Blocked,
 		CreatedAt: timeJSON(u.CreatedAt), UpdatedAt: timeJSON(u.UpdatedAt),
 		LastLogin: timeJSON(u.LastLoginAt), VerifiedAt: timeJSON(u.VerifiedAt),
+		Attributes: u.Attributes,
 	}
 }
 
@@ -149,7 +153,7 @@ last four digits, enough to talk about it with its owner.`,
 				if err != nil {
 					return err
 				}
-				out := shownUser{userJSON: userAsJSON(u), Attributes: u.Attributes, APIs: []assignedJSON{}}
+				out := shownUser{userJSON: userAsJSON(u), APIs: []assignedJSON{}}
 				if reveal {
 					out.PhoneNumber = lastFour(u.Number)
 				}
@@ -180,8 +184,7 @@ func lastFour(n phone.Number) string {
 // shownUser is a person as show writes them.
 type shownUser struct {
 	userJSON
-	Attributes map[string]any `json:"attributes,omitempty"`
-	APIs       []assignedJSON `json:"apis"`
+	APIs []assignedJSON `json:"apis"`
 }
 
 // assignedJSON is an API that a person may use.
@@ -236,13 +239,27 @@ func findUser(ctx context.Context, db *database, who string) (storage.User, erro
 	return db.UserByNumber(ctx, number)
 }
 
+// changedUser tells what became of a person: in words, or as JSON what they are now.
+func (env *environment) changedUser(ctx context.Context, db *database, id storage.UserID, done string, asJSON bool) error {
+	env.say("%s %s", done, id)
+	if !asJSON {
+		return nil
+	}
+	u, err := db.User(ctx, id)
+	if err != nil {
+		return err
+	}
+	return env.printJSON(userAsJSON(u))
+}
+
 // typedNumber reads a number in international form, as people write it.
 func typedNumber(text string) (phone.Number, error) {
 	return phone.FromStored(strings.NewReplacer(" ", "", "-", "", "(", "", ")", "").Replace(text))
 }
 
 func newUserBlockCommand(env *environment) *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "block NUMBER|ID",
 		Short: "refuse a person from now on",
 		Long: `Block refuses a person: their sessions end, what was granted to applications is
@@ -254,15 +271,17 @@ revoked, and no code is accepted until they are unblocked.`,
 				if err := db.BlockUser(cmd.Context(), u.ID, env.now()); err != nil {
 					return err
 				}
-				env.say("blocked %s", u.ID)
-				return nil
+				return env.changedUser(cmd.Context(), db, u.ID, "blocked", asJSON)
 			})
 		},
 	}
+	jsonFlag(cmd, &asJSON)
+	return cmd
 }
 
 func newUserUnblockCommand(env *environment) *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:     "unblock NUMBER|ID",
 		Short:   "let a blocked person sign in again",
 		Long:    `Unblock lets a blocked person sign in again. What blocking ended stays ended.`,
@@ -273,15 +292,16 @@ func newUserUnblockCommand(env *environment) *cobra.Command {
 				if err := db.UnblockUser(cmd.Context(), u.ID, env.now()); err != nil {
 					return err
 				}
-				env.say("unblocked %s", u.ID)
-				return nil
+				return env.changedUser(cmd.Context(), db, u.ID, "unblocked", asJSON)
 			})
 		},
 	}
+	jsonFlag(cmd, &asJSON)
+	return cmd
 }
 
 func newUserRemoveCommand(env *environment) *cobra.Command {
-	var yes bool
+	var yes, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "remove NUMBER|ID",
 		Short: "erase a person",
@@ -299,10 +319,14 @@ number that signs in later is a new person.`,
 					return err
 				}
 				env.say("removed %s", u.ID)
-				return nil
+				if !asJSON {
+					return nil
+				}
+				return env.printJSON(map[string]any{"user_id": u.ID, "removed": true})
 			})
 		},
 	}
 	yesFlag(cmd, &yes)
+	jsonFlag(cmd, &asJSON)
 	return cmd
 }

@@ -23,6 +23,7 @@ type room struct {
 // engines are what endpoints share.
 var engines = []string{
 	"provider/api", "provider/client", "provider/mint", "provider/session", "provider/subject", "provider/revocation",
+	"provider/posted",
 	"provider/oauth", "passcode", "passcode/limit", "passcode/phone", "passcode/sms", "storage",
 	"views", "internal/vault", "internal/web", "internal/reqctx",
 }
@@ -47,7 +48,9 @@ var house = []room{
 	{"internal/porttest", nil, "it finds ports for the programs that tests start"},
 	{"internal/archtest", nil, "it looks at source text, not at packages"},
 	{"views", nil, "pages get view models that are ready to print; they call no domain code"},
-	{"config", []string{"passcode/limit", "passcode/phone", "passcode/sms", "provider/oauth", "provider/registration", "storage"}, "configuration knows leaves, what templates of texts may say and what senders ask of their options, so that every command can read it"},
+	{"internal/attributes", nil, whyLeaf},
+	{"internal/people", []string{"internal/attributes", "passcode/phone", "storage"}, "it reads and writes lists of people; which store keeps them is the business of who calls it"},
+	{"config", []string{"internal/attributes", "passcode/limit", "passcode/phone", "passcode/sms", "provider/oauth", "provider/registration", "storage"}, "configuration knows leaves, what templates of texts may say and what senders ask of their options, so that every command can read it"},
 
 	{"provider/registration", []string{"provider/oauth", "storage"}, "the rules of a registration hold wherever one comes from: file, command or API"},
 
@@ -65,6 +68,7 @@ var house = []room{
 	{"provider/revocation", []string{"storage"}, "a set in memory, filled from the store by its own interface"},
 	{"provider/subject", []string{"provider/oauth", "provider/registration", "storage"}, "engines know leaves, never endpoints"},
 	{"provider/api", []string{"internal/web", "provider/mint", "provider/oauth", "storage"}, "engines know leaves, and the one that reads tokens; never endpoints"},
+	{"provider/posted", []string{"internal/reqctx", "internal/web", "storage", "views"}, "engines know leaves, never endpoints"},
 	{"provider/session", []string{"internal/vault", "internal/web", "storage"}, "engines know leaves, never endpoints"},
 	{"provider/mint", []string{"internal/oidclib", "internal/vault", "keys", "provider/oauth", "storage"}, "engines know leaves and keys, never endpoints"},
 	{"provider/client", []string{"internal/oidclib", "internal/reqctx", "internal/vault", "internal/web", "provider/oauth", "provider/registration", "storage"}, "engines know leaves, never endpoints"},

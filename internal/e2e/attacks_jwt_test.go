@@ -77,9 +77,9 @@ func headerOf(t testing.TB, token string) map[string]any {
 func forgeries(t testing.TB, right string, public jose.JSONWebKey, key *rsa.PrivateKey) map[string]string {
 	t.Helper()
 	of := claims(t, right)
-	kid := headerOf(t, right)["kid"]
+	kid, typ := headerOf(t, right)["kid"], headerOf(t, right)["typ"]
 	header := func(pairs ...any) map[string]any {
-		h := map[string]any{"alg": "RS256", "typ": "JWT", "kid": kid}
+		h := map[string]any{"alg": "RS256", "typ": typ, "kid": kid}
 		for i := 0; i < len(pairs); i += 2 {
 			h[pairs[i].(string)] = pairs[i+1]
 		}

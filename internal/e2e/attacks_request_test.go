@@ -161,7 +161,10 @@ func TestAttackOversize(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := sendRequest(t, req, "Content-Type", media, "Cookie", form.cookie); got.status != http.StatusUnsupportedMediaType && got.status != http.StatusUnauthorized {
+			got := sendRequest(t, req, "Content-Type", media, "Cookie", form.cookie)
+			// The token endpoint reads JSON, too, which a form is not.
+			notJSON := path == "/oauth/token" && media == "application/json" && got.status == http.StatusBadRequest
+			if !notJSON && got.status != http.StatusUnsupportedMediaType && got.status != http.StatusUnauthorized {
 				t.Errorf("%s with Content-Type %q: %d", path, media, got.status)
 			}
 		}

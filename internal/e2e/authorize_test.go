@@ -416,3 +416,41 @@ func TestAuthorizationRequestByPost(t *testing.T) {
 		t.Errorf("POST: %d %v, want 303 without a cookie", res.StatusCode, res.Header)
 	}
 }
+
+// What was posted must not stand in an address, which proxies write down and which
+// is not as long as a body may be.
+func TestPostedRequestsStandInNoAddress(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	b, _ := r.signedIn(t)
+	var asked []string
+	b.watch(func(res *http.Response) { asked = append(asked, res.Request.URL.String()) })
+	q := r.newRequest(webClient).with("prompt", "none", "id_token_hint", strings.Repeat("hint", 1000),
+		"ui_locales", strings.Repeat("ja ", 1000), "acr_values", strings.Repeat("urn:x ", 500), "x", strings.Repeat("y", 4000))
+	// A hint that does not verify asks for a login.
+	if got := b.post(r.base+"/authorize", q.Values).answer(); got.Get("error") != "login_required" {
+		t.Errorf("a long request by POST: %v", got)
+	}
+	b.post(r.base+"/oidc/logout", url.Values{"id_token_hint": {strings.Repeat("hint", 1000)}}).wants(http.StatusBadRequest, "id_token_hint")
+	for _, address := range asked {
+		if strings.Contains(address, "hinthint") || strings.HasPrefix(address, r.base) && strings.Contains(address, q.Get("state")) {
+			t.Errorf("the address tells what was posted: %.200s", address)
+		}
+	}
+
+	// The reference is worth nothing elsewhere, beside other parameters, or later.
+	bare := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	res, err := bare.PostForm(r.base+"/authorize", r.newRequest(webClient).Values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	to, err := res.Location()
+	if err != nil {
+		t.Fatal(err)
+	}
+	newBrowser(t).get(to.String()).form("/login/phone")
+	newBrowser(t).get(r.base+"/oidc/logout?"+to.RawQuery).wants(http.StatusBadRequest, "timed out")
+	newBrowser(t).get(to.String()+"&x=y").wants(http.StatusBadRequest, "client_id is missing")
+	newBrowser(t).get(r.base+"/authorize?posted=made-up").wants(http.StatusBadRequest, "timed out")
+}

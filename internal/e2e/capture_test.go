@@ -65,7 +65,7 @@ func startCaptured(t *testing.T) *captured {
 	c.vendor = &vendor{tap: c.tap}
 	address := httptest.NewServer(c.vendor)
 	t.Cleanup(address.Close)
-	c.rig, c.faults = startFailing(t, c.tap.in(), withRedis(c.redis.URL), withConfig(func(cfg *config.Config) {
+	c.rig, c.faults = startFailing(t, c.tap.in(), withRedis(c.redis.URL), withAPIs(), withConfig(func(cfg *config.Config) {
 		cfg.Connections[0].Options = config.NewOptions(`{"provider":"sms_gateway","from":"+12345678","forward_req_info":true,
 			"gateway_url":"` + address.URL + `/send?key=the-key-of-the-vendor","gateway_authentication":{"method":"bearer",
 			"subject":"urn:handset","audience":"urn:vendor","secret":"the-secret-of-the-vendor"}}`)
@@ -88,6 +88,7 @@ func TestNothingSecretIsEverLogged(t *testing.T) {
 	c.logins()
 	c.refusedCodes()
 	c.tokenLife()
+	c.tokensForAPIs()
 	c.logouts()
 	c.misplaced()
 	c.failingGateway()
@@ -139,7 +140,7 @@ func (c *captured) catches(f *finder) {
 	for _, kind := range []string{
 		"number", "number as typed", "digits of a number", "code", "cookie", "client secret", "credentials", "form token", "transaction",
 		"state", "nonce", "code_verifier", "access token", "refresh token", "ID token", "query string", "planted", "client assertion",
-		"sealed logout request",
+		"sealed logout request", "attribute",
 	} {
 		if !kinds[kind] {
 			c.t.Errorf("the run had no %s", kind)
@@ -298,6 +299,33 @@ func (c *captured) tokenLife() {
 	c.call(webClient, "/oauth/revoke", url.Values{"token": {third.Refresh}})
 	c.call(publicClient, "/oauth/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {third.Refresh},
 		"client_assertion": {third.IDToken}, "client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}})
+}
+
+// tokensForAPIs is all that becomes of tokens for APIs and of what they say.
+func (c *captured) tokensForAPIs() {
+	c.tap.secret("attribute", "nobody's business")
+	_, _, got := c.purchasingToken(c.t, webClient, "scope", "openid phone read:vendors")
+	c.userinfo(got.AccessToken)
+	c.call(purchasingBackend, "/oauth/introspect", url.Values{"token": {got.AccessToken}}, asSecret...)
+	c.call(machine, "/oauth/introspect", url.Values{"token": {got.AccessToken}})
+	c.call(webClient, "/oauth/introspect", url.Values{"token": {got.AccessToken[:len(got.AccessToken)-9] + "AAAAAAAAA"}})
+	c.call(webClient, "/oauth/revoke", url.Values{"token": {got.AccessToken}})
+	c.userinfo(got.AccessToken)
+	b, number := newBrowser(c.t), newNumber()
+	c.login(b, c.newRequest(webClient).with("audience", purchasing), number)
+	c.authorize(b, c.newRequest(webClient).with("audience", "https://unknown.example.com/"+number))
+	c.machineToken(machine, purchasing)
+	c.machineToken(machine, stock)
+	c.machineToken(webClient, "planted-audience-"+number[1:])
+	q := c.newRequest(pairwiseClient)
+	pairwise := c.exchange(pairwiseClient, q, c.login(newBrowser(c.t), q, newNumber()).answer().Get("code"), asSecret...)
+	c.userinfo(pairwise.AccessToken)
+	for _, body := range []string{
+		`{"grant_type":"refresh_token","client_id":"web","client_secret":"` + secret + `","refresh_token":"` + pairwise.Refresh + `"}`,
+		`{"grant_type":"refresh_token","refresh_token":"` + pairwise.Refresh + `",`,
+	} {
+		c.send(http.MethodPost, "/oauth/token", body, "Content-Type", "application/json")
+	}
 }
 
 // logouts are logouts with and without a hint, by GET and POST.

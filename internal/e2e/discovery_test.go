@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -54,9 +55,9 @@ func TestMetadataSaysExactlyWhatThereIs(t *testing.T) {
 		"scopes_supported":                                         strings("openid", "profile", "phone", "offline_access"),
 		"response_types_supported":                                 strings("code"),
 		"response_modes_supported":                                 strings("query", "fragment", "form_post"),
-		"grant_types_supported":                                    strings("authorization_code", "refresh_token"),
-		"subject_types_supported":                                  strings("public"),
-		"id_token_signing_alg_values_supported":                    strings("RS256"),
+		"grant_types_supported":                                    strings("authorization_code", "refresh_token", "client_credentials"),
+		"subject_types_supported":                                  strings("public", "pairwise"),
+		"id_token_signing_alg_values_supported":                    strings("RS256", "ES256"),
 		"code_challenge_methods_supported":                         strings("S256"),
 		"ui_locales_supported":                                     strings("en"),
 		"prompt_values_supported":                                  strings("none", "login"),
@@ -161,13 +162,23 @@ func TestKeySetHasPublicMembersOnly(t *testing.T) {
 	if len(set) != 1 || len(set["keys"]) == 0 {
 		t.Fatalf("JWKS: %s", body)
 	}
+	members := map[string][]string{
+		"RS256 RSA": {"alg", "e", "kid", "kty", "n", "use"},
+		"ES256 EC":  {"alg", "crv", "kid", "kty", "use", "x", "y"},
+	}
+	found := map[string]int{}
 	for _, key := range set["keys"] {
-		if diff := cmp.Diff([]string{"alg", "e", "kid", "kty", "n", "use"}, slices.Sorted(maps.Keys(key))); diff != "" {
-			t.Errorf("members (-want +got):\n%s", diff)
+		kind := fmt.Sprintf("%v %v", key["alg"], key["kty"])
+		found[kind]++
+		if diff := cmp.Diff(members[kind], slices.Sorted(maps.Keys(key))); diff != "" {
+			t.Errorf("members of %s (-want +got):\n%s", kind, diff)
 		}
-		if n, _ := key["n"].(string); key["kty"] != "RSA" || key["use"] != "sig" || key["alg"] != "RS256" || len(n) < 342 {
+		if n, _ := key["n"].(string); key["use"] != "sig" || key["kty"] == "RSA" && len(n) < 342 || key["kty"] == "EC" && key["crv"] != "P-256" {
 			t.Errorf("key: %v", key)
 		}
+	}
+	if len(found) != len(members) {
+		t.Errorf("keys: %v", found)
 	}
 }
 

@@ -174,14 +174,34 @@ func (s failingSQL) RotateRefreshToken(ctx context.Context, r storage.Rotation) 
 	return result(s.f, "RotateRefreshToken", func() (storage.Rotated, error) { return s.Durable.RotateRefreshToken(ctx, r) })
 }
 
+func (s failingSQL) RevokeToken(ctx context.Context, t storage.RevokedToken) error {
+	return s.f.call("RevokeToken", func() error { return s.Durable.RevokeToken(ctx, t) })
+}
+
+func (s failingSQL) Subject(ctx context.Context, user storage.UserID, sector storage.Sector, fresh storage.Subject) (storage.Subject, error) {
+	return result(s.f, "Subject", func() (storage.Subject, error) { return s.Durable.Subject(ctx, user, sector, fresh) })
+}
+
+func (s failingSQL) UserBySubject(ctx context.Context, sub storage.Subject) (storage.UserID, error) {
+	return result(s.f, "UserBySubject", func() (storage.UserID, error) { return s.Durable.UserBySubject(ctx, sub) })
+}
+
 // failingRedis is a store in Redis whose methods fail when told to.
 type failingRedis struct {
 	provider.Ephemeral
 	f *faults
 }
 
-func (s failingRedis) CreateTransaction(ctx context.Context, tx storage.Transaction, now time.Time) error {
-	return s.f.call("CreateTransaction", func() error { return s.Ephemeral.CreateTransaction(ctx, tx, now) })
+func (s failingRedis) CreateTransaction(ctx context.Context, tx storage.Transaction, now time.Time, limits ...storage.Limit) error {
+	return s.f.call("CreateTransaction", func() error { return s.Ephemeral.CreateTransaction(ctx, tx, now, limits...) })
+}
+
+func (s failingRedis) KeepPosted(ctx context.Context, p storage.Posted, now time.Time, limits ...storage.Limit) error {
+	return s.f.call("KeepPosted", func() error { return s.Ephemeral.KeepPosted(ctx, p, now, limits...) })
+}
+
+func (s failingRedis) Posted(ctx context.Context, endpoint, ref string) (string, error) {
+	return result(s.f, "Posted", func() (string, error) { return s.Ephemeral.Posted(ctx, endpoint, ref) })
 }
 
 func (s failingRedis) Login(ctx context.Context, id storage.TransactionID, challenge storage.ChallengeID) (tx storage.Transaction, c storage.Challenge, err error) {
@@ -251,8 +271,8 @@ func startFailing(t testing.TB, opts ...option) (*rig, *faults) {
 	}
 	p, err := provider.New(t.Context(), provider.Config{
 		Issuer: r.issuer, SQL: failingSQL{r.server.SQL, f}, Redis: failingRedis{r.server.Redis, f}, Vault: v, Keys: ring,
-		Clients: server.Clients(c, v), Rules: rules,
-		Limits: map[string]storage.Limit{"send_address": {Off: true}, "verify_address": {Off: true}},
+		Clients: server.Clients(c, v), APIs: server.APIs(c), Grants: server.ClientGrants(c), Rules: rules,
+		Limits: map[string]storage.Limit{"send_address": {Off: true}, "verify_address": {Off: true}, "pending_address": {Off: true}},
 		Lifetimes: provider.Lifetimes{
 			Access: c.Tokens.Access, ID: c.Tokens.ID, RefreshIdle: c.Tokens.RefreshIdle, RefreshAbsolute: c.Tokens.RefreshAbsolute,
 			SessionIdle: c.Sessions.Idle, SessionAbsolute: c.Sessions.Absolute, IDTokenOnRefresh: true,

@@ -17,7 +17,7 @@ import (
 // struck is a request that met a fault, and what must work when the fault is over.
 type struck struct {
 	// answer is the request's.
-	answer func() (status int, header http.Header, body string)
+	answer func() answer
 	// after repeats it, or goes on with it, once the store works again.
 	after func()
 }
@@ -25,60 +25,87 @@ type struck struct {
 // handlerFault is one method of a store that fails under one endpoint.
 type handlerFault struct {
 	name, method string
-	page         bool // the answer is a page, not JSON
+	who          told
 	prepare      func(t *testing.T, r *rig) struck
 }
 
-func ofPage(f func() *page) func() (int, http.Header, string) {
-	return func() (int, http.Header, string) {
+// told is who is told of an error.
+type told int
+
+const (
+	// person: by a page.
+	person told = iota
+	// redirected: the client, by way of the browser; but a person who may try
+	// again when a store is back, by a page.
+	redirected
+	// caller: the client, by JSON.
+	caller
+)
+
+// answer is what came of a request, and where.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+	at     *url.URL
+}
+
+func ofPage(f func() *page) func() answer {
+	return func() answer {
 		p := f()
-		return p.status, p.header, p.body
+		return answer{p.status, p.header, p.body, p.url}
 	}
 }
 
-func ofCall(f func() (*http.Response, []byte)) func() (int, http.Header, string) {
-	return func() (int, http.Header, string) {
+func ofCall(f func() (*http.Response, []byte)) func() answer {
+	return func() answer {
 		res, body := f()
-		return res.StatusCode, res.Header, string(body)
+		return answer{res.StatusCode, res.Header, string(body), res.Request.URL}
 	}
 }
 
 // handlerFaults are all endpoints with all methods of stores that they call.
 func handlerFaults() []handlerFault {
 	return []handlerFault{
-		{"Authorize", "CreateTransaction", true, func(t *testing.T, r *rig) struck {
+		{"Authorize", "CreateTransaction", redirected, func(t *testing.T, r *rig) struck {
 			b, q := newBrowser(t), r.newRequest(webClient)
 			return struck{ofPage(func() *page { return r.authorize(b, q) }), func() { r.login(b, q, newNumber()).answer() }}
 		}},
-		{"AuthorizeUnknownClient", "Client", true, func(t *testing.T, r *rig) struck {
+		{"AuthorizeUnknownClient", "Client", person, func(t *testing.T, r *rig) struck {
 			b, q := newBrowser(t), r.newRequest(webClient).with("client_id", "of-the-database-"+newNumber()[1:])
 			return struck{ofPage(func() *page { return r.authorize(b, q) }), func() { r.authorize(b, q).wants(http.StatusBadRequest, "do not know") }}
 		}},
-		{"AuthorizeWithSession", "SessionByMAC", true, func(t *testing.T, r *rig) struck {
+		{"AuthorizeWithSession", "SessionByMAC", redirected, func(t *testing.T, r *rig) struck {
 			b, q := newBrowser(t), r.newRequest(webClient)
 			r.login(b, r.newRequest(webClient), newNumber()).answer()
 			return struck{ofPage(func() *page { return r.authorize(b, q) }), func() { r.authorize(b, q).answer() }}
 		}},
-		{"AuthorizeTouchesSession", "TouchSession", true, func(t *testing.T, r *rig) struck {
+		{"AuthorizeTouchesSession", "TouchSession", redirected, func(t *testing.T, r *rig) struck {
 			b, q := newBrowser(t), r.newRequest(webClient)
 			r.login(b, r.newRequest(webClient), newNumber()).answer()
 			r.clock.Advance(r.config.Sessions.Idle / 2)
 			return struck{ofPage(func() *page { return r.authorize(b, q) }), func() { r.authorize(b, q).answer() }}
 		}},
-		{"AuthorizeAnswersBySession", "CreateGrant", true, func(t *testing.T, r *rig) struck {
+		{"AuthorizeAnswersBySession", "CreateGrant", redirected, func(t *testing.T, r *rig) struck {
 			b, q := newBrowser(t), r.newRequest(webClient)
 			r.login(b, r.newRequest(webClient), newNumber()).answer()
 			return struck{ofPage(func() *page { return r.authorize(b, q) }), func() { r.authorize(b, q).answer() }}
 		}},
-		{"ShowNumber", "Login", true, func(t *testing.T, r *rig) struck {
+		{"AuthorizeByPost", "KeepPosted", person, authorizeByPost},
+		{"AuthorizeByPostGoesOn", "Posted", person, authorizeByPost},
+		{"LogoutByPost", "KeepPosted", person, func(t *testing.T, r *rig) struck {
+			ask := func() *page { return newBrowser(t).post(r.base+"/oidc/logout", url.Values{"client_id": {webClient}}) }
+			return struck{ofPage(ask), func() { ask().wants(http.StatusOK) }}
+		}},
+		{"ShowNumber", "Login", person, func(t *testing.T, r *rig) struck {
 			b := newBrowser(t)
 			p := r.authorize(b, r.newRequest(webClient)).wants(http.StatusOK)
 			again := func() *page { return b.get(p.url.String()) }
 			return struck{ofPage(again), func() { again().wants(http.StatusOK, "mobile") }}
 		}},
-		{"SubmitNumber", "UserByNumber", true, submitNumber},
-		{"SubmitNumberStarts", "StartChallenge", true, submitNumber},
-		{"ShowCode", "Login", true, func(t *testing.T, r *rig) struck {
+		{"SubmitNumber", "UserByNumber", person, submitNumber},
+		{"SubmitNumberStarts", "StartChallenge", person, submitNumber},
+		{"ShowCode", "Login", person, func(t *testing.T, r *rig) struck {
 			b, number := newBrowser(t), newNumber()
 			p := r.askCode(b, r.newRequest(webClient), number)
 			again := func() *page { return b.get(p.url.String()) }
@@ -86,19 +113,19 @@ func handlerFaults() []handlerFault {
 				again().wants(http.StatusOK, "Check your phone").submit("/login/code", "code", r.gateway.code(number)).answer()
 			}}
 		}},
-		{"SubmitCode", "CheckChallenge", true, func(t *testing.T, r *rig) struck {
+		{"SubmitCode", "CheckChallenge", person, func(t *testing.T, r *rig) struck {
 			number := newNumber()
 			p := r.askCode(newBrowser(t), r.newRequest(webClient), number)
 			right := func() *page { return p.submit("/login/code", "code", r.gateway.code(number)) }
 			return struck{ofPage(right), func() { right().answer() }}
 		}},
-		{"SubmitCodeIsNotWritten", "OpenSession", true, func(t *testing.T, r *rig) struck {
+		{"SubmitCodeIsNotWritten", "OpenSession", redirected, func(t *testing.T, r *rig) struck {
 			number := newNumber()
 			p := r.askCode(newBrowser(t), r.newRequest(webClient), number)
 			right := func() *page { return p.submit("/login/code", "code", r.gateway.code(number)) }
 			return struck{ofPage(right), func() { r.newCodeAfterLoss(p, number) }}
 		}},
-		{"Resend", "StartChallenge", true, func(t *testing.T, r *rig) struck {
+		{"Resend", "StartChallenge", person, func(t *testing.T, r *rig) struck {
 			number := newNumber()
 			p := r.askCode(newBrowser(t), r.newRequest(webClient), number)
 			r.clock.Advance(45 * time.Second)
@@ -107,20 +134,20 @@ func handlerFaults() []handlerFault {
 				r.gateway.wait(number, 2)
 			}}
 		}},
-		{"Continue", "CreateGrant", true, func(t *testing.T, r *rig) struck {
+		{"Continue", "CreateGrant", redirected, func(t *testing.T, r *rig) struck {
 			b := newBrowser(t)
 			other := r.authorize(b, r.newRequest(webClient)).wants(http.StatusOK)
 			r.login(b, r.newRequest(webClient), newNumber()).answer()
 			p := b.get(other.url.String()).wants(http.StatusOK)
 			return struck{ofPage(func() *page { return p.submit("/login/continue") }), func() { p.submit("/login/continue").answer() }}
 		}},
-		{"LogoutAsks", "SessionByMAC", true, func(t *testing.T, r *rig) struck {
+		{"LogoutAsks", "SessionByMAC", person, func(t *testing.T, r *rig) struck {
 			b := newBrowser(t)
 			r.login(b, r.newRequest(webClient), newNumber()).answer()
 			ask := func() *page { return b.get(r.base + "/oidc/logout") }
 			return struck{ofPage(ask), func() { ask().wants(http.StatusOK).form("/oidc/logout") }}
 		}},
-		{"LogoutEnds", "EndSession", true, func(t *testing.T, r *rig) struck {
+		{"LogoutEnds", "EndSession", person, func(t *testing.T, r *rig) struck {
 			b := newBrowser(t)
 			r.login(b, r.newRequest(webClient), newNumber()).answer()
 			p := b.get(r.base + "/oidc/logout").wants(http.StatusOK)
@@ -131,10 +158,10 @@ func handlerFaults() []handlerFault {
 				r.authorize(b, r.newRequest(webClient)).form("/login/phone")
 			}}
 		}},
-		{"TokenFindsCode", "GrantByCode", false, redeem},
-		{"TokenKeepsAccessToken", "PutAccessToken", false, redeem},
-		{"TokenSpendsCode", "RedeemGrant", false, redeem},
-		{"TokenUnknownClient", "Client", false, func(t *testing.T, r *rig) struck {
+		{"TokenFindsCode", "GrantByCode", caller, redeem},
+		{"TokenKeepsAccessToken", "PutAccessToken", caller, redeem},
+		{"TokenSpendsCode", "RedeemGrant", caller, redeem},
+		{"TokenUnknownClient", "Client", caller, func(t *testing.T, r *rig) struck {
 			call := func() (*http.Response, []byte) {
 				return r.call(publicClient, "/oauth/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"x"}},
 					"client_id", "of-the-database-"+newNumber()[1:])
@@ -145,10 +172,10 @@ func handlerFaults() []handlerFault {
 				}
 			}}
 		}},
-		{"RefreshFindsFamily", "RefreshFamily", false, refreshing},
-		{"RefreshKeepsAccessToken", "PutAccessToken", false, refreshing},
-		{"RefreshRotates", "RotateRefreshToken", false, refreshing},
-		{"CodeReuseRevokes", "RevokeGrant", false, func(t *testing.T, r *rig) struck {
+		{"RefreshFindsFamily", "RefreshFamily", caller, refreshing},
+		{"RefreshKeepsAccessToken", "PutAccessToken", caller, refreshing},
+		{"RefreshRotates", "RotateRefreshToken", caller, refreshing},
+		{"CodeReuseRevokes", "RevokeGrant", caller, func(t *testing.T, r *rig) struck {
 			q := r.newRequest(webClient)
 			code := r.login(newBrowser(t), q, newNumber()).answer().Get("code")
 			got := r.exchange(webClient, q, code)
@@ -162,15 +189,15 @@ func handlerFaults() []handlerFault {
 				}
 			}}
 		}},
-		{"Userinfo", "AccessToken", false, userinfo},
-		{"UserinfoFindsPerson", "User", false, userinfo},
-		{"IntrospectAccessToken", "AccessToken", false, func(t *testing.T, r *rig) struck {
+		{"Userinfo", "AccessToken", caller, userinfo},
+		{"UserinfoFindsPerson", "User", caller, userinfo},
+		{"IntrospectAccessToken", "AccessToken", caller, func(t *testing.T, r *rig) struck {
 			return introspecting(t, r, func(got tokens) string { return got.AccessToken })
 		}},
-		{"IntrospectRefreshToken", "RefreshFamily", false, func(t *testing.T, r *rig) struck {
+		{"IntrospectRefreshToken", "RefreshFamily", caller, func(t *testing.T, r *rig) struck {
 			return introspecting(t, r, func(got tokens) string { return got.Refresh })
 		}},
-		{"RevokeRefreshToken", "RevokeGrant", false, func(t *testing.T, r *rig) struck {
+		{"RevokeRefreshToken", "RevokeGrant", caller, func(t *testing.T, r *rig) struck {
 			got := r.signIn(newNumber())
 			call := func() (*http.Response, []byte) {
 				return r.call(webClient, "/oauth/revoke", url.Values{"token": {got.Refresh}})
@@ -184,7 +211,7 @@ func handlerFaults() []handlerFault {
 				}
 			}}
 		}},
-		{"RevokeAccessToken", "DeleteAccessToken", false, func(t *testing.T, r *rig) struck {
+		{"RevokeAccessToken", "DeleteAccessToken", caller, func(t *testing.T, r *rig) struck {
 			got := r.signIn(newNumber())
 			call := func() (*http.Response, []byte) {
 				return r.call(webClient, "/oauth/revoke", url.Values{"token": {got.AccessToken}})
@@ -198,7 +225,56 @@ func handlerFaults() []handlerFault {
 				}
 			}}
 		}},
+		{"RevokeTokenForAnAPI", "RevokeToken", caller, func(t *testing.T, r *rig) struck {
+			_, _, got := r.purchasingToken(t, webClient)
+			call := func() (*http.Response, []byte) {
+				return r.call(webClient, "/oauth/revoke", url.Values{"token": {got.AccessToken}})
+			}
+			return struck{ofCall(call), func() {
+				if info := r.introspect(webClient, got.AccessToken); info["active"] != true {
+					t.Errorf("half revoked: %v", info)
+				}
+				if res, _ := call(); res.StatusCode != http.StatusOK {
+					t.Errorf("revoke: %d", res.StatusCode)
+				}
+				if info := r.introspect(webClient, got.AccessToken); info["active"] != false {
+					t.Errorf("revoked: %v", info)
+				}
+			}}
+		}},
+		{"TokenNamesPersonInASector", "Subject", caller, func(t *testing.T, r *rig) struck {
+			q := r.newRequest(pairwiseClient)
+			code := r.login(newBrowser(t), q, newNumber()).answer().Get("code")
+			form := r.redeemForm(q, code)
+			return struck{ofCall(func() (*http.Response, []byte) { return r.call(pairwiseClient, "/oauth/token", form, asSecret...) }), func() {
+				if got := r.exchange(pairwiseClient, q, code, asSecret...); got.status != http.StatusOK {
+					t.Errorf("the code, once the store works: %d %s %s", got.status, got.Error, got.Description)
+				}
+			}}
+		}},
+		{"HintOfASector", "UserBySubject", redirected, func(t *testing.T, r *rig) struck {
+			b, q := newBrowser(t), r.newRequest(pairwiseClient)
+			hint := r.exchange(pairwiseClient, q, r.login(b, q, newNumber()).answer().Get("code"), asSecret...).IDToken
+			ask := func() *page { return r.authorize(b, r.newRequest(pairwiseClient).with("id_token_hint", hint)) }
+			return struck{ofPage(ask), func() { ask().answer() }}
+		}},
+		{"LogoutByAHintOfASector", "UserBySubject", person, func(t *testing.T, r *rig) struck {
+			b, q := newBrowser(t), r.newRequest(pairwiseClient)
+			hint := r.exchange(pairwiseClient, q, r.login(b, q, newNumber()).answer().Get("code"), asSecret...).IDToken
+			out := func() *page { return r.logout(b, "id_token_hint", hint) }
+			return struck{ofPage(out), func() {
+				r.authorize(b, r.newRequest(webClient)).answer() // still signed in
+				out().wants(http.StatusOK)
+				r.loginRequired(b)
+			}}
+		}},
 	}
+}
+
+func authorizeByPost(t *testing.T, r *rig) struck {
+	b, q := newBrowser(t), r.newRequest(webClient)
+	post := func() *page { return b.post(r.base+"/authorize", q.Values) }
+	return struck{ofPage(post), func() { post().form("/login/phone") }}
 }
 
 func submitNumber(t *testing.T, r *rig) struck {
@@ -293,10 +369,11 @@ var shownReference = regexp.MustCompile(`\b[A-Z2-7]{12}\b`)
 // TestEveryHandlerSurvivesEveryStore fails each method of the stores under each
 // endpoint that calls it, in three ways, and goes on afterwards as if nothing
 // had been: a store that is down is 503, one that fails otherwise 500, and so is
-// a panic, in a process that lives. People get a page, applications OAuth JSON.
+// a panic, in a process that lives. People get a page, applications OAuth JSON; and
+// where a redirect URI was validated, they get server_error there (RFC 6749 §4.1.2.1).
 func TestEveryHandlerSurvivesEveryStore(t *testing.T) {
 	t.Parallel()
-	r, f := startFailing(t)
+	r, f := startFailing(t, withAPIs())
 	const detail = "the-cause-that-no-stranger-may-read"
 	kinds := []struct {
 		name   string
@@ -312,31 +389,80 @@ func TestEveryHandlerSurvivesEveryStore(t *testing.T) {
 			t.Run(h.name+"/"+h.method+"/"+kind.name, func(t *testing.T) {
 				s := h.prepare(t, r.in(t))
 				f.arm(h.method, kind.fault)
-				status, header, body := s.answer()
+				got := s.answer()
 				if f.disarm(h.method) == 0 {
 					t.Fatal("the store was not asked")
 				}
-				if status != kind.status {
-					t.Errorf("status %d, want %d: %s", status, kind.status, body)
+				if strings.Contains(got.body+got.at.String(), detail) {
+					t.Errorf("the answer tells the cause: %s %s", got.at, got.body)
 				}
-				if strings.Contains(body, detail) {
-					t.Errorf("the answer tells the cause: %s", body)
-				}
-				if header.Get("Cache-Control") != "no-store" {
-					t.Errorf("Cache-Control %q", header.Get("Cache-Control"))
-				}
-				if after := header.Get("Retry-After"); (after != "") != (status == http.StatusServiceUnavailable) {
-					t.Errorf("Retry-After %q with status %d", after, status)
-				}
-				if h.page && kind.status == http.StatusInternalServerError && shownReference.FindString(body) != header.Get("X-Request-Id") {
-					t.Errorf("the page does not show the reference %s", header.Get("X-Request-Id"))
-				}
-				if want := map[bool]string{true: "text/html", false: "application/json"}[h.page]; !strings.HasPrefix(header.Get("Content-Type"), want) {
-					t.Errorf("Content-Type %q, want %s", header.Get("Content-Type"), want)
+				if h.who == redirected && kind.name == "internal" {
+					got.wantsError(t, r, "server_error")
+				} else {
+					got.wantsStatus(t, h.who, kind.status)
 				}
 				s.after()
 			})
 		}
+	}
+}
+
+// wantsStatus checks an error that is a page, or JSON.
+func (a answer) wantsStatus(t *testing.T, who told, status int) {
+	t.Helper()
+	if a.status != status {
+		t.Errorf("status %d, want %d: %s", a.status, status, a.body)
+	}
+	if a.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("Cache-Control %q", a.header.Get("Cache-Control"))
+	}
+	if after := a.header.Get("Retry-After"); (after != "") != (status == http.StatusServiceUnavailable) {
+		t.Errorf("Retry-After %q with status %d", after, status)
+	}
+	content := "text/html"
+	if who == caller {
+		content = "application/json"
+	} else if status == http.StatusInternalServerError && shownReference.FindString(a.body) != a.header.Get("X-Request-Id") {
+		t.Errorf("the page does not show the reference %s", a.header.Get("X-Request-Id"))
+	}
+	if !strings.HasPrefix(a.header.Get("Content-Type"), content) {
+		t.Errorf("Content-Type %q, want %s", a.header.Get("Content-Type"), content)
+	}
+}
+
+// wantsError checks an error that the browser took to the client's callback.
+func (a answer) wantsError(t *testing.T, r *rig, code string) {
+	t.Helper()
+	q := a.at.Query()
+	if !strings.HasPrefix(a.body, "callback GET") || q.Get("error") != code || q.Get("state") == "" || q.Get("iss") != r.issuer {
+		t.Errorf("status %d at %s, want the callback with %s, state and iss: %s", a.status, a.at, code, a.body)
+	}
+}
+
+// TestPromptNoneWhileAStoreIsDown: no person is there to try again, and the client
+// waits in a hidden frame. It is told at once (RFC 6749 §4.1.2.1).
+func TestPromptNoneWhileAStoreIsDown(t *testing.T) {
+	t.Parallel()
+	r, f := startFailing(t)
+	b := newBrowser(t)
+	r.login(b, r.newRequest(webClient), newNumber()).answer()
+	for _, method := range []string{"SessionByMAC", "CreateGrant"} {
+		f.arm(method, fault{err: storage.ErrUnavailable})
+		p := r.authorize(b, r.newRequest(webClient).with("prompt", "none"))
+		answer{p.status, p.header, p.body, p.url}.wantsError(t, r, "temporarily_unavailable")
+		if f.disarm(method) == 0 {
+			t.Errorf("%s was not asked", method)
+		}
+	}
+	r.authorize(b, r.newRequest(webClient).with("prompt", "none")).answer()
+	if strings.Contains(r.logs.String(), `"level":"ERROR"`) {
+		t.Error("a store that is down for a moment is logged as an error")
+	}
+	f.arm("CreateGrant", fault{err: errors.New("broken")})
+	r.authorize(b, r.newRequest(webClient).with("prompt", "none"))
+	f.disarm("CreateGrant")
+	if !strings.Contains(r.logs.String(), `"level":"ERROR"`) {
+		t.Error("a human must look at what broke, and no record says so")
 	}
 }
 

@@ -104,7 +104,9 @@ func withWaits(change func(*server.Waits)) option { return func(o *options) { ch
 func goesOnUnsent() option { return withWaits(func(w *server.Waits) { w.Text = time.Second }) }
 
 // withoutAddressLimits is for tests that log in more often than one address may.
-func withoutAddressLimits() option { return withoutLimits("send_address", "verify_address") }
+func withoutAddressLimits() option {
+	return withoutLimits("send_address", "verify_address", "pending_address")
+}
 
 // withClient registers one more client, which change completes.
 func withClient(id string, change func(*config.Client)) option {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+
+	"github.com/handset-oidc/handset/config"
 )
 
 // goRP is a relying party of coreos/go-oidc and golang.org/x/oauth2: neither
@@ -55,6 +57,25 @@ func TestRelyingPartyGoOIDC(t *testing.T) {
 				r.goRP(client, clientSecret).wholeLogin(t, r)
 			})
 		}
+	}
+}
+
+// A client that takes ES256 gets no ID token that is signed otherwise: with a code,
+// on refresh, by form post; and they serve as hints.
+func TestIDTokensByES256(t *testing.T) {
+	t.Parallel()
+	r := start(t, withClient("curve", func(c *config.Client) {
+		c.ClientSecret, c.IDTokenSignedResponseAlg = config.NewSecret(secret), "ES256"
+		c.GrantTypes = []string{"authorization_code", "refresh_token", "implicit"}
+	}))
+	rp := r.goRP("curve", secret)
+	rp.verifier = rp.provider.VerifierContext(t.Context(), &oidc.Config{ClientID: "curve", SupportedSigningAlgs: []string{oidc.ES256}, Now: r.clock.Now})
+	rp.wholeLogin(t, r)
+
+	q := r.newRequest("curve").with("response_type", "id_token", "response_mode", "form_post", "code_challenge", "", "code_challenge_method", "")
+	posted := r.login(newBrowser(t), q, newNumber()).submit("/cb").answer().Get("id_token")
+	if _, err := rp.verifier.Verify(t.Context(), posted); err != nil {
+		t.Errorf("by form post: %v", err)
 	}
 }
 

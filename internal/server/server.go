@@ -121,7 +121,7 @@ func OpenSQLToRead(ctx context.Context, c *config.Config, v *vault.Vault) (*sqls
 }
 
 func sqlConfig(c *config.Config, v *vault.Vault) sqlstore.Config {
-	return sqlstore.Config{URL: c.Database.Reveal(), Vault: v, TokenLife: c.Tokens.Access}
+	return sqlstore.Config{URL: c.Database.Reveal(), Vault: v, TokenLife: c.Tokens.Access, Unique: c.People.Schema().Unique()}
 }
 
 // OpenRedis opens the Redis of a configuration; check uses it too.

@@ -28,25 +28,27 @@ type Use string
 
 // The uses. Add one for every new kind of secret; never share.
 const (
-	SMSCode       Use = "sms-code"          // MAC of a texted code, and its sealed copy for a resend
-	AuthCode      Use = "auth-code"         // MAC of an authorization code
-	AccessToken   Use = "access-token"      // MAC of an opaque access token
-	RefreshToken  Use = "refresh-token"     // MAC inside a refresh token
-	ClientSecret  Use = "client-secret"     // MAC of a client secret
-	SessionCookie Use = "session-cookie"    // MAC of the session cookie's secret
-	BrowserCookie Use = "browser-cookie"    // MAC of the transaction cookie's secret
-	FormToken     Use = "form-token"        // the token of our forms (CSRF)
-	NumberIndex   Use = "number-index"      // blind index of a phone number in SQL
-	NumberTag     Use = "number-tag"        // keyed tag of a number in Redis and in logs
-	AddressTag    Use = "address-tag"       // keyed tag of a network address in Redis
-	Number        Use = "number"            // sealed phone number
-	Attributes    Use = "attributes"        // sealed attributes of a person
-	SigningKey    Use = "signing-key"       // sealed private key
-	Options       Use = "options"           // sealed connection options
-	Transaction   Use = "transaction"       // sealed login transaction
-	Context       Use = "challenge-context" // sealed context of a challenge
-	Assertion     Use = "assertion"         // tag of a client assertion's jti
-	Reference     Use = "reference"         // short name of a challenge, for people who ask for help
+	SMSCode        Use = "sms-code"          // MAC of a texted code, and its sealed copy for a resend
+	AuthCode       Use = "auth-code"         // MAC of an authorization code
+	AccessToken    Use = "access-token"      // MAC of an opaque access token
+	RefreshToken   Use = "refresh-token"     // MAC inside a refresh token
+	ClientSecret   Use = "client-secret"     // MAC of a client secret
+	SessionCookie  Use = "session-cookie"    // MAC of the session cookie's secret
+	BrowserCookie  Use = "browser-cookie"    // MAC of the transaction cookie's secret
+	FormToken      Use = "form-token"        // the token of our forms (CSRF)
+	NumberIndex    Use = "number-index"      // blind index of a phone number in SQL
+	NumberTag      Use = "number-tag"        // keyed tag of a number in Redis and in logs
+	AddressTag     Use = "address-tag"       // keyed tag of a network address in Redis
+	Number         Use = "number"            // sealed phone number
+	Attributes     Use = "attributes"        // sealed attributes of a person
+	AttributeIndex Use = "attribute-index"   // blind index of an attribute that no two people share
+	SigningKey     Use = "signing-key"       // sealed private key
+	Options        Use = "options"           // sealed connection options
+	Transaction    Use = "transaction"       // sealed login transaction
+	Context        Use = "challenge-context" // sealed context of a challenge
+	Assertion      Use = "assertion"         // tag of a client assertion's jti
+	Posted         Use = "posted-form"       // sealed form that another site posted
+	Reference      Use = "reference"         // short name of a challenge, for people who ask for help
 )
 
 const (

@@ -137,11 +137,18 @@ func (o *Outer) log(r *http.Request, w *recorder, facts *reqctx.Request, start t
 		}
 		level = slog.LevelWarn
 	}
-	if w.status >= 500 && w.status != http.StatusServiceUnavailable {
+	if w.status >= 500 && w.status != http.StatusServiceUnavailable || ourFault(facts.Err()) {
 		level = slog.LevelError
 	}
 	// The client may be gone by now; its record is written all the same.
 	o.Logger.LogAttrs(context.WithoutCancel(r.Context()), level, "request", attrs...)
+}
+
+// ourFault reports whether a client was told of an error that a human must look
+// at, maybe by a redirect.
+func ourFault(err error) bool {
+	e := oauth.AsError(err)
+	return e != nil && e.Code == oauth.ServerError
 }
 
 // reasonOf is the word for the log of an error whose answer does not tell.

@@ -21,6 +21,9 @@ const (
 	SendAddress   = "send_address"   // texts asked for by one network address
 	GuessNumber   = "guess_number"   // wrong codes for one number; never refuses, makes codes longer
 	VerifyAddress = "verify_address" // codes tried by one network address
+	// PendingAddress bounds the logins that one network address has open: as many as
+	// fit into the life of one (security.md row 37).
+	PendingAddress = "pending_address"
 	// RefundNumber bounds how many verified texts give their token of SendNumber
 	// back. It is not configured: it is what keeps SendNumber true.
 	RefundNumber = "refund_number"
@@ -32,7 +35,7 @@ const (
 // Names returns the names of the limits that configuration may override, in
 // the order a reader expects.
 func Names() []string {
-	return []string{SendNumber, SendAddress, GuessNumber, VerifyAddress}
+	return []string{SendNumber, SendAddress, GuessNumber, VerifyAddress, PendingAddress}
 }
 
 // Default returns the built-in limit of that name, without a Key: one of
@@ -48,6 +51,8 @@ func Default(name string) (storage.Limit, bool) {
 		l.Burst, l.Every = 10, 144*time.Minute
 	case VerifyAddress:
 		l.Burst, l.Every = 60, 10*time.Second
+	case PendingAddress:
+		l.Burst, l.Every = 50, 36*time.Second // 50 in the 30 minutes that a login lives
 	case RefundNumber:
 		l.Burst, l.Every = 10, 144*time.Minute // ten a day
 	default:

@@ -1,6 +1,7 @@
 package sms
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math/big"
 	"strconv"
@@ -102,9 +103,9 @@ func parseReceiptText(text string) receiptText {
 		text = text[:i]
 	}
 	return receiptText{
-		id:   cleanID(field(text, "id:")),
-		stat: strings.ToUpper(cleanWord(field(text, "stat:"))),
-		err:  cleanWord(field(text, "err:")),
+		id:   cleanName(field(text, "id:")),
+		stat: strings.ToUpper(cleanCode(field(text, "stat:"))),
+		err:  cleanCode(field(text, "err:")),
 	}
 }
 
@@ -132,31 +133,6 @@ func field(text, key string) string {
 }
 
 func isGap(c byte) bool { return c <= ' ' || c == ',' || c == ';' }
-
-const (
-	// maxID is message_id's room (SMPP 3.4 §5.2.23), without the NUL behind it.
-	maxID = 64
-	// maxWord is longer than any state or reason that vendors are known for.
-	maxWord = 16
-)
-
-// cleanID returns an ID that can be one, or "": SMSCs send what they like, and what
-// they send is kept and shown.
-func cleanID(id string) string {
-	if len(id) > maxID || !plainASCII(id) || strings.ContainsRune(id, ' ') {
-		return ""
-	}
-	return id
-}
-
-// cleanWord returns a word of letters, digits and "_", or "".
-func cleanWord(word string) string {
-	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
-	if len(word) > maxWord || strings.Trim(word, letters) != "" {
-		return ""
-	}
-	return word
-}
 
 // messageStates are the values of message_state (SMPP 3.4 §5.2.28) by their words.
 var messageStates = map[byte]string{
@@ -189,14 +165,14 @@ func joinCode(word, reason string, network []byte) string {
 	if strings.Trim(reason, "0") == "" {
 		return word
 	}
-	return strings.TrimPrefix(word+"-"+reason, "-")
+	return cmp.Or(cleanCode(strings.TrimPrefix(word+"-"+reason, "-")), word)
 }
 
 // messageID is the name of a message by what the SMSC answered: in lower case and,
 // when it is a number, without zeros in front. Some SMSCs write it otherwise in
 // their receipts.
 func messageID(answered string) string {
-	id := strings.ToLower(cleanID(answered))
+	id := strings.ToLower(cleanName(answered))
 	if strings.Trim(id, "0123456789abcdef") != "" {
 		return id
 	}

@@ -86,14 +86,23 @@ func (s *smppSession) bind() error {
 		if err != nil {
 			return err
 		}
-		switch header.CommandID {
-		case data.BIND_TRANSCEIVER_RESP, data.GENERIC_NACK:
-			if header.CommandStatus != data.ESME_ROK {
-				return &Error{Kind: KindUnreachable, Code: statusError(header.CommandStatus).Code}
-			}
+		switch status := statusOf(header); {
+		case header.CommandID != data.BIND_TRANSCEIVER_RESP && header.CommandID != data.GENERIC_NACK:
+		case status != data.ESME_ROK:
+			return &Error{Kind: KindUnreachable, Code: statusError(status).Code}
+		default:
 			return nil
 		}
 	}
+}
+
+// statusOf returns what a response says. A generic_nack is a refusal, whatever its
+// status.
+func statusOf(header pdu.Header) data.CommandStatusType {
+	if header.CommandID == data.GENERIC_NACK && header.CommandStatus == data.ESME_ROK {
+		return data.ESME_RUNKNOWNERR
+	}
+	return header.CommandStatus
 }
 
 // run serves the session until it ends; when ctx ends, it says goodbye.
@@ -331,11 +340,9 @@ func (s *smppSession) answered(header pdu.Header, p pdu.PDU) {
 	if waiting == nil {
 		return
 	}
-	a := smppAnswer{status: header.CommandStatus}
+	a := smppAnswer{status: statusOf(header)}
 	if resp, ok := p.(*pdu.SubmitSMResp); ok {
 		a.id = messageID(resp.MessageID)
-	} else if header.CommandID == data.GENERIC_NACK && a.status == data.ESME_ROK {
-		a.status = data.ESME_RUNKNOWNERR
 	}
 	waiting <- a
 }

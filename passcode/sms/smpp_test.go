@@ -177,6 +177,18 @@ func TestSMPPGenericNack(t *testing.T) {
 	checkFailure(t, try(t.Context(), t, sender), Error{Kind: KindRefused, Code: "ESME_RUNKNOWNERR"})
 }
 
+func TestSMPPBindNotUnderstood(t *testing.T) {
+	t.Parallel()
+	for status, code := range map[int]string{0: "ESME_RUNKNOWNERR", 3: "ESME_RINVCMDID"} {
+		server := newSMSC(t, nil, func(c smscConn, p smscPDU) bool {
+			c.send("generic_nack", map[string]any{"sequence_number": p.Sequence, "command_status": status})
+			return true
+		})
+		sender, _ := server.client(t, func(c *SMPPConfig) { c.Backoff = time.Hour })
+		checkFailure(t, try(t.Context(), t, sender), Error{Kind: KindUnreachable, Code: code})
+	}
+}
+
 func TestSMPPSender(t *testing.T) {
 	t.Parallel()
 	one, nine := byte(1), byte(9)
@@ -480,7 +492,7 @@ func TestSMPPGarbage(t *testing.T) {
 // An answer is an answer, whatever stands in it: the text is on its way.
 func TestSMPPUnreadableAnswer(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("1234567890", 8)
+	long := strings.Repeat("1234567890", 13)
 	server := newSMSC(t, nil, numbered("submit_sm", func(c smscConn, p smscPDU, n int) bool {
 		switch n {
 		case 1: // no NUL behind the name

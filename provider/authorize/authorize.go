@@ -15,7 +15,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/handset-oidc/handset/internal/reqctx"
@@ -24,6 +27,7 @@ import (
 	"github.com/handset-oidc/handset/provider/api"
 	"github.com/handset-oidc/handset/provider/mint"
 	"github.com/handset-oidc/handset/provider/oauth"
+	"github.com/handset-oidc/handset/provider/posted"
 	"github.com/handset-oidc/handset/provider/session"
 	"github.com/handset-oidc/handset/storage"
 )
@@ -36,7 +40,9 @@ type Clients interface {
 
 // Transactions keeps frozen requests.
 type Transactions interface {
-	CreateTransaction(ctx context.Context, tx storage.Transaction, now time.Time) error
+	// CreateTransaction must take one from each limit, or keep nothing and return a
+	// [*storage.Limited].
+	CreateTransaction(ctx context.Context, tx storage.Transaction, now time.Time, limits ...storage.Limit) error
 }
 
 // Grants writes answers. Both methods must return [storage.ErrConsumed] when
@@ -58,7 +64,7 @@ type Hints interface {
 
 // Subjects knows under which name a client sees a person.
 type Subjects interface {
-	For(ctx context.Context, id storage.ClientID, user storage.UserID) (storage.Subject, error)
+	Of(ctx context.Context, c *storage.Client, user storage.UserID) (storage.Subject, error)
 	// Person must return an ID that nobody has for a name that is none.
 	Person(ctx context.Context, id storage.ClientID, sub storage.Subject) (storage.UserID, error)
 }
@@ -76,8 +82,11 @@ type Config struct {
 	Mint         *mint.Minter
 	Sessions     *session.Manager
 	Browser      *Browser
-	Pages        *web.Pages
-	Now          func() time.Time
+	Posted       *posted.Forms
+	// Pending is how many logins an address may have open (security.md row 37).
+	Pending func(netip.Addr) storage.Limit
+	Pages   *web.Pages
+	Now     func() time.Time
 
 	TransactionLife time.Duration
 	CodeLife        time.Duration
@@ -99,20 +108,46 @@ func (h *Handler) Authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	err = h.dispatch(w, r, client, target, v)
-	return h.toClient(w, r, target, err)
+	silent := slices.Contains(strings.Fields(v.Get("prompt")), "none")
+	return h.toClient(w, r, target, silent, h.dispatch(w, r, client, target, v))
 }
 
-// toClient sends an error to the client. What went wrong on our side is an
-// error too that the client can read (RFC 6749 §4.1.2.1); but a store that is
-// down is a page with 503, so that the person can try again and nothing is lost.
-func (h *Handler) toClient(w http.ResponseWriter, r *http.Request, t redirectTarget, err error) error {
-	e := oauth.AsError(err)
+// toClient sends an error to the client. What is not for it is returned.
+func (h *Handler) toClient(w http.ResponseWriter, r *http.Request, t redirectTarget, silent bool, err error) error {
+	e := forClient(err, silent)
 	if e == nil {
 		return err
 	}
-	reqctx.From(r.Context()).Fail(err)
+	reqctx.From(r.Context()).Fail(e)
 	return h.respondError(w, r, t, e)
+}
+
+// forClient is what the client is told of an error; nil when it is told nothing.
+// What went wrong on our side is an error, too, that it can read (RFC 6749 §4.1.2.1).
+//
+// Deviation: while a store is down and a person is there, they get a page with 503,
+// can try again, and nothing is lost; temporarily_unavailable would end their login.
+// With prompt=none nobody sees a page.
+func forClient(err error, silent bool) *oauth.Error {
+	if e := oauth.AsError(err); e != nil {
+		return e
+	}
+	switch {
+	case err == nil, errors.Is(err, storage.ErrConsumed): // steps know what was used
+		return nil
+	case isPage(err):
+		return nil
+	case !web.Unavailable(err):
+		return &oauth.Error{Code: oauth.ServerError, Description: "something went wrong on the server's side", Err: err}
+	case silent:
+		return &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: "the server can't answer just now; try again", Err: err}
+	}
+	return nil
+}
+
+func isPage(err error) bool {
+	_, ok := errors.AsType[*web.Problem](err)
+	return ok
 }
 
 func (h *Handler) dispatch(w http.ResponseWriter, r *http.Request, client *storage.Client, target redirectTarget, v web.Values) error {
@@ -141,11 +176,11 @@ func (h *Handler) dispatch(w http.ResponseWriter, r *http.Request, client *stora
 		if p.none {
 			return errLoginRequired()
 		}
-		return h.startLogin(w, r, tx)
+		return h.startLogin(w, r, client, tx)
 	case stepRefuse:
 		return errLoginRequired()
 	default:
-		return h.startLogin(w, r, tx)
+		return h.startLogin(w, r, client, tx)
 	}
 }
 
@@ -208,10 +243,17 @@ func satisfies(tx storage.Transaction, current *session.Current, now time.Time) 
 }
 
 // startLogin binds the request to the browser and sends it to the login pages.
-func (h *Handler) startLogin(w http.ResponseWriter, r *http.Request, tx storage.Transaction) error {
+func (h *Handler) startLogin(w http.ResponseWriter, r *http.Request, client *storage.Client, tx storage.Transaction) error {
 	tx.ID = mint.TransactionID()
 	tx.BrowserMAC = h.Browser.Bind(w, r)
-	if err := h.Transactions.CreateTransaction(r.Context(), tx, h.Now()); err != nil {
+	pending := h.Pending(reqctx.From(r.Context()).Address)
+	err := h.Transactions.CreateTransaction(r.Context(), tx, h.Now(), pending)
+	if limited, ok := errors.AsType[*storage.Limited](err); ok {
+		busy := posted.Busy(limited, h.Now())
+		busy.Client, busy.Locales = client, tx.UILocales
+		return busy
+	}
+	if err != nil {
 		return fmt.Errorf("keep transaction: %w", err)
 	}
 	return web.SeeOther(w, r, h.Base+"/login/phone?txn="+url.QueryEscape(string(tx.ID)))
@@ -265,12 +307,17 @@ func (h *Handler) reply(w http.ResponseWriter, r *http.Request, tx storage.Trans
 	if tx.ResponseType != oauth.ResponseIDToken {
 		return h.respond(w, r, targetOf(tx), field{"code", code})
 	}
-	sub, err := h.Subjects.For(r.Context(), g.ClientID, g.UserID)
+	client, err := h.Clients.Get(r.Context(), g.ClientID)
+	if err != nil {
+		return fmt.Errorf("client of ID token: %w", err)
+	}
+	sub, err := h.Subjects.Of(r.Context(), client, g.UserID)
 	if err != nil {
 		return err
 	}
 	token, err := h.Mint.IDToken(mint.IDTokenClaims{
 		Subject: sub, Client: g.ClientID, Session: g.SessionID, AuthTime: g.AuthTime, Nonce: g.Nonce, ACR: g.ACR,
+		Algorithm: client.IDTokenAlg,
 	})
 	if err != nil {
 		return fmt.Errorf("mint ID token: %w", err)
@@ -286,7 +333,7 @@ func (h *Handler) reply(w http.ResponseWriter, r *http.Request, tx storage.Trans
 func (h *Handler) SignedIn(w http.ResponseWriter, r *http.Request, tx storage.Transaction, login storage.Login) error {
 	g, code, err := h.grant(tx)
 	if err != nil {
-		return h.toClient(w, r, targetOf(tx), err)
+		return h.toClient(w, r, targetOf(tx), false, err)
 	}
 	secret := h.Sessions.NewSecret(r)
 	login.OnlyUser, login.Grant = tx.HintUser, g
@@ -295,18 +342,18 @@ func (h *Handler) SignedIn(w http.ResponseWriter, r *http.Request, tx storage.Tr
 	opened, err := h.Grants.OpenSession(r.Context(), login, h.Now())
 	switch {
 	case errors.Is(err, storage.ErrRefused):
-		return h.toClient(w, r, targetOf(tx), &oauth.Error{Code: oauth.AccessDenied, Description: "this person may not log in here", Err: err})
+		return h.toClient(w, r, targetOf(tx), false, &oauth.Error{Code: oauth.AccessDenied, Description: "this person may not log in here", Err: err})
 	case errors.Is(err, storage.ErrForbidden):
-		return h.toClient(w, r, targetOf(tx), errForbidden(err))
+		return h.toClient(w, r, targetOf(tx), false, errForbidden(err))
 	case errors.Is(err, storage.ErrConflict):
-		return h.toClient(w, r, targetOf(tx), &oauth.Error{Code: oauth.LoginRequired, Description: "another person logged in than the id_token_hint names", Err: err})
+		return h.toClient(w, r, targetOf(tx), false, &oauth.Error{Code: oauth.LoginRequired, Description: "another person logged in than the id_token_hint names", Err: err})
 	case err != nil:
-		return fmt.Errorf("open session: %w", err)
+		return h.toClient(w, r, targetOf(tx), false, fmt.Errorf("open session: %w", err))
 	}
 	h.Sessions.Give(w, secret)
 	reqctx.Add(r.Context(), slog.String("sub", string(opened.User.ID)), slog.Bool("new_user", opened.NewUser), slog.String("step", "logged in"))
 	g.UserID, g.SessionID, g.AuthTime = opened.User.ID, opened.Session.ID, opened.Session.AuthTime
-	return h.reply(w, r, tx, g, code)
+	return h.toClient(w, r, targetOf(tx), false, h.reply(w, r, tx, g, code))
 }
 
 // Continue answers a transaction whose person turned out to be signed in
@@ -319,7 +366,7 @@ func (h *Handler) Continue(w http.ResponseWriter, r *http.Request, tx storage.Tr
 		return false, err
 	}
 	if err := h.answer(w, r, tx, current); !sessionEnded(err) {
-		return true, h.toClient(w, r, targetOf(tx), err)
+		return true, h.toClient(w, r, targetOf(tx), false, err)
 	}
 	return false, nil
 }

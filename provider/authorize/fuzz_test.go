@@ -16,6 +16,7 @@ import (
 	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/provider/api"
 	"github.com/handset-oidc/handset/provider/authorize"
+	"github.com/handset-oidc/handset/provider/internal/endpointtest"
 	"github.com/handset-oidc/handset/provider/mint"
 	"github.com/handset-oidc/handset/provider/oauth"
 	"github.com/handset-oidc/handset/provider/session"
@@ -48,7 +49,7 @@ func (noAPIs) ClientGrants(context.Context) ([]storage.ClientGrant, error) { ret
 
 type transactions struct{ kept *storage.Transaction }
 
-func (s *transactions) CreateTransaction(_ context.Context, tx storage.Transaction, _ time.Time) error {
+func (s *transactions) CreateTransaction(_ context.Context, tx storage.Transaction, _ time.Time, _ ...storage.Limit) error {
 	s.kept = &tx
 	return nil
 }
@@ -96,11 +97,11 @@ func FuzzAuthorize(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, raw string, post bool) {
-		store := &transactions{}
+		store, forms := &transactions{}, endpointtest.Forms{}
 		h := authorize.New(authorize.Config{
 			Issuer: "https://login.example/", Clients: fuzzClients, Transactions: store, Hints: hints{}, APIs: apis, Subjects: subject.New(nil, fuzzClients), Pages: pages, Now: time.Now,
 			Sessions: session.New(session.Config{Vault: v, Now: time.Now}), Browser: authorize.NewBrowser(v, true, time.Minute),
-			TransactionLife: time.Minute, CodeLife: time.Minute,
+			Posted: forms.Waiting(), Pending: forms.Waiting().Limit, TransactionLife: time.Minute, CodeLife: time.Minute,
 		})
 		r := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/authorize", RawQuery: raw}, Header: http.Header{}, Body: http.NoBody}
 		if post {
@@ -128,10 +129,7 @@ func FuzzAuthorize(f *testing.F) {
 				t.Errorf("%q is refused and kept", raw)
 			}
 		case post:
-			sent, err := url.Parse(to)
-			if err != nil || sent.Path != "/authorize" || sent.Host != "" || sent.Query().Encode() != q.Encode() {
-				t.Errorf("POST %q goes on as %q", raw, to)
-			}
+			forms.Check(t, to, "/authorize", q)
 		case store.kept != nil:
 			checkFrozen(t, q, store.kept, to)
 		default:

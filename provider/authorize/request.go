@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,8 +19,14 @@ import (
 	"github.com/handset-oidc/handset/views"
 )
 
-// Longest state and nonce that are taken (security.md §3).
-const maxState = 2048
+const (
+	// maxState is the longest state and nonce that are taken (security.md §3).
+	maxState = 2048
+	// maxLoginHint is longer than any number; a longer hint is not kept.
+	maxLoginHint = 256
+	// maxLocales bounds ui_locales, and maxLocale each: no tag in use is longer.
+	maxLocales, maxLocale = 8, 35
+)
 
 // redirectTarget is a validated place to send an authorization response to.
 // Only validTarget makes one, so an error can't be redirected to an address
@@ -61,7 +66,7 @@ func (h *Handler) validTarget(ctx context.Context, v web.Values) (*storage.Clien
 	if !oauth.MatchRedirectURI(client.Callbacks, uri, client.AppType) {
 		return nil, none, displayed(views.ProblemRedirect, "redirect_uri is not registered for this application; it must match exactly")
 	}
-	t := redirectTarget{client: client.ClientID, uri: uri, mode: oauth.ModeQuery, locales: strings.Fields(v.Get("ui_locales"))}
+	t := redirectTarget{client: client.ClientID, uri: uri, mode: oauth.ModeQuery, locales: locales(v)}
 	if m := v.Get("response_mode"); knownMode(m) && len(v["response_mode"]) == 1 {
 		t.mode = m
 	}
@@ -120,9 +125,18 @@ func (h *Handler) freeze(client *storage.Client, t redirectTarget, v web.Values)
 	if len(tx.Scopes) == 0 && tx.Audience == "" {
 		return tx, p, oauth.Errorf(oauth.InvalidScope, "scope names nothing that this server knows; send at least openid")
 	}
-	tx.LoginHint = v.Get("login_hint")
-	tx.UILocales = strings.Fields(v.Get("ui_locales"))
+	// Hints are kept for half an hour: those that help nobody are not.
+	if hint := v.Get("login_hint"); len(hint) <= maxLoginHint {
+		tx.LoginHint = hint
+	}
+	tx.UILocales = locales(v)
 	return tx, p, nil
+}
+
+// locales are the languages that the client would like, the first few.
+func locales(v web.Values) []string {
+	all := slices.DeleteFunc(strings.Fields(v.Get("ui_locales")), func(tag string) bool { return len(tag) > maxLocale })
+	return all[:min(len(all), maxLocales)]
 }
 
 // checkShape refuses repetitions (RFC 6749 §3.1) and what is not supported (OIDC Core §3.1.2.6).
@@ -307,16 +321,17 @@ func checkMaxAge(v web.Values, now time.Time, tx *storage.Transaction) error {
 	return nil
 }
 
-// parameters reads the request's parameters. A cross-site POST comes without
-// our SameSite=Lax cookies, so it is sent on to the same address by GET, where
-// the session is found (security.md §3.33).
+const endpoint = "/authorize"
+
+// parameters reads the request's parameters. A POST goes on by GET, where the
+// session is found (security.md §3.33).
 func (h *Handler) parameters(w http.ResponseWriter, r *http.Request) (v web.Values, answered bool, err error) {
 	if r.Method != http.MethodPost {
-		v, err = web.Query(r)
+		v, err = h.Posted.Parameters(r, endpoint)
 		return v, false, err
 	}
 	if v, err = web.Body(w, r); err != nil {
 		return nil, false, err
 	}
-	return nil, true, web.SeeOther(w, r, h.Base+"/authorize?"+url.Values(v).Encode())
+	return nil, true, h.Posted.Keep(w, r, endpoint, v)
 }

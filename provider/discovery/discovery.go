@@ -44,6 +44,9 @@ type Config struct {
 	Issuer string
 	// AssertionAlgorithms are the signatures taken from private_key_jwt clients.
 	AssertionAlgorithms []jose.SignatureAlgorithm
+	// IDTokenAlgorithms are those that clients may choose from for ID tokens. RS256
+	// must be one (OIDC Discovery §3).
+	IDTokenAlgorithms []string
 	// UILocales are the languages of the pages; empty: English.
 	UILocales []language.Tag
 }
@@ -58,6 +61,8 @@ func New(c Config) (*Handler, error) {
 		return nil, errors.New("discovery: no issuer")
 	case len(c.AssertionAlgorithms) == 0:
 		return nil, errors.New("discovery: no assertion algorithms")
+	case !slices.Contains(c.IDTokenAlgorithms, string(jose.RS256)):
+		return nil, errors.New("discovery: ID tokens without RS256")
 	}
 	body, err := encode(describe(c))
 	if err != nil {
@@ -117,7 +122,7 @@ func describe(c Config) metadata {
 			ResponseModesSupported:           []string{oauth.ModeQuery, oauth.ModeFragment, oauth.ModeFormPost},
 			GrantTypesSupported:              []oidc.GrantType{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken, oauth.GrantClientCredentials},
 			SubjectTypesSupported:            []string{oauth.SubjectPublic, oauth.SubjectPairwise},
-			IDTokenSigningAlgValuesSupported: []string{"RS256"},
+			IDTokenSigningAlgValuesSupported: c.IDTokenAlgorithms,
 			ClaimsSupported: []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "amr", "sid",
 				"at_hash", "phone_number", "phone_number_verified", "updated_at"},
 			CodeChallengeMethodsSupported: []oidc.CodeChallengeMethod{oidc.CodeChallengeMethodS256},

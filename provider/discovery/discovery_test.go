@@ -20,7 +20,9 @@ var update = flag.Bool("update", false, "write golden files")
 
 func handler(t *testing.T, issuer string) http.Handler {
 	t.Helper()
-	h, err := discovery.New(discovery.Config{Issuer: issuer, AssertionAlgorithms: []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256}})
+	h, err := discovery.New(discovery.Config{
+		Issuer: issuer, AssertionAlgorithms: []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256}, IDTokenAlgorithms: []string{"RS256", "ES256"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,8 +139,9 @@ func TestCaching(t *testing.T) {
 func TestNewRefusesAnIncompleteConfig(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]discovery.Config{
-		"no issuer":     {AssertionAlgorithms: []jose.SignatureAlgorithm{jose.RS256}},
-		"no algorithms": {Issuer: "http://localhost:3000/"},
+		"no issuer":               {AssertionAlgorithms: []jose.SignatureAlgorithm{jose.RS256}, IDTokenAlgorithms: []string{"RS256"}},
+		"no algorithms":           {Issuer: "http://localhost:3000/", IDTokenAlgorithms: []string{"RS256"}},
+		"ID tokens without RS256": {Issuer: "http://localhost:3000/", AssertionAlgorithms: []jose.SignatureAlgorithm{jose.RS256}, IDTokenAlgorithms: []string{"ES256"}},
 	} {
 		if _, err := discovery.New(c); err == nil {
 			t.Errorf("%s: no error", name)

@@ -20,6 +20,7 @@ import (
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/provider/mint"
+	"github.com/handset-oidc/handset/provider/posted"
 	"github.com/handset-oidc/handset/provider/session"
 	"github.com/handset-oidc/handset/storage"
 	"github.com/handset-oidc/handset/views"
@@ -43,11 +44,11 @@ type Subjects interface {
 
 // Config is what a Handler needs; every field is required but Ended.
 type Config struct {
-	Base     string
 	Clients  Clients
 	Hints    Hints
 	Subjects Subjects
 	Sessions *session.Manager
+	Posted   *posted.Forms
 	Pages    *web.Pages
 	Vault    *vault.Vault
 	// Ended is told after a session ended, so that its tokens die at once.
@@ -70,9 +71,10 @@ type request struct {
 
 const formName = "logout"
 
-// Logout answers GET and POST /oidc/logout. A cross-site POST comes without
-// our SameSite=Lax cookie, so it goes on by GET; only our own page's form is
-// taken as it is.
+const endpoint = "/oidc/logout"
+
+// Logout answers GET and POST /oidc/logout. A POST goes on by GET, where the session
+// is found; only our own page's form is taken as it is.
 func (h *Handler) Logout(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodPost {
 		return h.ask(w, r)
@@ -84,11 +86,11 @@ func (h *Handler) Logout(w http.ResponseWriter, r *http.Request) error {
 	if form.Get("decision") == "approve" {
 		return h.approved(w, r, form)
 	}
-	return web.SeeOther(w, r, h.Base+"/oidc/logout?"+url.Values(form).Encode())
+	return h.Posted.Keep(w, r, endpoint, form)
 }
 
 func (h *Handler) ask(w http.ResponseWriter, r *http.Request) error {
-	v, err := web.Query(r)
+	v, err := h.Posted.Parameters(r, endpoint)
 	if err != nil {
 		return err
 	}

@@ -145,15 +145,12 @@ type APIToken struct {
 // signed with a key it still publishes. What exactly is wrong is for the log.
 var ErrAPIToken = errors.New("not an access token for an API")
 
-// apiTokenAlgorithms are those that APIs may choose from.
-var apiTokenAlgorithms = keys.Algorithms()
-
 // VerifyAPIToken reads an access token for an API, or returns [ErrAPIToken].
 // Whether it is in force, its end included, is the caller's to say.
 func (m *Minter) VerifyAPIToken(_ context.Context, raw string) (APIToken, error) {
 	var read readAPIToken
 	err := oidclib.Verify(raw, oidclib.Rules{
-		Algorithms: apiTokenAlgorithms,
+		Algorithms: keys.Algorithms(),
 		// An ID token of ours is signed by keys of the same set.
 		Types: []string{"at+jwt"},
 		Key:   func(kid string, _ keys.Algorithm) any { return m.keys.PublicKey(storage.KeyID(kid)) },

@@ -1,6 +1,7 @@
 package mint
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 
 	"github.com/handset-oidc/handset/internal/oidclib"
@@ -31,6 +31,9 @@ type IDTokenClaims struct {
 	AuthTime time.Time
 	Nonce    string // as sent; empty: none was sent
 	ACR      string // empty unless asked for and met
+	// Algorithm is the client's, of those that [registration.IDTokenAlgorithms]
+	// lists; empty is RS256.
+	Algorithm string
 	// AccessToken is the token issued beside this one, for at_hash; empty: none was.
 	AccessToken string
 }
@@ -46,10 +49,14 @@ type idToken struct {
 }
 
 // IDToken returns a signed ID token (OIDC Core §2) that lives from now. One
-// RSA signature is all its cost.
+// signature is all its cost.
 func (m *Minter) IDToken(c IDTokenClaims) (string, error) {
 	if c.Subject == "" || c.Client == "" {
 		return "", errors.New("id token: no subject or no client")
+	}
+	alg := keys.Algorithm(cmp.Or(c.Algorithm, string(keys.RS256)))
+	if !slices.Contains(keys.Algorithms(), alg) {
+		return "", fmt.Errorf("id token: no keys for the algorithm %q", alg)
 	}
 	now := m.now()
 	claims := idToken{
@@ -67,7 +74,7 @@ func (m *Minter) IDToken(c IDTokenClaims) (string, error) {
 		SessionID: c.Session,
 	}
 	if c.AccessToken != "" {
-		hash, err := oidc.ClaimHash(c.AccessToken, keys.RS256) // OIDC Core §3.1.3.6
+		hash, err := oidc.ClaimHash(c.AccessToken, alg) // OIDC Core §3.1.3.6
 		if err != nil {
 			return "", fmt.Errorf("id token: at_hash: %w", err)
 		}
@@ -77,7 +84,7 @@ func (m *Minter) IDToken(c IDTokenClaims) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("id token: %w", err)
 	}
-	return m.keys.Signer(keys.RS256).Sign(keys.TypeJWT, payload)
+	return m.keys.Signer(alg).Sign(keys.TypeJWT, payload)
 }
 
 // Hint is what an id_token_hint says.
@@ -104,10 +111,10 @@ func (m *Minter) VerifyHint(_ context.Context, raw string) (Hint, error) {
 		Session  string           `json:"sid"`
 	}
 	err := oidclib.Verify(raw, oidclib.Rules{
-		Algorithms: []jose.SignatureAlgorithm{keys.RS256},
-		// An access token or a logout token of ours is signed by the same key.
+		Algorithms: keys.Algorithms(),
+		// An access token or a logout token of ours is signed by the same keys.
 		Types: []string{"jwt"},
-		Key:   func(kid string, _ jose.SignatureAlgorithm) any { return m.keys.PublicKey(storage.KeyID(kid)) },
+		Key:   func(kid string, _ keys.Algorithm) any { return m.keys.PublicKey(storage.KeyID(kid)) },
 	}, &claims)
 	switch {
 	case err != nil:

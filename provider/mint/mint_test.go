@@ -276,6 +276,36 @@ func TestRefreshTokensOutliveTheActiveKey(t *testing.T) {
 	}
 }
 
+// A client may take ES256 for its ID tokens; they are hints as good as any.
+func TestIDTokenByES256(t *testing.T) {
+	t.Parallel()
+	m := newMinter(t)
+	c := claims()
+	c.Algorithm = "ES256"
+	token, err := m.IDToken(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantHeader := map[string]any{"alg": "ES256", "typ": "JWT", "kid": string(keys.ID(&keystest.ECKey(0).PublicKey))}
+	if diff := cmp.Diff(wantHeader, read(t, token, 0)); diff != "" {
+		t.Errorf("header (-want +got):\n%s", diff)
+	}
+	byRSA, err := m.IDToken(claims())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(read(t, byRSA, 1), read(t, token, 1)); diff != "" {
+		t.Errorf("claims, against those of RS256 (-want +got):\n%s", diff)
+	}
+	if hint, err := m.VerifyHint(t.Context(), token); err != nil || hint.Subject != c.Subject {
+		t.Errorf("as a hint: %+v, %v", hint, err)
+	}
+	c.Algorithm = "HS256"
+	if token, err := m.IDToken(c); err == nil {
+		t.Errorf("by HS256: %s", token)
+	}
+}
+
 func TestVerifyHint(t *testing.T) {
 	t.Parallel()
 	m := newMinter(t)
@@ -354,6 +384,7 @@ func TestForgedHintsAreRefused(t *testing.T) {
 	t.Parallel()
 	m := newMinter(t)
 	ours, kid := keystest.Key(0), string(keys.ID(&keystest.Key(0).PublicKey))
+	curve := string(keys.ID(&keystest.ECKey(0).PublicKey))
 	const good = `{"iss":"https://login.example.com/","sub":"sms|1","aud":"c","iat":1772366400,"exp":1772367000}`
 	header := func(more ...string) map[string]any {
 		h := map[string]any{"kid": kid, "typ": "JWT"}
@@ -380,6 +411,9 @@ func TestForgedHintsAreRefused(t *testing.T) {
 		"HS256 with the public key":       forge(t, jose.HS256, public, header(), good),
 		"PS256 by our key":                forge(t, jose.PS256, ours, header(), good),
 		"another key under our kid":       forge(t, jose.RS256, keystest.Key(1), header(), good),
+		"our key under the other's kid":   forge(t, jose.RS256, ours, header("kid", curve), good),
+		"ES256 under the other's kid":     forge(t, jose.ES256, keystest.ECKey(0), header(), good),
+		"ES256 by a stranger":             forge(t, jose.ES256, keystest.ECKey(1), header("kid", curve), good),
 		"unknown kid":                     forge(t, jose.RS256, ours, header("kid", "other"), good),
 		"no kid":                          forge(t, jose.RS256, ours, map[string]any{"typ": "JWT"}, good),
 		"jku":                             forge(t, jose.RS256, ours, header("jku", "https://evil.example/jwks"), good),

@@ -28,6 +28,23 @@ func TestMatchRedirectURI(t *testing.T) {
 	}
 }
 
+// A registered address is no pattern, even if one got into the registration: what a
+// star or a question mark would match is the attacker's.
+func TestAttackGlobsInRedirectURIs(t *testing.T) {
+	t.Parallel()
+	patterns := []string{"https://*.app.example/cb", "https://app.example/*", "https://app.example/**", "https://app.exampl?/cb", "https://{app,evil}.example/cb", "https://[a-z]pp.example/cb", "*"}
+	for _, uri := range []string{
+		"https://evil.app.example/cb", "https://evil.example/.app.example/cb", "https://app.example/cb", "https://app.example/a/b",
+		"https://app.example@evil.example/cb", "https://evil.example/cb", "https://.app.example/cb",
+	} {
+		for _, kind := range []string{oauth.AppNative, oauth.AppRegularWeb, oauth.AppSPA} {
+			if oauth.MatchRedirectURI(patterns, uri, kind) {
+				t.Errorf("%s client: %q matches a pattern", kind, uri)
+			}
+		}
+	}
+}
+
 func TestPKCE(t *testing.T) {
 	t.Parallel()
 	// RFC 7636 appendix B.

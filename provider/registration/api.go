@@ -27,6 +27,10 @@ const (
 // the usual one first.
 func SigningAlgorithms() []string { return []string{"ES256", "RS256"} }
 
+// IDTokenAlgorithms returns those that ID tokens may be signed with, the usual one
+// first: it is the one that every relying party knows (OIDC Core §15.1).
+func IDTokenAlgorithms() []string { return []string{"RS256", "ES256"} }
+
 // ValidateAPI says all that is wrong with an API; nil when nothing is. What is
 // below the issuer is Handset's own.
 func ValidateAPI(a storage.API, issuer string) []Problem {

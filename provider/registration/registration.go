@@ -128,6 +128,9 @@ func (f *findings) identity(c storage.Client) {
 		f.add("is_first_party", "false is not supported by this version, which asks nobody for consent; set it to true for an application of your own")
 	}
 	f.oneOf("subject_type", c.SubjectType, oauth.SubjectPublic, oauth.SubjectPairwise)
+	if c.IDTokenAlg != "" {
+		f.oneOf("id_token_signed_response_alg", c.IDTokenAlg, IDTokenAlgorithms()...)
+	}
 }
 
 // subjects demands one sector of a client with pairwise subjects. Clients of many

@@ -88,6 +88,8 @@ func TestValidate(t *testing.T) {
 		{"pairwise of an app's own scheme", func(c *storage.Client) {
 			c.SubjectType, c.AppType, c.Callbacks = "pairwise", "native", []string{"com.example.app:/cb"}
 		}, []string{"subject_type"}},
+		{"ID tokens by ES256", func(c *storage.Client) { c.IDTokenAlg = "ES256" }, nil},
+		{"ID tokens by a shared secret", func(c *storage.Client) { c.IDTokenAlg = "HS256" }, []string{"id_token_signed_response_alg"}},
 		{"a third subject type", func(c *storage.Client) { c.SubjectType = "secret" }, []string{"subject_type"}},
 		{"the backend of an API", func(c *storage.Client) { c.API = "https://api.example.com" }, nil},
 		{"a public backend", func(c *storage.Client) {

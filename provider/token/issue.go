@@ -110,6 +110,7 @@ func (h *Handler) idToken(ctx context.Context, o order, accessToken string) (str
 		Nonce:       o.nonce,
 		ACR:         o.grant.ACR,
 		AccessToken: accessToken,
+		Algorithm:   o.client.IDTokenAlg,
 	})
 }
 

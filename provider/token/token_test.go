@@ -30,6 +30,30 @@ func TestGrantTypes(t *testing.T) {
 	refused(t, b.post(t, endpointtest.Web, url.Values{"grant_type": {"client_credentials"}}), oauth.UnauthorizedClient, "")
 }
 
+// A client whose registration lacks a grant gets nothing by it, and spends nothing:
+// not even what it was given while it had the grant.
+func TestAttackGrantThatTheClientLacks(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	code, _ := b.Login(t, endpointtest.Service, nil)
+	refused(t, b.post(t, endpointtest.Service, codeForm(code)), oauth.UnauthorizedClient, "")
+	_, g := b.Login(t, endpointtest.Narrow, nil)
+	kept := b.RefreshToken(t, g)
+	refused(t, b.post(t, endpointtest.Narrow, refreshForm(kept)), oauth.UnauthorizedClient, "")
+	refused(t, b.post(t, endpointtest.Web, refreshForm(kept)), oauth.InvalidGrant, "")
+	refused(t, b.post(t, endpointtest.Web, url.Values{"grant_type": {"client_credentials"}}), oauth.UnauthorizedClient, "")
+	// Grants that are not built are nobody's, whatever they bring.
+	for _, name := range []string{
+		"urn:ietf:params:oauth:grant-type:token-exchange", "urn:ietf:params:oauth:grant-type:device_code",
+		"urn:ietf:params:oauth:grant-type:jwt-bearer", "password",
+	} {
+		form := url.Values{"grant_type": {name}, "subject_token": {kept}, "device_code": {kept}, "assertion": {kept}, "scope": {"openid"}}
+		for _, id := range []storage.ClientID{endpointtest.Web, endpointtest.Service} {
+			refused(t, b.post(t, id, form), oauth.UnsupportedGrantType, "")
+		}
+	}
+}
+
 // security.md §3.21, §3.22: whoever does not authenticate learns nothing, and
 // spends nothing.
 func TestClientAuthentication(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/handset-oidc/handset/internal/web"
+	"github.com/handset-oidc/handset/passcode/phone"
 	"github.com/handset-oidc/handset/provider/internal/endpointtest"
 	"github.com/handset-oidc/handset/provider/mint"
 	"github.com/handset-oidc/handset/provider/oauth"
@@ -429,5 +430,34 @@ func TestNewRefusesAnIncompleteConfig(t *testing.T) {
 	t.Parallel()
 	if _, err := userinfo.New(userinfo.Config{Now: time.Now}); err == nil {
 		t.Error("no error")
+	}
+}
+
+// Imported people keep the subject that they had, colons included. A token that is
+// a record holds nothing that a subject could break out of.
+func TestAttackColonsInTheSubject(t *testing.T) {
+	t.Parallel()
+	w, h := setup(t)
+	_, g := w.Login(t, endpointtest.Web, nil)
+	number, err := phone.FromStored("+819098765432")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sub := range []storage.UserID{"auth0|sms:+81:x", ":", "a:b:c", storage.UserID(g.ID) + ":" + g.UserID} {
+		if err := w.SQL.AddUser(t.Context(), storage.User{ID: sub, Number: number, CreatedAt: w.Now(), UpdatedAt: w.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		of := g
+		of.UserID = sub
+		a := endpointtest.Call(t, h, get(w.AccessToken(t, of)))
+		var claims struct {
+			Subject storage.UserID `json:"sub"`
+		}
+		if err := json.Unmarshal([]byte(a.Body), &claims); err != nil || a.StatusCode != http.StatusOK || claims.Subject != sub {
+			t.Errorf("userinfo of %q: %d %s", sub, a.StatusCode, a.Body)
+		}
+		if err := w.SQL.RemoveUser(t.Context(), sub, w.Now()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

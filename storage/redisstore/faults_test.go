@@ -25,8 +25,14 @@ func operations(s *redisstore.Store, v *vault.Vault) map[string]func(context.Con
 		"CreateTransaction": func(ctx context.Context) error {
 			return s.CreateTransaction(ctx, storage.Transaction{ID: "T", ExpiresAt: start.Add(time.Hour)}, start)
 		},
-		"Login":     func(ctx context.Context) error { _, _, err := s.Login(ctx, "T", "C"); return err },
-		"Challenge": func(ctx context.Context) error { _, err := s.Challenge(ctx, "C"); return err },
+		"CreateTransactionWithin": func(ctx context.Context) error {
+			return s.CreateTransaction(ctx, storage.Transaction{ID: "T", ExpiresAt: start.Add(time.Hour)}, start,
+				storage.Limit{Name: "pending_address", Key: "net", Burst: 1000, Every: time.Minute})
+		},
+		"KeepPosted": func(ctx context.Context) error { return s.KeepPosted(ctx, storage.Posted{Ref: "R"}, start) },
+		"Posted":     func(ctx context.Context) error { _, err := s.Posted(ctx, "/authorize", "R"); return err },
+		"Login":      func(ctx context.Context) error { _, _, err := s.Login(ctx, "T", "C"); return err },
+		"Challenge":  func(ctx context.Context) error { _, err := s.Challenge(ctx, "C"); return err },
 		"StartChallenge": func(ctx context.Context) error {
 			_, err := s.StartChallenge(ctx, request("C", "tag"))
 			return err
@@ -207,7 +213,7 @@ func TestFullRedisIsUnavailable(t *testing.T) {
 	s, v := openStore(t, server.URL)
 	for name, operation := range operations(s, v) {
 		switch name {
-		case "CreateTransaction", "StartChallenge", "PutAccessToken", "UseAssertion":
+		case "CreateTransaction", "CreateTransactionWithin", "KeepPosted", "StartChallenge", "PutAccessToken", "UseAssertion":
 		default:
 			continue // needs no memory
 		}
@@ -224,7 +230,7 @@ func TestReplicaIsUnavailable(t *testing.T) {
 	if err := s.Raw().Do(t.Context(), "REPLICAOF", "127.0.0.1", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"StartChallenge", "CreateTransaction", "PutAccessToken", "UseAssertion"} {
+	for _, name := range []string{"StartChallenge", "CreateTransaction", "CreateTransactionWithin", "KeepPosted", "PutAccessToken", "UseAssertion"} {
 		if err := operations(s, v)[name](t.Context()); !errors.Is(err, storage.ErrUnavailable) {
 			t.Errorf("%s on a replica: %v, want unavailable", name, err)
 		}

@@ -19,10 +19,13 @@ var (
 	checkChallengeLua string
 	//go:embed scripts/undo_send.lua
 	undoSendLua string
+	//go:embed scripts/take_limits.lua
+	takeLimitsLua string
 
 	startChallenge = newScript(startChallengeLua)
 	checkChallenge = newScript(checkChallengeLua)
 	undoSend       = newScript(undoSendLua)
+	takeLimits     = newScript(takeLimitsLua)
 )
 
 // script is a Lua script, by its text and by the digest that Redis knows it by.

@@ -114,5 +114,8 @@ func (s *Store) reseal(c *conn, u storage.User) error {
 	}
 	_, err = c.exec(resealUser, s.vault.Seal(vault.Number, place(u.ID), []byte(e164)),
 		s.vault.MAC(vault.NumberIndex, e164), attributes, string(u.ID))
-	return err
+	if err != nil {
+		return err
+	}
+	return s.putUnique(c, u)
 }

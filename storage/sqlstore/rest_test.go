@@ -22,7 +22,7 @@ func TestKeptPromises(t *testing.T) {
 	folder := t.TempDir()
 	storagetest.RunSQLKept(t, func(t *testing.T, v *vault.Vault) storagetest.SQL {
 		file := filepath.Join(folder, filepath.Base(t.Name())+".db")
-		s, err := Open(t.Context(), Config{URL: "sqlite:" + file, Vault: v})
+		s, err := Open(t.Context(), Config{URL: "sqlite:" + file, Vault: v, Unique: unique})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +87,7 @@ func TestPersonalDataAtRestIsNowhereInTheFile(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "handset.db")
 	v := newVault(t)
-	s, err := Open(t.Context(), Config{URL: "sqlite:" + file, Vault: v})
+	s, err := Open(t.Context(), Config{URL: "sqlite:" + file, Vault: v, Unique: unique})
 	if err != nil {
 		t.Fatal(err)
 	}

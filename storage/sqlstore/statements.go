@@ -35,6 +35,13 @@ const (
 	unblockUser
 	deleteUser
 	rememberRemovedUser
+	userOfAttribute
+	insertUniqueAttribute
+	deleteUniqueOfUser
+	deleteUniqueAttribute
+	indexedAttributes
+	insertIndexedAttribute
+	deleteIndexedAttribute
 
 	insertSession
 	sessionByMAC
@@ -159,6 +166,14 @@ var statementNames = [statementCount]string{
 	unblockUser:         "unblock_user",
 	deleteUser:          "delete_user",
 	rememberRemovedUser: "remember_removed_user",
+
+	userOfAttribute:        "user_of_attribute",
+	insertUniqueAttribute:  "insert_unique_attribute",
+	deleteUniqueOfUser:     "delete_unique_attributes_of_user",
+	deleteUniqueAttribute:  "delete_unique_attribute",
+	indexedAttributes:      "indexed_attributes",
+	insertIndexedAttribute: "insert_indexed_attribute",
+	deleteIndexedAttribute: "delete_indexed_attribute",
 
 	insertSession:         "insert_session",
 	sessionByMAC:          "session_by_mac",

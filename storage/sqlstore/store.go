@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/handset-oidc/handset/internal/vault"
@@ -21,6 +22,8 @@ type Config struct {
 	// after the last moment at which it can bring one forth, so that it can be
 	// revoked as long as a token of it lives. Default: 24 h.
 	TokenLife time.Duration
+	// Unique names the attributes of which no two people may have the same value.
+	Unique []string
 }
 
 // Store keeps what must last. It is safe for concurrent use.
@@ -28,10 +31,13 @@ type Store struct {
 	db        *sqlite
 	vault     *vault.Vault
 	tokenLife time.Duration
+	unique    []string
 }
 
 // Open opens the database, makes it when there is none, and brings its schema up
-// to date. It fails when the vault's keys do not open what the database holds.
+// to date. It fails when the vault's keys do not open what the database holds, and,
+// with [storage.ErrConflict], when people share the value of an attribute that was
+// not unique before.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	at, how, err := cfg.parse()
 	if err != nil {
@@ -42,7 +48,10 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := cfg.store(db)
-	if err := s.seed(ctx); err != nil {
+	if err = s.seed(ctx); err == nil {
+		err = s.indexUnique(ctx)
+	}
+	if err != nil {
 		_ = db.close()
 		return nil, fmt.Errorf("open database: %w", err)
 	}
@@ -85,7 +94,7 @@ func (cfg Config) store(db *sqlite) *Store {
 	if cfg.TokenLife == 0 {
 		cfg.TokenLife = 24 * time.Hour
 	}
-	return &Store{db: db, vault: cfg.Vault, tokenLife: cfg.TokenLife}
+	return &Store{db: db, vault: cfg.Vault, tokenLife: cfg.TokenLife, unique: slices.Sorted(slices.Values(cfg.Unique))}
 }
 
 // Ping reports whether the database answers.

@@ -22,9 +22,12 @@ func newVault(t testing.TB) *vault.Vault {
 	return v
 }
 
+// unique is what the promises count on.
+var unique = []string{"employee_id"}
+
 func open(t testing.TB, url string) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), Config{URL: url, Vault: newVault(t)})
+	s, err := Open(t.Context(), Config{URL: url, Vault: newVault(t), Unique: unique})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -104,6 +104,7 @@ func TestNoStatementOfALoginWalksATable(t *testing.T) {
 	whole := map[statement]bool{
 		allClients: true, allConnections: true, allSigningKeys: true,
 		sealedConnections: true, sealedSigningKeys: true, allAPIs: true, allClientGrants: true,
+		indexedAttributes: true, deleteUniqueAttribute: true,
 		senderStates: true, deleteSilentServers: true, // a row per server and sender
 	}
 	s := openFile(t)

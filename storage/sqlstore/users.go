@@ -122,10 +122,13 @@ func (s *Store) addUser(c *conn, u storage.User) error {
 		s.vault.Seal(vault.Number, place(u.ID), []byte(u.Number.E164())),
 		s.vault.MAC(vault.NumberIndex, u.Number.E164()),
 		u.CreatedAt.Unix(), u.UpdatedAt.Unix(), orNull(u.LastLoginAt), orNull(u.VerifiedAt), blocked, attributes)
-	if err == nil && n == 0 {
-		return fmt.Errorf("%w: the subject was given before", storage.ErrConflict)
+	if err != nil {
+		return err
 	}
-	return err
+	if n == 0 {
+		return &storage.TakenError{Field: "user_id"}
+	}
+	return s.putUnique(c, u)
 }
 
 // User returns a person, or [storage.ErrNotFound].
@@ -158,12 +161,10 @@ func (s *Store) Users(ctx context.Context, after storage.UserID, limit int) (all
 
 // AddUser adds a person with a given subject and the times of the record. It is
 // durable. [storage.ErrConflict]: number or subject are taken, or the subject was
-// a removed person's.
+// a removed person's, or a unique attribute is another's.
 func (s *Store) AddUser(ctx context.Context, u storage.User) error {
 	err := s.db.write(ctx, durable, func(c *conn) error {
-		if _, _, err := s.findUser(c, u.Number); err == nil {
-			return fmt.Errorf("%w: the number is taken", storage.ErrConflict)
-		} else if !errors.Is(err, storage.ErrNotFound) {
+		if err := s.free(c, u); err != nil {
 			return err
 		}
 		return s.addUser(c, u)
@@ -171,24 +172,27 @@ func (s *Store) AddUser(ctx context.Context, u storage.User) error {
 	return wrap("add user", err)
 }
 
-// UpdateUser changes a person's attributes and updated_at, with no other change
-// between, durably. edit must be quick and must not use the store; its error is
-// returned and nothing is changed. [storage.ErrNotFound]: there is no such person.
+// UpdateUser changes a person's number and attributes and updated_at, with no other
+// change between, durably. Another number is not proved, whoever proved the one
+// before; the texts to that are erased. edit must be quick and must not use the store; its error is returned and
+// nothing is changed. [storage.ErrNotFound]: there is no such person.
+// [storage.ErrConflict]: the number or a unique attribute is another's.
 func (s *Store) UpdateUser(ctx context.Context, id storage.UserID, edit func(*storage.User) error) error {
 	err := s.db.write(ctx, durable, func(c *conn) error {
 		u, err := s.scanUser(c.row(userByID, string(id)))
 		if err != nil {
 			return err
 		}
+		before := u
+		before.Attributes = nil // edit may change the map
 		if err := edit(&u); err != nil {
 			return err
 		}
-		u.ID = id
-		attributes, err := s.sealAttributes(u)
-		if err != nil {
+		u.ID, u.VerifiedAt = id, before.VerifiedAt
+		if err := s.free(c, u); err != nil {
 			return err
 		}
-		if _, err := c.exec(updateUser, attributes, u.UpdatedAt.Unix(), string(id)); err != nil {
+		if err := s.replaceUser(c, before.Number, u); err != nil {
 			return err
 		}
 		return change(c, storage.ChangeUser, string(id))
@@ -196,23 +200,48 @@ func (s *Store) UpdateUser(ctx context.Context, id storage.UserID, edit func(*st
 	return wrap("update user", err)
 }
 
+// replaceUser writes number, attributes and updated_at of a person whose number is
+// known to be free. The texts to a number that they leave are erased: later nobody
+// would know whose they were.
+func (s *Store) replaceUser(c *conn, before phone.Number, u storage.User) error {
+	if u.Number != before {
+		u.VerifiedAt = time.Time{}
+		if err := s.eraseTexts(c, before); err != nil {
+			return err
+		}
+	}
+	attributes, err := s.sealAttributes(u)
+	if err != nil {
+		return err
+	}
+	e164 := u.Number.E164()
+	_, err = c.exec(updateUser, s.vault.Seal(vault.Number, place(u.ID), []byte(e164)), s.vault.MAC(vault.NumberIndex, e164),
+		orNull(u.VerifiedAt), attributes, u.UpdatedAt.Unix(), string(u.ID))
+	if err != nil {
+		return err
+	}
+	return s.putUnique(c, u)
+}
+
 // BlockUser refuses a person from now on: it ends their sessions and revokes their
 // grants, durably. Blocking twice is no error.
 func (s *Store) BlockUser(ctx context.Context, id storage.UserID, now time.Time) error {
-	err := s.db.write(ctx, durable, func(c *conn) error {
-		n, err := c.exec(blockUser, now.Unix(), string(id))
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return storage.ErrNotFound
-		}
-		if _, err := c.exec(endSessionsOfUser, now.Unix(), string(id)); err != nil {
-			return err
-		}
-		return s.dropUser(c, id, now)
-	})
+	err := s.db.write(ctx, durable, func(c *conn) error { return s.block(c, id, now) })
 	return wrap("block user", err)
+}
+
+func (s *Store) block(c *conn, id storage.UserID, now time.Time) error {
+	n, err := c.exec(blockUser, now.Unix(), string(id))
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return storage.ErrNotFound
+	}
+	if _, err := c.exec(endSessionsOfUser, now.Unix(), string(id)); err != nil {
+		return err
+	}
+	return s.dropUser(c, id, now)
 }
 
 // UnblockUser lets a person log in again. What blocking ended stays ended.

@@ -69,6 +69,63 @@ func transactionWhole(t *testing.T, p *place) {
 	}
 }
 
+// refusedIsNotKept is security.md row 37.
+func refusedIsNotKept(t *testing.T, p *place) {
+	ctx := t.Context()
+	few := storage.Limit{Name: "pending_address", Key: "net", Burst: 2, Every: time.Minute}
+	off := storage.Limit{Name: "other", Key: "net", Off: true}
+	tr := transaction()
+	for i, want := range []bool{true, true, false, false} {
+		tr.ID = storage.TransactionID(fmt.Sprint("TRANSACTION", i))
+		err := p.Store.CreateTransaction(ctx, tr, p.now, few, off)
+		refused, limited := errors.AsType[*storage.Limited](err)
+		if (err == nil) != want || !want && (!limited || refused.Name != few.Name || !refused.RetryAt.Equal(p.now.Add(time.Minute))) {
+			t.Errorf("transaction %d: %v", i+1, err)
+		}
+		if _, _, err := p.Store.Login(ctx, tr.ID, ""); errors.Is(err, storage.ErrNotFound) == want {
+			t.Errorf("transaction %d is kept: %v", i+1, err)
+		}
+	}
+	form := storage.Posted{Ref: "REF", Endpoint: "/authorize", Form: "state=s"}
+	if _, limited := errors.AsType[*storage.Limited](p.Store.KeepPosted(ctx, form, p.now, few)); !limited {
+		t.Error("a form beyond the limit was taken")
+	}
+	if _, err := p.Store.Posted(ctx, form.Endpoint, form.Ref); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("a form beyond the limit is kept: %v", err)
+	}
+	// Redis may lose the script between two requests.
+	if err := p.Raw.ScriptFlush(ctx).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Store.CreateTransaction(ctx, tr, p.now.Add(time.Minute), few); err != nil {
+		t.Errorf("once the limit gives again: %v", err)
+	}
+	if _, _, err := p.Store.Login(ctx, tr.ID, ""); err != nil {
+		t.Error(err)
+	}
+}
+
+func postedForm(t *testing.T, p *place) {
+	ctx := t.Context()
+	want := storage.Posted{Ref: "REF", Endpoint: "/authorize", Form: "nonce=%FF&state=a&state=b\xff"}
+	if err := p.Store.KeepPosted(ctx, want, p.now); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // a browser may ask again
+		if got, err := p.Store.Posted(ctx, want.Endpoint, want.Ref); err != nil || got != want.Form {
+			t.Errorf("form = %q, %v", got, err)
+		}
+	}
+	for _, other := range [][2]string{{"/oidc/logout", "REF"}, {"/authorize", "OTHER"}, {"/authorize", ""}} {
+		if _, err := p.Store.Posted(ctx, other[0], other[1]); !errors.Is(err, storage.ErrNotFound) {
+			t.Errorf("%v: %v, want not found", other, err)
+		}
+	}
+	if ttl := p.Raw.PTTL(ctx, "handset:{REF}:posted").Val(); ttl <= 0 || ttl > 5*time.Minute {
+		t.Errorf("it is kept for %v", ttl)
+	}
+}
+
 func transactionMoved(t *testing.T, p *place) {
 	if err := p.Store.CreateTransaction(t.Context(), transaction(), p.now); err != nil {
 		t.Fatal(err)
@@ -194,6 +251,8 @@ func (p *place) fill() (live, used string) {
 		}
 	}
 	must(p.Store.CreateTransaction(ctx, transaction(), p.now))
+	must(p.Store.KeepPosted(ctx, storage.Posted{Ref: "REF", Endpoint: "/authorize",
+		Form: "login_hint=" + number}, p.now, storage.Limit{Name: "pending_address", Key: "net", Burst: 5, Every: time.Minute}))
 	must(p.Store.PutAccessToken(ctx, p.Vault.MAC(vault.AccessToken, "token"), accessToken(), p.now))
 	must(p.Store.UseAssertion(ctx, "tag", p.now.Add(time.Minute), p.now))
 	p.id = "used"

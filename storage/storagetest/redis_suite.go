@@ -14,7 +14,9 @@ import (
 
 // Ephemeral is all that a store of what lives for minutes must do.
 type Ephemeral interface {
-	CreateTransaction(ctx context.Context, t storage.Transaction, now time.Time) error
+	CreateTransaction(ctx context.Context, t storage.Transaction, now time.Time, limits ...storage.Limit) error
+	KeepPosted(ctx context.Context, p storage.Posted, now time.Time, limits ...storage.Limit) error
+	Posted(ctx context.Context, endpoint, ref string) (form string, err error)
 	Login(ctx context.Context, id storage.TransactionID, challenge storage.ChallengeID) (storage.Transaction, storage.Challenge, error)
 	Challenge(ctx context.Context, id storage.ChallengeID) (storage.Challenge, error)
 	StartChallenge(ctx context.Context, c storage.StartChallenge) (storage.Started, error)
@@ -92,6 +94,8 @@ var redisCases = []struct {
 	{"UndoLeavesANewerSendAlone", undoNewer},
 	{"UndoAfterUseChangesNothing", undoAfterUse},
 	// redis_records.go
+	{"WhatALimitRefusesIsNotKept", refusedIsNotKept},
+	{"PostedFormIsKeptForItsEndpointAlone", postedForm},
 	{"TransactionIsReadBackWhole", transactionWhole},
 	{"TransactionMovedToAnotherIDDoesNotOpen", transactionMoved},
 	{"AccessTokenIsFoundByAnyLiveKey", accessTokenAnyKey},

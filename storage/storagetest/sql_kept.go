@@ -124,6 +124,7 @@ func keptNewSecret(t *testing.T, open func(*vault.Vault) *sqlCase) {
 	if len(people) != 451 {
 		c.Errorf("%d people open with the new key, want 451", len(people))
 	}
+	c.attributeTaken()
 	timeline, err := c.store.Timeline(c.Context(), "AAAA11")
 	c.must(err)
 	if len(timeline.Texts) != 1 || timeline.Texts[0].Number != l.Number {
@@ -148,6 +149,7 @@ func keptLoginReseals(t *testing.T, open func(*vault.Vault) *sqlCase) {
 	// The number is taken, under whatever key it is kept.
 	err = c.store.AddUser(c.Context(), storage.User{ID: newUserID(), Number: l.Number, CreatedAt: c.now, UpdatedAt: c.now})
 	c.want(err, storage.ErrConflict)
+	c.attributeTaken()
 	c.must(c.store.Reseal(c.Context()))
 	c.must(c.store.Close())
 
@@ -167,4 +169,13 @@ func (c *sqlCase) setAttribute(id storage.UserID) {
 		u.Attributes = map[string]any{"employee_id": "291"}
 		return nil
 	}))
+}
+
+// attributeTaken checks that what setAttribute gave is nobody else's, under whatever
+// key it is kept.
+func (c *sqlCase) attributeTaken() {
+	c.Helper()
+	c.want(c.store.AddUser(c.Context(), storage.User{
+		ID: newUserID(), Number: newNumber(), CreatedAt: c.now, UpdatedAt: c.now, Attributes: map[string]any{"employee_id": "291"},
+	}), storage.ErrConflict)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/handset-oidc/handset/passcode/phone"
 	"github.com/handset-oidc/handset/storage"
 )
 
@@ -22,6 +23,9 @@ var peoplePromises = []promise{
 	{"AttributesOfAPersonAreKeptAsWritten", personAttributes},
 	{"NoEditOfAPersonIsLostUnder50Racers", personEditRace},
 	{"NumberAndSubAreUnique", personUnique},
+	{"ChangedNumberKeepsTheSub", personNumberChanged},
+	{"UniqueAttributeIsOnePersons", personAttributeUnique},
+	{"UniqueAttributeIsOnePersonsUnder50Racers", personAttributeRace},
 	{"PeopleAreListedInPages", personPages},
 	{"UnknownPersonIsNotFound", personUnknown},
 }
@@ -226,6 +230,88 @@ func personUnique(c *sqlCase) {
 	c.want(add(storage.User{ID: l.NewUserID, Number: newNumber()}), storage.ErrConflict)
 	number := newNumber()
 	c.oneWinner(storage.ErrConflict, func(int) error { return add(storage.User{ID: newUserID(), Number: number}) })
+}
+
+func personNumberChanged(c *sqlCase) {
+	l, _ := c.login()
+	other, _ := c.login()
+	number := newNumber()
+	move := func(to phone.Number) error {
+		return c.store.UpdateUser(c.Context(), l.NewUserID, func(u *storage.User) error {
+			u.Number, u.UpdatedAt, u.VerifiedAt = to, c.now, c.now
+			return nil
+		})
+	}
+	taken, ok := errors.AsType[*storage.TakenError](move(other.Number))
+	if !ok || taken.Field != "phone_number" || taken.By != other.NewUserID {
+		c.Errorf("another person's number: %v", taken)
+	}
+	u, err := c.store.UserByNumber(c.Context(), l.Number)
+	c.must(err)
+	if u.ID != l.NewUserID || u.VerifiedAt.IsZero() {
+		c.Errorf("after a refused change: %s, verified at %v", u.ID, u.VerifiedAt)
+	}
+	changes := c.changed(func() { c.must(move(number)) })
+	if diff := cmp.Diff([]storage.Change{{Kind: storage.ChangeUser, Ref: string(l.NewUserID)}}, changes); diff != "" {
+		c.Errorf("changes (-want +got):\n%s", diff)
+	}
+	u, err = c.store.UserByNumber(c.Context(), number)
+	c.must(err)
+	if u.ID != l.NewUserID || u.Number != number || !u.VerifiedAt.IsZero() {
+		c.Errorf("person of the new number: %s, verified at %v, which nobody did", u.ID, u.VerifiedAt)
+	}
+	_, err = c.store.UserByNumber(c.Context(), l.Number)
+	c.want(err, storage.ErrNotFound)
+	c.must(c.sessionOf(l, c.now))
+	opened, err := c.store.OpenSession(c.Context(), c.newLogin(number), c.now)
+	c.must(err)
+	if opened.User.ID != l.NewUserID || opened.NewUser {
+		c.Errorf("login with the new number: %s, new %v", opened.User.ID, opened.NewUser)
+	}
+	// The number before belongs to nobody: whoever proves it is somebody new.
+	if opened, err = c.store.OpenSession(c.Context(), c.newLogin(l.Number), c.now); err != nil || !opened.NewUser {
+		c.Errorf("login with the number before: new %v, %v", opened.NewUser, err)
+	}
+}
+
+func personAttributeUnique(c *sqlCase) {
+	person := func(value any) storage.User {
+		return storage.User{
+			ID: newUserID(), Number: newNumber(), CreatedAt: c.now, UpdatedAt: c.now,
+			Attributes: map[string]any{"employee_id": value, "department": "sales"},
+		}
+	}
+	first, second := person("291"), person("292")
+	c.must(c.store.AddUser(c.Context(), first))
+	c.must(c.store.AddUser(c.Context(), second))
+	c.must(c.store.AddUser(c.Context(), person(json.Number("291")))) // another value
+	c.must(c.store.AddUser(c.Context(), person(nil)))
+	c.must(c.store.AddUser(c.Context(), person(nil)))
+	set := func(id storage.UserID, value any) error {
+		return c.store.UpdateUser(c.Context(), id, func(u *storage.User) error {
+			u.Attributes["employee_id"] = value
+			return nil
+		})
+	}
+	for _, err := range []error{c.store.AddUser(c.Context(), person("291")), set(second.ID, "291")} {
+		taken, ok := errors.AsType[*storage.TakenError](err)
+		if !ok || taken.Field != "attributes.employee_id" || taken.By != first.ID || !errors.Is(err, storage.ErrConflict) {
+			c.Errorf("error = %v", err)
+		}
+	}
+	c.must(set(first.ID, "291")) // the same again
+	c.must(set(first.ID, "293"))
+	c.must(set(second.ID, "291"))
+	c.must(c.store.RemoveUser(c.Context(), second.ID, c.now))
+	c.must(c.store.AddUser(c.Context(), person("291")))
+}
+
+func personAttributeRace(c *sqlCase) {
+	c.oneWinner(storage.ErrConflict, func(int) error {
+		return c.store.AddUser(c.Context(), storage.User{
+			ID: newUserID(), Number: newNumber(), CreatedAt: c.now, UpdatedAt: c.now, Attributes: map[string]any{"employee_id": "291"},
+		})
+	})
 }
 
 func personPages(c *sqlCase) {

@@ -32,7 +32,7 @@ func (c *sqlCase) newClient() storage.Client {
 		TokenEndpointAuthMethod: "client_secret_basic",
 		JWKS:                    []byte(`{"keys":[]}`),
 		IsFirstParty:            true, RequirePKCE: true, RequireState: true, RequireNonce: true,
-		SubjectType: "public", InitiateLogin: "https://app.example/login",
+		SubjectType: "public", IDTokenAlg: "ES256", InitiateLogin: "https://app.example/login",
 		SecretMACs: [][]byte{newMAC(), newMAC()},
 		CreatedAt:  c.sec.Add(-time.Hour), UpdatedAt: c.sec,
 	}

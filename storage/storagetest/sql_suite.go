@@ -66,6 +66,7 @@ type peopleStore interface {
 	Users(ctx context.Context, after storage.UserID, limit int) ([]storage.User, error)
 	AddUser(ctx context.Context, u storage.User) error
 	UpdateUser(ctx context.Context, id storage.UserID, edit func(*storage.User) error) error
+	ImportUsers(ctx context.Context, people []storage.Import, mode storage.ImportMode, now time.Time) ([]storage.Imported, error)
 	BlockUser(ctx context.Context, id storage.UserID, now time.Time) error
 	UnblockUser(ctx context.Context, id storage.UserID, now time.Time) error
 	RemoveUser(ctx context.Context, id storage.UserID, now time.Time) error
@@ -115,11 +116,12 @@ type promise struct {
 }
 
 // RunSQL checks the promises. open must return a store on a new, empty database and
-// close it when the test ends; it keeps grants for 24 h after their last token.
+// close it when the test ends; it keeps grants for 24 h after their last token, and the
+// attribute employee_id is unique in it.
 func RunSQL(t *testing.T, open func(t *testing.T) SQL) {
 	t.Helper()
 	topics := [][]promise{
-		loginPromises, sessionPromises, grantPromises, refreshPromises, peoplePromises,
+		loginPromises, sessionPromises, grantPromises, refreshPromises, peoplePromises, importPromises,
 		clientPromises, apiPromises, assignmentPromises, subjectPromises, registryPromises, textPromises, sweepPromises,
 	}
 	for _, topic := range topics {

@@ -29,6 +29,7 @@ var textPromises = []promise{
 	{"DeliveriesCountBySenderAndRegion", textDeliveries},
 	{"LastSenderIsThatOfTheNewestTextThatLeft", textLastSender},
 	{"TextsOfARemovedPersonAreErased", textErased},
+	{"TextsToANumberThatIsLeftAreErased", textLeft},
 	{"TextsAreKeptFor30Days", textSweep},
 	{"SilentServersAreForgotten", silentServers},
 }
@@ -185,6 +186,21 @@ func textErased(c *sqlCase) {
 	theirs.Number = l.Number
 	c.saveTexts(theirs, others)
 	c.must(c.store.RemoveUser(c.Context(), opened.User.ID, c.now))
+	_, err := c.store.Timeline(c.Context(), "AAAA11")
+	c.want(err, storage.ErrNotFound)
+	_, err = c.store.Timeline(c.Context(), "BBBB22")
+	c.must(err)
+}
+
+func textLeft(c *sqlCase) {
+	l, opened := c.login()
+	theirs, others := c.newText("AAAA11"), c.newText("BBBB22")
+	theirs.Number = l.Number
+	c.saveTexts(theirs, others)
+	c.must(c.store.UpdateUser(c.Context(), opened.User.ID, func(u *storage.User) error {
+		u.Number = newNumber()
+		return nil
+	}))
 	_, err := c.store.Timeline(c.Context(), "AAAA11")
 	c.want(err, storage.ErrNotFound)
 	_, err = c.store.Timeline(c.Context(), "BBBB22")

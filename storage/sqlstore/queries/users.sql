@@ -27,7 +27,8 @@ UPDATE users SET last_login_at = $1, verified_at = $1 WHERE id = $2;
 UPDATE users SET number = $1, number_index = $2, attributes = $3 WHERE id = $4;
 
 -- name: update_user
-UPDATE users SET attributes = $1, updated_at = $2 WHERE id = $3;
+-- All that is sealed moves to the active secret key together, as in reseal_user.
+UPDATE users SET number = $1, number_index = $2, verified_at = $3, attributes = $4, updated_at = $5 WHERE id = $6;
 
 -- name: users_sealed_by_others
 -- The blind index begins with the name of its key: what lies outside the active
@@ -47,3 +48,26 @@ DELETE FROM users WHERE id = $1;
 
 -- name: remember_removed_user
 INSERT INTO removed_users (id, removed_at) VALUES ($1, $2);
+
+-- name: user_of_attribute
+-- By the unique index of value_index; asked once per live secret key.
+SELECT user_id FROM unique_attributes WHERE value_index = $1;
+
+-- name: insert_unique_attribute
+INSERT INTO unique_attributes (user_id, name, value_index) VALUES ($1, $2, $3);
+
+-- name: delete_unique_attributes_of_user
+DELETE FROM unique_attributes WHERE user_id = $1;
+
+-- name: delete_unique_attribute
+-- Of everyone: walks the table, when the configuration calls an attribute unique no more.
+DELETE FROM unique_attributes WHERE name = $1;
+
+-- name: indexed_attributes
+SELECT name FROM indexed_attributes ORDER BY name;
+
+-- name: insert_indexed_attribute
+INSERT INTO indexed_attributes (name) VALUES ($1);
+
+-- name: delete_indexed_attribute
+DELETE FROM indexed_attributes WHERE name = $1;
