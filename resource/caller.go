@@ -11,7 +11,7 @@ import (
 // Caller is who makes a call: what its verified token says. It belongs to one
 // call and never changes; callers that share a token get a Caller each.
 type Caller struct {
-	// Subject is the person, or the client itself when no person is behind the call.
+	// Subject is the person, or the client itself when nobody is behind the call.
 	Subject Subject
 	// ClientID is the application that makes the call.
 	ClientID ClientID
@@ -34,6 +34,11 @@ type Caller struct {
 
 	claims object
 }
+
+// IsClient reports whether the client calls for itself (client credentials), with no
+// person behind it. Handset names such a subject CLIENT@clients, and no person so
+// (RFC 9068 §5).
+func (c *Caller) IsClient() bool { return string(c.Subject) == string(c.ClientID)+"@clients" }
 
 // Claim decodes a claim of the token into v, which is a pointer, as
 // [json.Unmarshal] does. A token without the claim, or with a null for it, is an

@@ -81,7 +81,7 @@ func TestAClientForItself(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if caller.Subject != "batch" || caller.ClientID != "batch" || !caller.AuthTime.IsZero() || !caller.Scopes.Has("read:vendors", "write:vendors") {
+			if !caller.IsClient() || caller.ClientID != "batch" || !caller.AuthTime.IsZero() || !caller.Scopes.Has("read:vendors", "write:vendors") {
 				t.Errorf("caller = %v with %v", caller, caller.Scopes)
 			}
 			if _, err := issuer.API().Verify(t.Context(), token(t, client)); err != nil {

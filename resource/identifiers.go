@@ -10,7 +10,7 @@ import (
 // a person where a client is wanted.
 type (
 	// Subject is who a token speaks for: a person, who keeps it for ever, or a
-	// client that speaks for itself and then has its [ClientID] as subject.
+	// client that speaks for itself, see [Caller.IsClient].
 	Subject string
 	// ClientID is the application that the token was given to.
 	ClientID string

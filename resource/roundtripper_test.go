@@ -31,7 +31,7 @@ func TestAClientCallsAnAPI(t *testing.T) {
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode != http.StatusOK || string(body) != "batch by batch" {
+	if err != nil || res.StatusCode != http.StatusOK || string(body) != "batch@clients by batch" {
 		t.Errorf("%d %s %v", res.StatusCode, body, err)
 	}
 	if req.Header.Get("Authorization") != "Basic of-the-program" {
@@ -179,7 +179,7 @@ func TestARedirectLosesTheToken(t *testing.T) {
 func TestARequestWithoutATokenIsNotSent(t *testing.T) {
 	t.Parallel()
 	issuer := resourcetest.NewIssuer(t, audience)
-	issuer.Deny("batch")
+	issuer.Deny(resourcetest.ClientSubject("batch"))
 	sent := &recorded{}
 	program := &http.Client{Transport: &resource.RoundTripper{Client: newClient(t, issuer, nil), Base: sent}}
 	body := &closing{Reader: strings.NewReader("x")}

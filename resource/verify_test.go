@@ -40,7 +40,7 @@ func TestAGoodTokenSaysWhoCalls(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if caller.Subject != "sms|1" || caller.ClientID != "purchasing-cli" || caller.Issuer != issuer.URL() {
+			if caller.Subject != "sms|1" || caller.IsClient() || caller.ClientID != "purchasing-cli" || caller.Issuer != issuer.URL() {
 				t.Errorf("caller = %v of %s", caller, caller.Issuer)
 			}
 			if !caller.Scopes.Has("write:vendors", "read:vendors") || caller.Scopes.Has("read:vendors", "admin") || caller.Scopes.String() != "read:vendors write:vendors" {
@@ -96,7 +96,7 @@ func TestTokensThatAreTaken(t *testing.T) {
 		"times with fractions":             claims("iat", float64(now.UnixMilli())/1000),
 		"an issuer's clock a little ahead": claims("iat", now.Add(20*time.Second).Unix()),
 		"nbf a little ahead":               claims("nbf", now.Add(20*time.Second).Unix()),
-		"a client for itself":              {Subject: "batch", ClientID: "batch", Claims: map[string]any{"auth_time": nil, "amr": nil}},
+		"a client for itself":              {Subject: "batch@clients", ClientID: "batch", Claims: map[string]any{"auth_time": nil, "amr": nil}},
 		"amr a single text":                claims("amr", "sms"),
 		"24 hours":                         {Lifetime: 24 * time.Hour},
 		"escapes and Unicode":              claims("name", "\u2028\\\"{[:,発注"),

@@ -24,6 +24,7 @@ import (
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/provider/client"
+	"github.com/handset-oidc/handset/resource"
 )
 
 // demoFlags are the demo's own settings.
@@ -185,6 +186,11 @@ func demoConfig(f demoFlags, secret string) (*config.Config, *vault.Vault, error
 	for i := range c.Clients {
 		c.Clients[i].SetDefaults()
 	}
+	c.ResourceServers = []config.ResourceServer{{
+		Identifier: string(resource.DefaultAudience), Name: "Purchasing", Users: "any", AllowOfflineAccess: true,
+		Scopes: []config.Scope{{Value: "read:vendors", Description: "see vendors"}, {Value: "write:vendors", Description: "change vendors"}},
+	}}
+	c.ResourceServers[0].SetDefaults()
 	// No country gives these numbers to anybody, and the manual shows them with this
 	// code: a test need not read the inbox.
 	c.TestNumbers = []config.TestNumber{{Prefix: "+1500555", Code: config.NewSecret("424242")}}

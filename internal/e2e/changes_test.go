@@ -25,14 +25,14 @@ type beside struct {
 	sql   *sqlstore.Store
 }
 
-func startBeside(t testing.TB) beside {
+func startBeside(t testing.TB, opts ...option) beside {
 	t.Helper()
 	key, file := vault.Generate(), filepath.Join(t.TempDir(), "handset.db")
 	v, err := vault.Parse(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := start(t, withKey(key), withDatabase(file))
+	r := start(t, append(opts, withKey(key), withDatabase(file))...)
 	store, err := server.OpenSQL(t.Context(), r.config, v)
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/handset-oidc/handset/config"
+	"github.com/handset-oidc/handset/resource"
 	"github.com/handset-oidc/handset/resource/resourcetest"
 )
 
@@ -81,17 +82,30 @@ func TestLoginsOfTheLibraryThatFail(t *testing.T) {
 	}
 }
 
-// TestLoginAtTheDemo: with nothing configured but where it listens, for the API that
-// everything defaults to, and by the inbox. Not parallel: it sets the environment.
+// TestLoginAtTheDemo: with nothing configured but where it listens, by a test number
+// and by the inbox; and an API of an empty configuration takes the tokens. Not
+// parallel: it sets the environment.
 func TestLoginAtTheDemo(t *testing.T) {
 	t.Setenv("HANDSET_ISSUER", startDemo(t, build(t), "--listen", "localhost:0", "--app-listen", "localhost:0").provider)
-	token := resourcetest.Login(t, "+15005550006").AccessToken
-	if token == "" {
-		t.Error("no token")
+	api, err := resource.New(t.Context(), resource.Config{})
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer api.Close()
+	token := resourcetest.Login(t, "+15005550006").AccessToken
+	first, err := api.Verify(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	people := map[resource.Subject]bool{first.Subject: true}
 	for _, number := range []string{"+447700900982", "+447700900982", "+819012345678"} {
-		if got := resourcetest.Login(t, number); got.AccessToken == "" || got.AccessToken == token {
-			t.Errorf("%s: no token of its own", number)
+		caller, err := api.Verify(t.Context(), resourcetest.Login(t, number).AccessToken)
+		if err != nil {
+			t.Fatal(err)
 		}
+		people[caller.Subject] = true
+	}
+	if len(people) != 3 {
+		t.Errorf("%d people with three numbers", len(people))
 	}
 }

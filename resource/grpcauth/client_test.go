@@ -55,7 +55,7 @@ func TestAClientCallsAnAPI(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			conn := c.s.connect(perRPC(c.s.client(c.apis...)))
-			if got, err := call(t.Context(), conn, list); err != nil || got != "batch by way of batch" {
+			if got, err := call(t.Context(), conn, list); err != nil || got != "batch@clients by way of batch" {
 				t.Errorf("%q, %v", got, err)
 			}
 			stream, err := conn.NewStream(t.Context(), duplex, watch)
@@ -66,7 +66,7 @@ func TestAClientCallsAnAPI(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := &pb.HealthCheckRequest{}
-			if err := stream.RecvMsg(got); err != nil || got.GetService() != "batch by way of batch" {
+			if err := stream.RecvMsg(got); err != nil || got.GetService() != "batch@clients by way of batch" {
 				t.Errorf("stream: %q, %v", got.GetService(), err)
 			}
 		})
@@ -101,7 +101,7 @@ func TestATokenStaysHome(t *testing.T) {
 func TestTypedErrorsPassThroughGRPC(t *testing.T) {
 	t.Parallel()
 	s := serve(t, rules())
-	s.Deny("batch")
+	s.Deny(resourcetest.ClientSubject("batch"))
 	_, err := call(t.Context(), s.connect(perRPC(s.client())), list)
 	if _, denied := errors.AsType[*resource.AccessDenied](err); !denied || grpcstatus.Code(err) != codes.PermissionDenied {
 		t.Errorf("denied: %v", err)

@@ -35,8 +35,11 @@ func (i *Issuer) RefreshToken(gives Token) resource.Secret {
 	return resource.Secret(f.current)
 }
 
-// Deny makes the token endpoint answer access_denied for a person, or for a client
-// as the subject of its own tokens.
+// ClientSubject is the subject of a client's tokens for itself, as Handset names it.
+func ClientSubject(id resource.ClientID) resource.Subject { return resource.Subject(id) + "@clients" }
+
+// Deny makes the token endpoint answer access_denied for a person, or for a client,
+// by its [ClientSubject].
 func (i *Issuer) Deny(subject resource.Subject) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -73,7 +76,7 @@ func (i *Issuer) serveToken(w http.ResponseWriter, r *http.Request) {
 	case !public && !i.authenticated(r):
 		refuse(w, http.StatusUnauthorized, "invalid_client")
 	case r.PostFormValue("grant_type") == "client_credentials":
-		i.serveClientCredentials(w, r, id)
+		i.serveClientCredentials(w, r, resource.ClientID(id))
 	case r.PostFormValue("grant_type") == "refresh_token":
 		i.serveRefresh(w, r)
 	default:
@@ -81,23 +84,21 @@ func (i *Issuer) serveToken(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveClientCredentials makes a token whose subject is the client (RFC 9068 §2.2).
-func (i *Issuer) serveClientCredentials(w http.ResponseWriter, r *http.Request, id string) {
+// serveClientCredentials makes a token without a person (RFC 9068 §2.2).
+func (i *Issuer) serveClientCredentials(w http.ResponseWriter, r *http.Request, id resource.ClientID) {
+	subject := ClientSubject(id)
 	i.mu.Lock()
-	denied := i.denied[resource.Subject(id)]
+	denied := i.denied[subject]
 	i.mu.Unlock()
 	switch {
 	case denied:
-		refuse(w, http.StatusBadRequest, "access_denied")
+		refuse(w, http.StatusForbidden, "access_denied")
 		return
 	case r.PostFormValue("audience") != string(i.audience):
 		refuse(w, http.StatusBadRequest, "invalid_target")
 		return
 	}
-	i.issue(w, r, Token{
-		Subject: resource.Subject(id), ClientID: resource.ClientID(id),
-		Claims: map[string]any{"auth_time": nil, "amr": nil},
-	}, "")
+	i.issue(w, r, Token{Subject: subject, ClientID: id, Claims: map[string]any{"auth_time": nil, "amr": nil}}, "")
 }
 
 func (i *Issuer) serveRefresh(w http.ResponseWriter, r *http.Request) {
@@ -118,7 +119,7 @@ func (i *Issuer) serveRefresh(w http.ResponseWriter, r *http.Request) {
 	i.mu.Unlock()
 	switch {
 	case denied:
-		refuse(w, http.StatusBadRequest, "access_denied")
+		refuse(w, http.StatusForbidden, "access_denied")
 	case next == "":
 		refuse(w, http.StatusBadRequest, "invalid_grant")
 	default:
