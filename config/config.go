@@ -153,8 +153,9 @@ func (t TLS) On() bool { return t.CertFile != "" }
 // Keys says where signing keys come from.
 type Keys struct {
 	// A folder of private keys (`*.pem`): RSA of at least 2048 bits (PKCS#1 or
-	// PKCS#8) for RS256, which signs ID tokens, and EC on the curve P-256 (SEC 1
-	// or PKCS#8) for ES256, which signs the tokens of APIs. Of an algorithm the
+	// PKCS#8) for RS256, which signs ID tokens unless a client wants ES256, and EC
+	// on the curve P-256 (SEC 1 or PKCS#8) for ES256, which signs the tokens of
+	// APIs unless one wants RS256. Of an algorithm the
 	// newest file signs, the others only verify, and its keys are not rotated by
 	// themselves. For an algorithm without a file, and when this is empty, keys
 	// are made, and kept sealed in the database.

@@ -21,7 +21,8 @@ func newKeysCommand(env *environment) *cobra.Command {
 		`Keys lists, replaces and imports the keys that sign tokens. A new key is
 published before it signs, and an old one stays published until its last token
 has expired, so no application notices. There is a line of keys per algorithm:
-RS256 signs ID tokens, ES256 the tokens of APIs.`,
+RS256 signs ID tokens and ES256 the tokens of APIs, where a client or an API is
+not registered otherwise.`,
 		newKeysListCommand(env),
 		newKeysRotateCommand(env),
 		newKeysImportCommand(env),
@@ -171,9 +172,8 @@ func newKeysImportCommand(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:   "import FILE",
 		Short: "sign with a key that exists",
-		Long: `Import reads a private key (PEM): RSA of at least 2048 bits, which signs ID
-tokens and tokens of APIs that want RS256, or EC on the curve P-256, which signs
-the tokens of all other APIs. It keeps the key sealed in the database and
+		Long: `Import reads a private key (PEM): RSA of at least 2048 bits, for RS256, or
+EC on the curve P-256, for ES256. It keeps the key sealed in the database and
 publishes it; it signs when applications have had time to see it. FILE - is
 standard input. The key ID is written to standard output.`,
 		Example: `  openssl genrsa 2048 > key.pem && handset keys import key.pem
