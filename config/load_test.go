@@ -301,6 +301,11 @@ func TestProblems(t *testing.T) {
 		{"API shapes", `resource_servers: [{identifier: a, token_lifetime: 24h, allow_offline_access: maybe, scopes: ["read:a"], claims: [a]}]`, []string{
 			"resource_servers[0].allow_offline_access: want true or false", "resource_servers[0].claims: want names of claims",
 			"resource_servers[0].scopes[0]: want keys and values", "resource_servers[0].token_lifetime: want a whole number"}},
+		{"people", `people: {attributes: {a: {type: text, shoe: 1}, number: {}, b: {type: date, unique: true}, c: {pattern: "("}, d: {max: many}, "e f": {required: maybe}}}`, []string{
+			"people.attributes.a.shoe: unknown key", "people.attributes.d.max: want a whole number", "people.attributes.e f.required: want true or false",
+			"people.attributes.a.type: want one of string, integer, boolean, date", "people.attributes.b.unique: is for strings and integers",
+			"people.attributes.c.pattern: is not a regular expression", "people.attributes.number: is a name that lists of people use"}},
+		{"people as a list", "people: {attributes: [employee_id]}", []string{"people.attributes: want names of attributes"}},
 		{"APIs with one name", "resource_servers: [{identifier: a}, {identifier: a}]", []string{"resource_servers[1].identifier: is the same as that of resource_servers[0]"}},
 		{"client grants", `resource_servers: [{identifier: a, scopes: [{value: "read:a"}]}]` + "\n" + `client_grants: [{}, {client_id: c, audience: a, scope: ["read:a", "write:a"]}, {client_id: c, audience: a}, {client_id: d, audience: b, scope: ["x:y"], allow_all_scopes: true}]`, []string{
 			"client_grants[0].client_id: missing", "client_grants[0].audience: missing", "client_grants[1].scope: write:a is no scope of resource_servers[0]",

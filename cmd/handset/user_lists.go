@@ -41,9 +41,8 @@ byte-order mark. - is standard input.
 
 A user_id is kept as it is. A line without one means whoever has the number, or
 somebody new. People who are there already are left alone when nothing differs,
-so that a list can be imported twice; when something does, --update changes
-them, and without it the line is refused. A blocked person loses sessions and
-tokens.
+so that a list can be imported twice. When something differs, --update changes
+them; without it the line is refused. Blocking ends sessions and tokens.
 
 Each line that is refused is reported with its reason, never with a number, and
 the exit status is then 1; the others are kept, unless --atomic says that all
@@ -172,7 +171,12 @@ database and its key, and delete it when it has served.
 What people may use, sessions and tokens are not in it.`,
 		Example: `  handset user export people.csv
   handset user export --format ndjson people.ndjson`,
-		Args: cobra.MaximumNArgs(1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usage(cmd, "want one file")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !slices.Contains(people.Formats(), format) {
 				return usage(cmd, "--format: want "+strings.Join(people.Formats(), " or "))

@@ -17,9 +17,8 @@ import (
 
 // The APIs of the company, and the client that is purchasing's backend.
 const (
-	purchasing = "https://purchasing.example.com"
-	archive    = "https://archive.example.com"
-	backend    = "purchasing-api"
+	archive = "https://archive.example.com"
+	backend = "purchasing-api"
 )
 
 // company is requirements.md D: APIs of a business, whose people are registered, on
