@@ -299,6 +299,7 @@ func TestReceiptsOfAGateway(t *testing.T) {
 		t.Errorf("forged receipts are on record: %+v", got.Receipts)
 	}
 	for _, body := range []string{sent, delivered} {
+		r.clock.Advance(time.Second)
 		if got := postRaw(t, address, body, receipt(receiptSecret, body, now)...); got != http.StatusNoContent {
 			t.Errorf("%s: %d", body, got)
 		}
