@@ -108,10 +108,11 @@ func (c *Config) senderNames() []string {
 const firstConnection = "sms"
 
 // OwnSender returns the name of the connection in use when it has a sender of its
-// own, which takes what no route names.
+// own, which takes what no route names. The database's connection, which only prints
+// until somebody says otherwise, is none beside routes.
 func (c *Config) OwnSender() (name string, ok bool) {
 	if len(c.Connections) == 0 {
-		return firstConnection, true
+		return firstConnection, len(c.Routes) == 0
 	}
 	return c.Connections[0].Name, c.Connections[0].Options.values()["provider"] != nil
 }

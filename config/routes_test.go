@@ -84,6 +84,11 @@ func TestEveryCountryNeedsARoute(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, got, c.want)
 		}
 	}
+	// The database's connection, which only prints, is no sender for the rest.
+	printing := mustLoad(t, "issuer: https://login.example.com/\ncountries: [JP, US]\nsenders: {main: {provider: sms_gateway, gateway_url: \"https://a.example/send\"}}\nroutes: [{to: [JP], via: [main]}]")
+	if problems := printing.ValidateServe(); len(problems) != 1 || !strings.Contains(problems[0].Message, "no route sends to US") {
+		t.Errorf("without a connection: %v", problems)
+	}
 	// The connection's own sender takes what no route names.
 	c := mustLoad(t, minimal+"connections: [{name: sms, strategy: sms, options: {provider: console}}]\nroutes: [{to: [US], via: [sms]}]")
 	if problems := c.ValidateServe(); len(problems) > 0 {

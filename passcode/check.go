@@ -104,5 +104,6 @@ func (e *Engine) logCheck(ctx context.Context, r CheckRequest, level slog.Level,
 	e.log.LogAttrs(ctx, level, "sms code checked",
 		slog.String("outcome", outcome), slog.String("reason", reason),
 		slog.String("purpose", string(r.Purpose)), slog.String("client_id", string(r.Client)),
+		slog.String("reference", e.Reference(r.Challenge.ID)),
 		slog.Any("number", r.Number), slog.String("number_tag", e.Tag(r.Number)))
 }

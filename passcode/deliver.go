@@ -113,6 +113,9 @@ func (e *Engine) try(ctx context.Context, d *delivery) error {
 	err := error(&sms.Error{Kind: sms.KindUnreachable, Code: "ENOROUTE"})
 	tried := false
 	for i, n := range senders {
+		if ctx.Err() != nil {
+			break // no time is left, and the next sender is not to blame
+		}
 		failure := e.tryOne(ctx, d, n, i == len(senders)-1, n.Send)
 		if errors.Is(failure, sms.ErrOpen) {
 			continue
@@ -122,7 +125,7 @@ func (e *Engine) try(ctx context.Context, d *delivery) error {
 			return err
 		}
 	}
-	if !tried && len(senders) > 0 {
+	if !tried && len(senders) > 0 && ctx.Err() == nil {
 		err = e.tryOne(ctx, d, senders[0], true, senders[0].Insist)
 	}
 	return err

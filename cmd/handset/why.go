@@ -98,6 +98,9 @@ func (s story) end(t storage.TextTimeline) string {
 		return ""
 	}
 	last := t.Texts[len(t.Texts)-1]
+	if last.Purpose == string(passcode.Test) {
+		return ""
+	}
 	switch {
 	case last.Outcome == storage.TextDecoy:
 		return "The code page was shown, and no code could have been right."
@@ -122,7 +125,9 @@ func textMoments(t *storage.Text) []moment {
 	if t.Story.Repeated {
 		decision = fmt.Sprintf("allowed: the same code of %d digits again", t.Story.Digits)
 	}
-	first.lines = append(first.lines, decision)
+	if t.Purpose != string(passcode.Test) { // which asks no limit and has no code
+		first.lines = append(first.lines, decision)
+	}
 	switch t.Outcome {
 	case storage.TextTestNumber:
 		first.lines = append(first.lines, "a test number: its code is fixed, and nothing was sent")
@@ -136,7 +141,7 @@ func textMoments(t *storage.Text) []moment {
 		out = append(out, moment{at, []string{attemptLine(a)}})
 	}
 	if t.Outcome == storage.TextFailed {
-		out[len(out)-1].lines = append(out[len(out)-1].lines, "no sender took the text: it was told to the person and cost nothing of the limits")
+		out[len(out)-1].lines = append(out[len(out)-1].lines, "no sender took the text: it cost nothing of the limits")
 	}
 	return out
 }

@@ -239,7 +239,6 @@ func TestRequestsThatAreTaken(t *testing.T) {
 		{name: "as it stands", client: webClient},
 		{name: "unknown parameters", client: webClient, change: "&foo=bar&request_object=1&resource_x=2"},
 		{name: "empty values", client: webClient, change: "&request=&request_uri=&registration=&response_mode=&max_age=&id_token_hint=&login_hint=&x="},
-		{name: "resource twice", client: webClient, change: "&resource=https://a.example&resource=https://b.example"},
 		{name: "unknown scope beside openid", client: webClient, change: "&acr_values=urn:x&display=popup&claims=%7B%7D&audience="},
 		{name: "max_age zero-padded", client: webClient, change: "&max_age=003600"},
 		{name: "max_age of many years", client: webClient, change: "&max_age=99999999999"},

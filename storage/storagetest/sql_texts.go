@@ -105,6 +105,11 @@ func textVerified(c *sqlCase) {
 	c.wantVerified(c.accept("login:nobody", c.now))
 	c.wantVerified(c.accept(first.Challenge, c.now.Add(52*time.Second)), storage.VerifiedText{Sender: "backup", Region: "US", Took: 12 * time.Second})
 	c.wantVerified(c.accept(first.Challenge, c.now.Add(53*time.Second))) // once
+	// A later text that failed takes nothing from the one that left.
+	left, failed := c.newText("EEEE55"), c.newText("EEEE55")
+	failed.At, failed.Outcome, failed.Sender, failed.MessageID = c.now.Add(40*time.Second), storage.TextFailed, "", ""
+	c.saveTexts(left, failed)
+	c.wantVerified(c.accept(left.Challenge, c.now.Add(50*time.Second)), storage.VerifiedText{Sender: "main", Region: "JP", Took: 50 * time.Second})
 	decoy := c.newText("DDDD44")
 	decoy.Outcome, decoy.Sender, decoy.MessageID = storage.TextDecoy, "", ""
 	c.saveTexts(decoy)
@@ -118,6 +123,12 @@ func textRecordedLate(c *sqlCase) {
 	got, err := c.store.SaveTexts(c.Context(), storage.TextRecords{Texts: []storage.Text{text}})
 	c.must(err)
 	c.wantVerified(got, storage.VerifiedText{Sender: "main", Region: "JP", Took: 3 * time.Second})
+	// It was entered once, however many texts are recorded later still.
+	again := c.newText("AAAA11")
+	again.Challenge, again.At = text.Challenge, c.now.Add(time.Second)
+	got, err = c.store.SaveTexts(c.Context(), storage.TextRecords{Texts: []storage.Text{again}})
+	c.must(err)
+	c.wantVerified(got)
 }
 
 func receiptOnce(c *sqlCase) {

@@ -1,16 +1,19 @@
 -- name: insert_text
--- The code may have been entered before its text is on record.
+-- The code may have been entered before its text is on record: it counts for the
+-- first text that is recorded then, and for one only.
 INSERT INTO texts (id, reference, challenge, purpose, client_id, connection, number, number_index, region,
     at_ms, expires_ms, outcome, sender, message_id, story, verified_ms)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-    (SELECT MIN(e.at_ms) FROM text_events e WHERE e.challenge = $3 AND e.kind = 'accepted' AND e.at_ms >= $10))
+    (SELECT MIN(e.at_ms) FROM text_events e WHERE e.challenge = $3 AND e.kind = 'accepted' AND e.at_ms >= $10
+        AND $12 = 'handed_over'
+        AND NOT EXISTS (SELECT 1 FROM texts v WHERE v.challenge = $3 AND v.verified_ms >= $10)))
 RETURNING verified_ms;
 
 -- name: text_verified
--- The newest text of the challenge is the one whose code was entered.
+-- The newest text of the challenge that left is the one whose code was entered.
 UPDATE texts SET verified_ms = $2
 WHERE id = (
-    SELECT id FROM texts t WHERE t.challenge = $1 AND t.at_ms <= $2 ORDER BY t.at_ms DESC LIMIT 1
+    SELECT id FROM texts t WHERE t.challenge = $1 AND t.at_ms <= $2 AND t.outcome = 'handed_over' ORDER BY t.at_ms DESC LIMIT 1
 ) AND verified_ms IS NULL
 RETURNING sender, region, at_ms, outcome;
 
@@ -40,11 +43,11 @@ INSERT INTO text_receipts (sender, message_id, state, code, at_ms) VALUES ($1, $
 ON CONFLICT DO NOTHING;
 
 -- name: deliveries_since
--- By the index of at_ms; the caller counts.
+-- By the index of at_ms; the caller counts. An operator's tests have no code to enter.
 SELECT sender, region, at_ms, verified_ms, EXISTS (
     SELECT 1 FROM text_receipts r WHERE r.sender = texts.sender AND r.message_id = texts.message_id AND r.state = 'delivered'
 )
-FROM texts WHERE at_ms >= $1 AND outcome = 'handed_over';
+FROM texts WHERE at_ms >= $1 AND outcome = 'handed_over' AND purpose <> 'test';
 
 -- name: delete_texts_of_number
 DELETE FROM texts WHERE number_index = $1;
