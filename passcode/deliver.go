@@ -45,7 +45,7 @@ func (e *Engine) deliver(ctx context.Context, d *delivery) error {
 	background := context.WithoutCancel(ctx)
 	r := d.request
 	e.sends.start(func() {
-		err := e.handOver(background, d)
+		err := e.guarded(background, func() error { return e.handOver(background, d) })
 		late := !state.CompareAndSwap(waiting, handedOver)
 		e.recorder.text(d.text)
 		e.logOutcome(background, d, err, late)

@@ -71,7 +71,9 @@ func (r *recorder) event(e storage.TextEvent) {
 			return
 		}
 	}
-	r.pending.Events = append(r.pending.Events, e)
+	if len(r.pending.Events) < maxPending { // whoever asks faster than SQL writes is not remembered
+		r.pending.Events = append(r.pending.Events, e)
+	}
 }
 
 func (r *recorder) take() storage.TextRecords {
@@ -108,8 +110,8 @@ func (e *Engine) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			e.report(ctx, e.flush(ctx), "save texts")
-			e.report(ctx, e.reportStates(ctx, &states), "save states of senders")
+			e.report(ctx, e.guarded(ctx, func() error { return e.flush(ctx) }), "save texts")
+			e.report(ctx, e.guarded(ctx, func() error { return e.reportStates(ctx, &states) }), "save states of senders")
 		}
 	}
 }
