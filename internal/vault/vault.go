@@ -47,6 +47,10 @@ const (
 	Context       Use = "challenge-context" // sealed context of a challenge
 	Assertion     Use = "assertion"         // tag of a client assertion's jti
 	Reference     Use = "reference"         // short name of a challenge, for people who ask for help
+	Verification  Use = "verification"      // sealed details of a verification
+	InstanceKey   Use = "instance-key"      // MAC in the key that opens one verification
+	Idempotency   Use = "idempotency"       // MAC of an Idempotency-Key, and of the request that it came with
+	Webhook       Use = "webhook"           // what the callbacks of a client are signed with
 )
 
 const (
