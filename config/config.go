@@ -77,6 +77,9 @@ type Config struct {
 	// - `guess_number`: wrong codes for one number; when they are used up, its
 	//   codes get longer.
 	// - `verify_address`: codes tried from one network address.
+	// - `send_client` and `send_client_day`: texts asked for by one client that has
+	//   authenticated, in place of those from its address: 60 at once and one more a
+	//   second, and 500 at once and one more every 173 s.
 	Limits Limits `yaml:"limits"`
 	// Numbers with a fixed code: nothing is texted, no limit of sends holds, and
 	// neither type nor country is checked. For automated tests and for the

@@ -21,6 +21,10 @@ const (
 	SendAddress   = "send_address"   // texts asked for by one network address
 	GuessNumber   = "guess_number"   // wrong codes for one number; never refuses, makes codes longer
 	VerifyAddress = "verify_address" // codes tried by one network address
+	// SendClient and SendClientDay are texts asked for by one client that has
+	// authenticated, in place of SendAddress: in a short time, and in a long one.
+	SendClient    = "send_client"
+	SendClientDay = "send_client_day"
 	// RefundNumber bounds how many verified texts give their token of SendNumber
 	// back. It is not configured: it is what keeps SendNumber true.
 	RefundNumber = "refund_number"
@@ -32,7 +36,7 @@ const (
 // Names returns the names of the limits that configuration may override, in
 // the order a reader expects.
 func Names() []string {
-	return []string{SendNumber, SendAddress, GuessNumber, VerifyAddress}
+	return []string{SendNumber, SendAddress, GuessNumber, VerifyAddress, SendClient, SendClientDay}
 }
 
 // Default returns the built-in limit of that name, without a Key: one of
@@ -48,6 +52,10 @@ func Default(name string) (storage.Limit, bool) {
 		l.Burst, l.Every = 10, 144*time.Minute
 	case VerifyAddress:
 		l.Burst, l.Every = 60, 10*time.Second
+	case SendClient:
+		l.Burst, l.Every = 60, time.Second // a minute
+	case SendClientDay:
+		l.Burst, l.Every = 500, 173*time.Second // a day
 	case RefundNumber:
 		l.Burst, l.Every = 10, 144*time.Minute // ten a day
 	default:
