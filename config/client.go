@@ -18,7 +18,9 @@ type Client struct {
 	// What people see on the login page. Default: the client_id.
 	Name string `yaml:"name" example:"Tiny"`
 	// `regular_web` (it has a server that keeps a secret, the default), `spa` or
-	// `native` (they can't keep one), or `non_interactive` (nobody logs in).
+	// `native` (they can't keep one), `non_interactive` (nobody logs in), or
+	// `verification` (it calls the Durable Functions dialect of the verification API;
+	// its key there is its `client_id`, a dot, and its secret, in which there is none).
 	AppType string `yaml:"app_type" example:"regular_web"`
 	// The secret of a confidential client; kept as a MAC.
 	ClientSecret Secret `yaml:"client_secret" example:"change me to 32 random characters"`
@@ -67,6 +69,9 @@ type Client struct {
 	// about the tokens for that API (introspection), and about no others but its
 	// own. For clients that authenticate.
 	ResourceServerIdentifier string `yaml:"resource_server_identifier" example:"-"`
+	// The regions whose numbers this client may have verified, beside what
+	// `countries` allows at all. Empty: all of those.
+	Countries []string `yaml:"countries" example:"-"`
 	// Where the application starts a login. People whose login can't go on are
 	// sent there. `https`, or `http` for a loopback host.
 	InitiateLoginURI string `yaml:"initiate_login_uri" example:"\"http://localhost:4000/login\""`
@@ -155,6 +160,7 @@ func (c *Client) Record() storage.Client {
 		SubjectType:             c.SubjectType,
 		InitiateLogin:           c.InitiateLoginURI,
 		API:                     storage.Audience(c.ResourceServerIdentifier),
+		Countries:               c.Countries,
 	}
 }
 
@@ -180,6 +186,7 @@ func FromRecord(r storage.Client) Client {
 		InitiateLoginURI:        r.InitiateLogin,
 
 		ResourceServerIdentifier: string(r.API),
+		Countries:                r.Countries,
 	}
 }
 

@@ -278,7 +278,7 @@ func TestProblems(t *testing.T) {
 		{"client without anything", "clients: [{}]", []string{
 			"clients[0].client_id: missing", "clients[0].client_secret: missing: client_secret_post needs one", "clients[0].callbacks: missing"}},
 		{"client values", client("app_type: web, token_endpoint_auth_method: basic, subject_type: pairwise, is_first_party: false, grant_types: [magic, authorization_code]"), []string{
-			"clients[0].app_type: want one of regular_web, spa, native, non_interactive", "clients[0].is_first_party: false is not supported by this version",
+			"clients[0].app_type: want one of regular_web, spa, native, non_interactive, verification", "clients[0].is_first_party: false is not supported by this version",
 			"clients[0].token_endpoint_auth_method: want one of client_secret_post",
 			"clients[0].client_secret: not allowed", "clients[0].grant_types[0]: unknown grant type"}},
 		{"public client without PKCE", "clients: [{client_id: a, app_type: spa, callbacks: [\"https://a.example/\"], require_pkce: false}]", []string{"clients[0].require_pkce: a client that does not authenticate must use PKCE"}},

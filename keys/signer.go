@@ -36,6 +36,8 @@ const (
 	TypeJWT         = "JWT"
 	TypeAccessToken = "at+jwt"     // RFC 9068 §2.1
 	TypeLogoutToken = "logout+jwt" // OIDC Back-Channel Logout §2.4
+	// TypeVerification is the signed result of a verification; ours.
+	TypeVerification = "verification+jwt"
 )
 
 // Signer signs with one key. It is safe for concurrent use and never changes.
@@ -46,7 +48,7 @@ type Signer struct {
 
 func newSigner(key crypto.Signer, id storage.KeyID) (*Signer, error) {
 	s := &Signer{ID: id, signer: map[string]jose.Signer{}}
-	for _, typ := range []string{TypeJWT, TypeAccessToken, TypeLogoutToken} {
+	for _, typ := range []string{TypeJWT, TypeAccessToken, TypeLogoutToken, TypeVerification} {
 		built, err := jose.NewSigner(
 			jose.SigningKey{Algorithm: algorithmOf(key.Public()), Key: jose.JSONWebKey{Key: key, KeyID: string(id)}},
 			(&jose.SignerOptions{}).WithType(jose.ContentType(typ)))

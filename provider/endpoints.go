@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/text/language"
@@ -24,6 +25,7 @@ import (
 	"github.com/handset-oidc/handset/provider/session"
 	"github.com/handset-oidc/handset/provider/token"
 	"github.com/handset-oidc/handset/provider/userinfo"
+	"github.com/handset-oidc/handset/provider/verification"
 	"github.com/handset-oidc/handset/views"
 )
 
@@ -45,6 +47,7 @@ type handlers struct {
 	revoke     *revoke.Handler
 	receipts   *receipts.Handler
 	discovery  *discovery.Handler
+	durable    *verification.Durable
 }
 
 // endpoints builds every endpoint: those of people's browsers, those of
@@ -60,11 +63,24 @@ func (p *Provider) endpoints() (h handlers, err error) {
 	if err := p.clientEndpoints(&h, minter); err != nil {
 		return h, err
 	}
+	if err := p.verificationEndpoints(&h); err != nil {
+		return h, err
+	}
 	h.receipts = p.receipts
 	h.discovery, err = discovery.New(discovery.Config{
 		Issuer: p.c.Issuer, AssertionAlgorithms: client.SigningAlgorithms(), UILocales: []language.Tag{language.English},
 	})
 	return h, err
+}
+
+// verificationEndpoints builds those that verify numbers outside any login.
+func (p *Provider) verificationEndpoints(h *handlers) (err error) {
+	v := verification.New(verification.Config{
+		Issuer: strings.TrimRight(p.c.Issuer, "/"), Store: p.c.SQL, Codes: p.engine, Challenges: p.c.Redis, Connection: p.connection.Load,
+		Clients: p.clients, Vault: p.c.Vault, Rules: p.c.Rules, Logger: p.c.Logger, Now: p.c.Now,
+	})
+	h.durable, err = verification.NewDurable(v)
+	return err
 }
 
 // browserEndpoints builds those that share cookies: the dispatcher, the steps

@@ -36,6 +36,7 @@ import (
 	"github.com/handset-oidc/handset/provider/subject"
 	"github.com/handset-oidc/handset/provider/token"
 	"github.com/handset-oidc/handset/provider/userinfo"
+	"github.com/handset-oidc/handset/provider/verification"
 	"github.com/handset-oidc/handset/storage"
 	"github.com/handset-oidc/handset/views"
 )
@@ -56,6 +57,7 @@ type Durable interface {
 	revocation.Source
 	passcode.Records
 	receipts.Store
+	verification.Store
 
 	Connections(ctx context.Context) ([]storage.Connection, error)
 	// Changes must return the rows behind after, in order, or
@@ -73,6 +75,7 @@ type Ephemeral interface {
 	authorize.Transactions
 	login.Store
 	passcode.Store
+	verification.Challenges
 	token.AccessTokens
 	introspect.AccessTokens
 	client.Assertions

@@ -50,6 +50,12 @@ func policies() map[string]policy {
 		"POST /login/continue":                        form,
 		"POST /sms/receipts/{sender}":                 {},
 		"GET /assets/{hash}/{name}":                   {kept: true},
+
+		"POST /orchestrators/E4_SmsPhoneVerification":                          {},
+		"GET /runtime/webhooks/durabletask/instances/{id}":                     {},
+		"DELETE /runtime/webhooks/durabletask/instances/{id}":                  {},
+		"POST /runtime/webhooks/durabletask/instances/{id}/raiseEvent/{event}": {},
+		"POST /runtime/webhooks/durabletask/instances/{id}/terminate":          {},
 	}
 }
 

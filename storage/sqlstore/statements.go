@@ -147,6 +147,7 @@ const (
 	resealVerification
 	verificationsSealedByOthers
 	insertVerificationCallback
+	verificationCallbacksDue
 	claimVerificationCallbacks
 	finishVerificationCallback
 	callbackOfVerification
@@ -288,6 +289,7 @@ var statementNames = [statementCount]string{
 	resealVerification:          "reseal_verification",
 	verificationsSealedByOthers: "verifications_sealed_by_others",
 	insertVerificationCallback:  "insert_verification_callback",
+	verificationCallbacksDue:    "verification_callbacks_due",
 	claimVerificationCallbacks:  "claim_verification_callbacks",
 	finishVerificationCallback:  "finish_verification_callback",
 	callbackOfVerification:      "callback_of_verification",

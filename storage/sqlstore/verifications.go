@@ -48,11 +48,11 @@ func orNullBytes(b []byte) any {
 	return b
 }
 
-// Verification returns a verification as it stands at now, or [storage.ErrNotFound].
-// One whose deadline has passed is ended by that before it is told, durably, so
+// Verification returns a client's verification as it stands at now, or
+// [storage.ErrNotFound], that of another client included; client "" is any. One whose deadline has passed is ended by that before it is told, durably, so
 // that every server tells the same for ever, whatever its clock says.
-func (s *Store) Verification(ctx context.Context, id storage.VerificationID, now time.Time) (storage.Verification, error) {
-	v, err := s.settled(ctx, verificationByID, string(id), now)
+func (s *Store) Verification(ctx context.Context, id storage.VerificationID, client storage.ClientID, now time.Time) (storage.Verification, error) {
+	v, err := s.settled(ctx, now, verificationByID, string(id), string(client))
 	return v, wrap("find verification", err)
 }
 
@@ -60,16 +60,16 @@ func (s *Store) Verification(ctx context.Context, id storage.VerificationID, now
 func (s *Store) VerificationByIdempotency(ctx context.Context, macs [][]byte, now time.Time) (v storage.Verification, err error) {
 	err = storage.ErrNotFound
 	for _, mac := range macs {
-		if v, err = s.settled(ctx, verificationByIdempotency, mac, now); !errors.Is(err, storage.ErrNotFound) {
+		if v, err = s.settled(ctx, now, verificationByIdempotency, mac); !errors.Is(err, storage.ErrNotFound) {
 			break
 		}
 	}
 	return v, wrap("find verification by idempotency key", err)
 }
 
-func (s *Store) settled(ctx context.Context, find statement, by any, now time.Time) (v storage.Verification, err error) {
+func (s *Store) settled(ctx context.Context, now time.Time, find statement, by ...any) (v storage.Verification, err error) {
 	err = s.db.read(ctx, func(c *conn) (err error) {
-		v, err = s.scanVerification(c.row(find, by))
+		v, err = s.scanVerification(c.row(find, by...))
 		return err
 	})
 	if err != nil || v.Status != storage.VerificationPending || now.Before(v.Deadline) {
@@ -88,7 +88,7 @@ func (s *Store) expire(c *conn, id storage.VerificationID, now time.Time) (stora
 	if err != nil {
 		return storage.Verification{}, err
 	}
-	v, err := s.scanVerification(c.row(verificationByID, string(id)))
+	v, err := s.scanVerification(c.row(verificationByID, string(id), ""))
 	if err == nil && n > 0 {
 		err = queueCallback(c, &v)
 	}
@@ -177,7 +177,7 @@ func (s *Store) EndVerification(ctx context.Context, end storage.VerificationEnd
 			v, err = s.expire(c, end.ID, end.At)
 			return err
 		}
-		if v, err = s.scanVerification(c.row(verificationByID, string(end.ID))); err != nil {
+		if v, err = s.scanVerification(c.row(verificationByID, string(end.ID), "")); err != nil {
 			return err
 		}
 		return queueCallback(c, &v)
@@ -230,7 +230,7 @@ func (s *Store) UseVerificationResult(ctx context.Context, id storage.Verificati
 		if err != nil || n > 0 {
 			return err
 		}
-		v, err := s.scanVerification(c.row(verificationByID, string(id)))
+		v, err := s.scanVerification(c.row(verificationByID, string(id), ""))
 		switch {
 		case err != nil:
 			return err
@@ -258,6 +258,16 @@ func (s *Store) RemoveVerification(ctx context.Context, id storage.VerificationI
 // ClaimCallbacks hands out up to limit callbacks that are due, to nobody else until
 // then: who dies with one has lost it to another by then.
 func (s *Store) ClaimCallbacks(ctx context.Context, now, until time.Time, limit int) (due []storage.Callback, err error) {
+	err = s.db.read(ctx, func(c *conn) error {
+		var any storage.VerificationID
+		return c.row(verificationCallbacksDue, now.UnixMilli()).Scan(&any)
+	})
+	switch {
+	case errors.Is(err, storage.ErrNotFound): // as most of the time, and no write
+		return nil, nil
+	case err != nil:
+		return nil, wrap("find callbacks", err)
+	}
 	err = s.db.write(ctx, fast, func(c *conn) (err error) {
 		due, err = list(c, claimVerificationCallbacks, scanCallback, now.UnixMilli(), until.UnixMilli(), limit)
 		return err

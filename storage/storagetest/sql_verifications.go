@@ -15,7 +15,7 @@ import (
 
 type verificationStore interface {
 	CreateVerification(ctx context.Context, v storage.Verification) error
-	Verification(ctx context.Context, id storage.VerificationID, now time.Time) (storage.Verification, error)
+	Verification(ctx context.Context, id storage.VerificationID, client storage.ClientID, now time.Time) (storage.Verification, error)
 	VerificationByIdempotency(ctx context.Context, macs [][]byte, now time.Time) (storage.Verification, error)
 	VerificationHandedOver(ctx context.Context, id storage.VerificationID, at, deadline time.Time) error
 	EndVerification(ctx context.Context, end storage.VerificationEnd) (storage.Verification, error)
@@ -69,7 +69,7 @@ func (c *sqlCase) verification(change ...func(*storage.Verification)) storage.Ve
 
 func (c *sqlCase) wantVerification(want storage.Verification, now time.Time) {
 	c.Helper()
-	got, err := c.store.Verification(c.Context(), want.ID, now)
+	got, err := c.store.Verification(c.Context(), want.ID, "", now)
 	c.must(err)
 	if diff := cmp.Diff(want, got, numbers, cmpopts.EquateEmpty()); diff != "" {
 		c.Errorf("verification (-want +got):\n%s", diff)
@@ -84,7 +84,12 @@ func (c *sqlCase) end(v storage.Verification, status storage.VerificationStatus,
 func verificationKept(c *sqlCase) {
 	v := c.verification()
 	c.wantVerification(v, c.now)
-	_, err := c.store.Verification(c.Context(), "00000000000000000000000000000000", c.now)
+	_, err := c.store.Verification(c.Context(), v.ID, v.ClientID, c.now)
+	c.must(err)
+	_, err = c.store.Verification(c.Context(), v.ID, "other", v.Deadline)
+	c.want(err, storage.ErrNotFound)
+	c.wantVerification(v, c.now) // who may not see it has not ended it, either
+	_, err = c.store.Verification(c.Context(), "00000000000000000000000000000000", "", c.now)
 	c.want(err, storage.ErrNotFound)
 	c.want(c.store.CreateVerification(c.Context(), v), storage.ErrConflict)
 	got, err := c.store.EndVerification(c.Context(), storage.VerificationEnd{
@@ -133,7 +138,7 @@ func verificationEndAtDeadline(c *sqlCase) {
 		for i := range told {
 			wg.Go(func() {
 				if i%2 == 0 {
-					got, err := c.store.Verification(c.Context(), v.ID, v.Deadline)
+					got, err := c.store.Verification(c.Context(), v.ID, "", v.Deadline)
 					if err != nil {
 						c.Error(err)
 					}
@@ -144,7 +149,7 @@ func verificationEndAtDeadline(c *sqlCase) {
 			})
 		}
 		wg.Wait()
-		last, err := c.store.Verification(c.Context(), v.ID, v.Deadline)
+		last, err := c.store.Verification(c.Context(), v.ID, "", v.Deadline)
 		c.must(err)
 		for _, status := range told {
 			if status != "" && status != last.Status {
@@ -206,7 +211,7 @@ func verificationRemoved(c *sqlCase) {
 	v := c.verification()
 	c.must(c.end(v, storage.VerificationDenied, c.now))
 	c.must(c.store.RemoveVerification(c.Context(), v.ID))
-	_, err := c.store.Verification(c.Context(), v.ID, c.now)
+	_, err := c.store.Verification(c.Context(), v.ID, "", c.now)
 	c.want(err, storage.ErrNotFound)
 	_, err = c.store.VerificationCallback(c.Context(), v.ID)
 	c.want(err, storage.ErrNotFound)
@@ -217,10 +222,10 @@ func verificationSweep(c *sqlCase) {
 	v := c.verification()
 	c.must(c.end(v, storage.VerificationApproved, c.now))
 	c.must(c.store.Sweep(c.Context(), v.CreatedAt.Add(7*24*time.Hour)))
-	_, err := c.store.Verification(c.Context(), v.ID, c.now)
+	_, err := c.store.Verification(c.Context(), v.ID, "", c.now)
 	c.must(err)
 	c.must(c.store.Sweep(c.Context(), v.CreatedAt.Add(7*24*time.Hour+time.Millisecond)))
-	_, err = c.store.Verification(c.Context(), v.ID, c.now)
+	_, err = c.store.Verification(c.Context(), v.ID, "", c.now)
 	c.want(err, storage.ErrNotFound)
 }
 
@@ -232,9 +237,9 @@ func verificationCallbacks(c *sqlCase) {
 	c.want(err, storage.ErrNotFound)
 	c.must(c.end(ended, storage.VerificationDenied, c.now))
 	c.want(c.end(ended, storage.VerificationApproved, c.now), storage.ErrConsumed)
-	_, err = c.store.Verification(c.Context(), read.ID, read.Deadline)
+	_, err = c.store.Verification(c.Context(), read.ID, "", read.Deadline)
 	c.must(err)
-	_, err = c.store.Verification(c.Context(), read.ID, read.Deadline)
+	_, err = c.store.Verification(c.Context(), read.ID, "", read.Deadline)
 	c.must(err)
 	_, err = c.store.ExpireVerifications(c.Context(), swept.Deadline, 10)
 	c.must(err)

@@ -3,8 +3,9 @@ INSERT INTO verifications (id, client_id, dialect, number, number_index, details
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 
 -- name: verification_by_id
+-- That of another client is not found here, and costs what none costs.
 SELECT id, client_id, dialect, number, details, created_ms, deadline_ms, sent_ms, status, ended_ms, reason, idempotency, fingerprint
-FROM verifications WHERE id = $1;
+FROM verifications WHERE id = $1 AND ($2 = '' OR client_id = $2);
 
 -- name: verification_by_idempotency
 SELECT id, client_id, dialect, number, details, created_ms, deadline_ms, sent_ms, status, ended_ms, reason, idempotency, fingerprint
@@ -47,6 +48,9 @@ SELECT id, number, details, reason FROM verifications WHERE number_index < $1 OR
 
 -- name: insert_verification_callback
 INSERT INTO verification_callbacks (verification, created_ms, due_ms) VALUES ($1, $2, $2);
+
+-- name: verification_callbacks_due
+SELECT verification FROM verification_callbacks WHERE state = 'waiting' AND due_ms <= $1 LIMIT 1;
 
 -- name: claim_verification_callbacks
 -- Whoever gets a row has it alone until $2.
