@@ -48,6 +48,7 @@ type handlers struct {
 	receipts   *receipts.Handler
 	discovery  *discovery.Handler
 	durable    *verification.Durable
+	verify     *verification.API
 }
 
 // endpoints builds every endpoint: those of people's browsers, those of
@@ -63,7 +64,7 @@ func (p *Provider) endpoints() (h handlers, err error) {
 	if err := p.clientEndpoints(&h, minter); err != nil {
 		return h, err
 	}
-	if err := p.verificationEndpoints(&h); err != nil {
+	if err := p.verificationEndpoints(&h, minter); err != nil {
 		return h, err
 	}
 	h.receipts = p.receipts
@@ -74,11 +75,20 @@ func (p *Provider) endpoints() (h handlers, err error) {
 }
 
 // verificationEndpoints builds those that verify numbers outside any login.
-func (p *Provider) verificationEndpoints(h *handlers) (err error) {
+func (p *Provider) verificationEndpoints(h *handlers, minter *mint.Minter) (err error) {
 	v := verification.New(verification.Config{
 		Issuer: strings.TrimRight(p.c.Issuer, "/"), Store: p.c.SQL, Codes: p.engine, Challenges: p.c.Redis, Connection: p.connection.Load,
 		Clients: p.clients, Vault: p.c.Vault, Rules: p.c.Rules, Logger: p.c.Logger, Now: p.c.Now,
 	})
+	allowPrivate := p.c.Sending.Deps.AllowPrivate
+	h.verify = verification.NewAPI(v, verification.APIConfig{
+		Audience: verification.BuiltIn(p.c.Issuer).Identifier, Tokens: p.apiTokens(minter), Results: minter, Used: p.c.SQL,
+		AllowPrivate: allowPrivate,
+	})
+	p.callbacks = &verification.Callbacks{
+		Store: p.c.SQL, Vault: p.c.Vault, Logger: p.c.Logger, Now: p.c.Now,
+		HTTP: sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: allowPrivate}),
+	}
 	h.durable, err = verification.NewDurable(v)
 	return err
 }
@@ -107,9 +117,13 @@ func (p *Provider) browserEndpoints(h *handlers, minter *mint.Minter) {
 	})
 }
 
+func (p *Provider) apiTokens(minter *mint.Minter) *api.Tokens {
+	return &api.Tokens{Registry: p.apis, Minter: minter, Clients: p.clients, Revocations: p.revocations, Now: p.c.Now}
+}
+
 // clientEndpoints builds those that applications call with tokens.
 func (p *Provider) clientEndpoints(h *handlers, minter *mint.Minter) (err error) {
-	apiTokens := &api.Tokens{Registry: p.apis, Minter: minter, Clients: p.clients, Revocations: p.revocations, Now: p.c.Now}
+	apiTokens := p.apiTokens(minter)
 	h.token, err = token.New(token.Config{
 		APIs: p.apis, Subjects: p.subjects, Userinfo: p.userinfo(), Clients: p.clients, Grants: p.c.SQL, AccessTokens: p.c.Redis, Minter: minter, Revocations: p.revocations,
 		AccessLife: p.c.Lifetimes.Access, RefreshIdle: p.c.Lifetimes.RefreshIdle, RefreshAbsolute: p.c.Lifetimes.RefreshAbsolute,

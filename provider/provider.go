@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -58,6 +59,8 @@ type Durable interface {
 	passcode.Records
 	receipts.Store
 	verification.Store
+	verification.ResultStore
+	verification.CallbackStore
 
 	Connections(ctx context.Context) ([]storage.Connection, error)
 	// Changes must return the rows behind after, in order, or
@@ -128,6 +131,7 @@ type Provider struct {
 	senders     passcode.Senders
 	connection  atomic.Pointer[passcode.Connection]
 	receipts    *receipts.Handler
+	callbacks   *verification.Callbacks
 	lastChange  int64
 	unfollowed  map[storage.Change]bool // changes read, without their numbers, that are still to be applied
 	metrics     *metrics
@@ -200,7 +204,7 @@ func (p *Provider) engines(ctx context.Context) (err error) {
 	}
 	p.subjects = subject.New(p.c.SQL, p.clients)
 	p.apis, err = api.New(ctx, api.Config{
-		Store: p.c.SQL, Fixed: p.c.APIs, FixedGrants: p.c.Grants, Userinfo: p.userinfo(),
+		Store: p.c.SQL, Fixed: append(slices.Clone(p.c.APIs), verification.BuiltIn(p.c.Issuer)), FixedGrants: p.c.Grants, Userinfo: p.userinfo(),
 	})
 	if err != nil {
 		return err
