@@ -32,7 +32,7 @@ sender says of it later is found under the reference by handset why.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			number, err := typedNumber(args[0])
 			if err != nil {
-				return withHint(fmt.Errorf("%q is not a phone number", args[0]), "write it in international form, such as +819012345678")
+				return withHint(usage(cmd, "NUMBER: not a phone number"), "write it in international form, such as +819012345678")
 			}
 			return env.withNewSQL(cmd.Context(), func(db *database) error {
 				return env.sendText(cmd.Context(), db, number, text)
