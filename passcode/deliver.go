@@ -109,6 +109,7 @@ func (e *Engine) handOver(ctx context.Context, d *delivery) error {
 // itself is refused. Where every breaker is open, the first sender is tried all the
 // same.
 func (e *Engine) try(ctx context.Context, d *delivery) error {
+	end := e.now().Add(handOver) // as ctx has it
 	senders := d.request.Connection.Routes.To(d.request.Number)
 	if d.again {
 		senders = e.turn(ctx, senders, d.request.Challenge)
@@ -120,7 +121,7 @@ func (e *Engine) try(ctx context.Context, d *delivery) error {
 		if ctx.Err() != nil || tried && e.stopping.Load() {
 			break // no time is left, and the next sender is not to blame
 		}
-		failure := e.tryOne(ctx, d, n, len(senders)-i, n.Send)
+		failure := e.tryOne(ctx, d, n, share(end.Sub(e.now()), len(senders)-i), n.Send)
 		if errors.Is(failure, sms.ErrOpen) {
 			continue
 		}
@@ -130,7 +131,7 @@ func (e *Engine) try(ctx context.Context, d *delivery) error {
 		}
 	}
 	if !tried && len(senders) > 0 && ctx.Err() == nil {
-		err = e.tryOne(ctx, d, senders[0], 1, senders[0].Insist)
+		err = e.tryOne(ctx, d, senders[0], share(end.Sub(e.now()), 1), senders[0].Insist)
 	}
 	return err
 }
@@ -146,14 +147,11 @@ func share(remaining time.Duration, left int) time.Duration {
 	return min(attemptWithin, fair)
 }
 
-// tryOne tries one sender, the first of those that are left.
-func (e *Engine) tryOne(ctx context.Context, d *delivery, n *sms.Named, left int,
+// tryOne tries one sender.
+func (e *Engine) tryOne(ctx context.Context, d *delivery, n *sms.Named, within time.Duration,
 	send func(context.Context, sms.Message) (string, error)) error {
-	if end, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, share(time.Until(end), left), sms.ErrShare)
-		defer cancel()
-	}
+	ctx, cancel := context.WithTimeoutCause(ctx, within, sms.ErrShare)
+	defer cancel()
 	m := d.message
 	if d.coded {
 		m.ValidFor = max(d.text.ExpiresAt.Sub(e.now()), time.Second)

@@ -102,14 +102,14 @@ func (r *replaced) close() error {
 
 // retireLater closes the own sender of a connection that was replaced, unless the next
 // one has kept it.
-func (p *Provider) retireLater(c, next *passcode.Connection) {
+func (p *Provider) retireLater(ctx context.Context, c, next *passcode.Connection) {
 	if c.SharesSender(next) {
 		return
 	}
 	p.replaced.add(c)
 	time.AfterFunc(retireAfter, func() {
 		defer p.replaced.remove(c)
-		ctx, cancel := context.WithTimeout(context.Background(), retireWithin)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), retireWithin)
 		defer cancel()
 		if err := c.Retire(ctx); err != nil {
 			p.c.Logger.Warn("close sender", slog.String("connection", string(c.Name)), slog.String("error", err.Error()))
@@ -153,7 +153,7 @@ func (p *Provider) loadConnection(ctx context.Context) error {
 	}
 	p.connection.Store(conn)
 	if before != nil {
-		p.retireLater(before, conn)
+		p.retireLater(ctx, before, conn)
 	}
 	return nil
 }
