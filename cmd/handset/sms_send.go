@@ -74,11 +74,8 @@ func (env *environment) sendText(ctx context.Context, db *database, number phone
 	for _, a := range sent.Story.Attempts {
 		fmt.Fprintln(env.stdout, attemptLine(a))
 	}
-	if err := errors.Join(err, engine.Drain(ctx)); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(env.stdout, "reference %s\n", sent.Reference)
-	return err
+	fmt.Fprintf(env.stdout, "reference %s\n", sent.Reference)
+	return errors.Join(err, engine.Drain(ctx))
 }
 
 // noCodes is the store of an engine that sends no codes.
