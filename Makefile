@@ -14,7 +14,7 @@ GENERATED = $(shell find . -name '*_templ.go' -not -path '*/node_modules/*') \
             docs/config.md docs/cli.md config/testdata/example.yaml
 # Programs that tests start, as program:package of Debian.
 NEEDS     = redis-server:redis-server chromium:chromium gcc:build-essential npm:npm \
-            curl:curl openssl:openssl
+            curl:curl openssl:openssl python3:python3
 # make, within a recipe that make -n must not run.
 AGAIN     = $(MAKE) --no-print-directory
 # Folders of npm packages that tests use.

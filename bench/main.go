@@ -22,11 +22,12 @@ import (
 func main() {
 	seconds := flag.Duration("phase", 5*time.Second, "how long each phase runs")
 	profile := flag.String("profile", "", "a `file` for a CPU profile of the server during the logins at 16")
+	open := flag.Int("open", 100_000, "how many verifications are open at once in the last phase; 0 leaves it out")
 	only := flag.String("only", "", "run only the phases whose name has these `words`")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *seconds, *profile, *only); err != nil {
+	if err := run(ctx, *seconds, *profile, *only, *open); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -41,10 +42,11 @@ type phase struct {
 	name    string
 	workers int
 	budget  budget
+	prepare func(w *worker) error
 	op      func(w *worker) error
 }
 
-func run(ctx context.Context, length time.Duration, profile, only string) error {
+func run(ctx context.Context, length time.Duration, profile, only string, open int) error {
 	w, err := startWorld(ctx)
 	if err != nil {
 		return err
@@ -53,18 +55,20 @@ func run(ctx context.Context, length time.Duration, profile, only string) error 
 	fmt.Printf("start to first answer %d ms, memory idle %.1f MiB\n\n", w.started.Milliseconds(), w.server.memory("VmRSS"))
 
 	phases := []phase{
-		{"login, 1 at a time", 1, budget{}, (*worker).login},
-		{"login, 16 at a time", 16, budget{2.0, 2.5}, (*worker).login},
-		{"login, 64 at a time", 64, budget{}, (*worker).login},
-		{"login, 16, ES256", 16, budget{1.0, 1.3}, (*worker).loginES256},
-		{"login for an API, 16, ES256", 16, budget{}, (*worker).loginForAPI},
-		{"login with a refresh token, 16", 16, budget{}, (*worker).loginRefreshable},
-		{"login, 64, one person (test number)", 64, budget{}, (*worker).loginOnePerson},
-		{"refresh with ID token", 16, budget{1.35, 1.6}, (*worker).refresh},
-		{"introspection", 16, budget{0.10, 0.15}, (*worker).introspect},
-		{"userinfo", 16, budget{0.09, 0.13}, (*worker).userinfo},
-		{"discovery", 16, budget{0.03, 0.04}, (*worker).discovery},
-		{"JWKS", 16, budget{0.03, 0.04}, (*worker).jwks},
+		{"login, 1 at a time", 1, budget{}, (*worker).prepare, (*worker).login},
+		{"login, 16 at a time", 16, budget{2.0, 2.5}, (*worker).prepare, (*worker).login},
+		{"login, 64 at a time", 64, budget{}, (*worker).prepare, (*worker).login},
+		{"login, 16, ES256", 16, budget{1.0, 1.3}, (*worker).prepare, (*worker).loginES256},
+		{"login for an API, 16, ES256", 16, budget{}, (*worker).prepare, (*worker).loginForAPI},
+		{"login with a refresh token, 16", 16, budget{}, (*worker).prepare, (*worker).loginRefreshable},
+		{"login, 64, one person (test number)", 64, budget{}, (*worker).prepare, (*worker).loginOnePerson},
+		{"refresh with ID token", 16, budget{1.35, 1.6}, (*worker).prepare, (*worker).refresh},
+		{"introspection", 16, budget{0.10, 0.15}, (*worker).prepare, (*worker).introspect},
+		{"userinfo", 16, budget{0.09, 0.13}, (*worker).prepare, (*worker).userinfo},
+		{"verification started", 16, budget{0.50, 0.8}, (*worker).prepareMachine, (*worker).startVerification},
+		{"verification answered", 16, budget{0.30, 0.5}, (*worker).prepareMachine, (*worker).answerVerification},
+		{"discovery", 16, budget{0.03, 0.04}, (*worker).prepare, (*worker).discovery},
+		{"JWKS", 16, budget{0.03, 0.04}, (*worker).prepare, (*worker).jwks},
 	}
 	fmt.Printf("%-38s %9s %8s %8s %8s %8s %9s %9s %7s\n", "", "per s", "server R", "redis R", "total R", "budget", "p50 ms", "p99 ms", "errors")
 	var failed []error
@@ -85,5 +89,14 @@ func run(ctx context.Context, length time.Duration, profile, only string) error 
 		}
 	}
 	fmt.Printf("\nmemory peak %.1f MiB; 1 R was %.2f ms at the end\n", w.server.memory("VmHWM"), w.lastR*1e3)
+	if open > 0 && strings.Contains("verifications open at once", only) {
+		h, err := w.hold(ctx, open)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%d verifications open at once, started in %.0f s: Redis %.0f bytes each (budget 600), SQL %.0f with the record of the text, server memory %.0f\n",
+			open, h.took.Seconds(), h.redis, h.sql, h.memory)
+		failed = append(failed, h.answered)
+	}
 	return errors.Join(failed...)
 }

@@ -45,7 +45,7 @@ func (w *world) measure(ctx context.Context, p phase, length time.Duration) (res
 	workers := make([]*worker, p.workers)
 	for i := range workers {
 		workers[i] = newWorker(w)
-		if err := workers[i].prepare(); err != nil {
+		if err := p.prepare(workers[i]); err != nil {
 			return result{}, fmt.Errorf("%s: prepare: %w", p.name, err)
 		}
 	}
@@ -54,7 +54,7 @@ func (w *world) measure(ctx context.Context, p phase, length time.Duration) (res
 	var all sync.WaitGroup
 	for _, wk := range workers {
 		all.Go(func() {
-			for time.Now().Before(deadline) && ctx.Err() == nil {
+			for time.Now().Before(deadline) && ctx.Err() == nil && !wk.done {
 				wk.once(p.op)
 			}
 		})

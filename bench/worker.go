@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -22,6 +23,7 @@ type worker struct {
 	errors     int
 	firstError error
 
+	done     bool
 	client   string
 	audience string // of the logins; empty: no API
 	cookies  map[string]string
@@ -39,6 +41,10 @@ func newWorker(w *world) *worker { return &worker{w: w, client: clientID} }
 func (k *worker) once(op func(*worker) error) {
 	begin := time.Now()
 	err := op(k)
+	if errors.Is(err, errDone) {
+		k.done = true
+		return
+	}
 	k.latencies = append(k.latencies, time.Since(begin))
 	if err != nil {
 		k.errors++
@@ -50,6 +56,12 @@ func (k *worker) once(op func(*worker) error) {
 
 // prepare gives the worker tokens to work with.
 func (k *worker) prepare() error { return k.loginWith("openid phone offline_access") }
+
+// prepareMachine gives the worker a token of an application that acts for itself.
+func (k *worker) prepareMachine() error {
+	k.cookies = map[string]string{}
+	return k.machineToken()
+}
 
 var nextNumber atomic.Int64
 

@@ -27,6 +27,7 @@ type world struct {
 	redis   process
 	started time.Duration
 	codes   sync.Map // number -> chan string
+	opened  stack
 	gateway *http.Server
 	client  *http.Client
 	lastR   float64
@@ -54,7 +55,7 @@ redis: unix://%[4]s/redis.sock
 secret_key_file: %[4]s/handset.key
 countries: [GB]
 allow_private_gateways: true
-limits: {send_address: "off", verify_address: "off", pending_address: "off"}
+limits: {send_address: "off", verify_address: "off", pending_address: "off", send_client: "off", send_client_day: "off"}
 test_numbers: [{number: "+15005550006", code: "424242"}]
 connections:
   - {name: sms, strategy: sms, options: {provider: sms_gateway, gateway_url: "http://%[5]s/send"}}
@@ -70,6 +71,12 @@ clients:
     callbacks: ["http://127.0.0.1:1/cb"]
     require_pkce: true
     id_token_signed_response_alg: ES256
+  - client_id: bench-verifier
+    name: Bench
+    app_type: non_interactive
+    client_secret: bench-client-secret
+client_grants:
+  - {client_id: bench-verifier, audience: "%[1]s/verifications", scope: ["verify:phone"]}
 resource_servers:
   - {identifier: "urn:bench", users: any}
 `

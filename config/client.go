@@ -19,7 +19,9 @@ type Client struct {
 	// What people see on the login page. Default: the client_id.
 	Name string `yaml:"name" example:"Tiny"`
 	// `regular_web` (it has a server that keeps a secret, the default), `spa` or
-	// `native` (they can't keep one), or `non_interactive` (nobody signs in).
+	// `native` (they can't keep one), `non_interactive` (nobody signs in), or
+	// `verification` (it calls the Durable Functions dialect of the verification API;
+	// its key there is its `client_id`, a dot, and its secret, in which there is none).
 	AppType string `yaml:"app_type" example:"regular_web"`
 	// The secret of a confidential client; kept as a MAC.
 	ClientSecret Secret `yaml:"client_secret" example:"change me to 32 random characters"`
@@ -71,6 +73,9 @@ type Client struct {
 	// about the tokens for that API (introspection), and about no others but its
 	// own. For clients that authenticate.
 	ResourceServerIdentifier string `yaml:"resource_server_identifier" example:"-"`
+	// The regions whose numbers this client may have verified, beside what
+	// `countries` allows at all. Empty: all of those.
+	Countries []string `yaml:"countries" example:"-"`
 	// Where the application starts a login. People whose login can't go on are
 	// sent there. `https`, or `http` for a loopback host.
 	InitiateLoginURI string `yaml:"initiate_login_uri" example:"\"http://localhost:4000/login\""`
@@ -161,6 +166,7 @@ func (c *Client) Record() storage.Client {
 		IDTokenAlg:              c.IDTokenSignedResponseAlg,
 		InitiateLogin:           c.InitiateLoginURI,
 		API:                     storage.Audience(c.ResourceServerIdentifier),
+		Countries:               c.Countries,
 	}
 }
 
@@ -187,6 +193,7 @@ func FromRecord(r storage.Client) Client {
 
 		IDTokenSignedResponseAlg: cmp.Or(r.IDTokenAlg, registration.IDTokenAlgorithms()[0]),
 		ResourceServerIdentifier: string(r.API),
+		Countries:                r.Countries,
 	}
 }
 

@@ -81,6 +81,9 @@ type Config struct {
 	// - `verify_address`: codes tried from one network address.
 	// - `pending_address`: logins begun from one network address, and requests that it
 	//   posts.
+	// - `send_client` and `send_client_day`: texts asked for by one client that has
+	//   authenticated, in place of those from its address: 60 at once and one more a
+	//   second, and 500 at once and one more every 173 s.
 	Limits Limits `yaml:"limits"`
 	// Numbers with a fixed code: nothing is texted, no limit of sends holds, and
 	// neither type nor country is checked. For automated tests and for the

@@ -140,6 +140,7 @@ func TestEnvironmentWins(t *testing.T) {
 		"verify_address": {Off: true},
 
 		"pending_address": {Burst: 50, Every: 36 * time.Second},
+		"send_client":     {Burst: 60, Every: time.Second}, "send_client_day": {Burst: 500, Every: 173 * time.Second},
 	}
 	if diff := cmp.Diff(want, c.Limits); diff != "" {
 		t.Error(diff)
@@ -243,13 +244,13 @@ func TestProblems(t *testing.T) {
 		{"lifetimes", "sessions: {absolute: 1h, idle: 2h}\ntokens: {access: 0s, id: -1m, refresh_idle: 10h, refresh_absolute: 1h}", []string{
 			"tokens.access: want at least 1s", "tokens.id: want at least 1s",
 			"sessions.idle: must not be longer than sessions.absolute", "tokens.refresh_idle: must not be longer than tokens.refresh_absolute"}},
-		{"unknown limit", "limits: {send_nmber: off}", []string{"limits.send_nmber: unknown limit; the limits are guess_number, pending_address, send_address, send_number and verify_address"}},
+		{"unknown limit", "limits: {send_nmber: off}", []string{"limits.send_nmber: unknown limit; the limits are guess_number, pending_address, send_address, send_client, send_client_day, send_number and verify_address"}},
 		{"limit values", "limits: {send_number: {burst: 0}, send_address: {every: 0s}, guess_number: never, verify_address: 3}", []string{
 			"limits.guess_number: want {burst: 5, every: 3h} or off", "limits.verify_address: want {burst: 5, every: 3h} or off",
 			"limits.send_address.every: want at least 1s", "limits.send_number.burst: want 1 to"}},
 		{"limits without bounds", "limits: {send_number: {burst: -1}, send_address: {burst: 1000001}, guess_number: {burst: 1000000, every: 3h}}", []string{
 			"limits.guess_number.every: want less: burst times every is at most 8760h", "limits.send_address.burst: want 1 to 1000000, or off", "limits.send_number.burst: want 1 to 1000000, or off"}},
-		{"an internal limit", "limits: {refund_number: off}", []string{"limits.refund_number: unknown limit; the limits are guess_number, pending_address, send_address, send_number and verify_address"}},
+		{"an internal limit", "limits: {refund_number: off}", []string{"limits.refund_number: unknown limit; the limits are guess_number, pending_address, send_address, send_client, send_client_day, send_number and verify_address"}},
 		{"test numbers", `test_numbers: [{code: "12"}, {number: "+1", code: "1234"}, {prefix: "+150", code: "1234"}, {number: "+15005550006", prefix: "+1500555", code: "1234"}, {number: "+15005550007", code: "12345678901"}, {number: "+15005550007", code: "1234"}]`, []string{
 			"test_numbers[0]: missing: number or prefix", "test_numbers[0].code: want 4 to 10 digits",
 			"test_numbers[1].number: want the international form", "test_numbers[2].prefix: want + and at least four digits",
@@ -282,7 +283,7 @@ func TestProblems(t *testing.T) {
 		{"client without anything", "clients: [{}]", []string{
 			"clients[0].client_id: missing", "clients[0].client_secret: missing: client_secret_post needs one", "clients[0].callbacks: missing"}},
 		{"client values", client("app_type: web, token_endpoint_auth_method: basic, subject_type: pairwise, is_first_party: false, grant_types: [magic, authorization_code]"), []string{
-			"clients[0].app_type: want one of regular_web, spa, native, non_interactive", "clients[0].is_first_party: false is not supported by this version",
+			"clients[0].app_type: want one of regular_web, spa, native, non_interactive, verification", "clients[0].is_first_party: false is not supported by this version",
 			"clients[0].token_endpoint_auth_method: want one of client_secret_post",
 			"clients[0].client_secret: not allowed", "clients[0].grant_types[0]: unknown grant type"}},
 		{"public client without PKCE", "clients: [{client_id: a, app_type: spa, callbacks: [\"https://a.example/\"], require_pkce: false}]", []string{"clients[0].require_pkce: a client that does not authenticate must use PKCE"}},

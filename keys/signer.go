@@ -35,6 +35,8 @@ func Algorithms() []Algorithm { return []Algorithm{RS256, ES256} }
 const (
 	TypeJWT         = "JWT"
 	TypeAccessToken = "at+jwt" // RFC 9068 §2.1
+	// TypeVerification is the signed result of a verification; ours.
+	TypeVerification = "verification+jwt"
 )
 
 // Signer signs with one key. It is safe for concurrent use and never changes.
@@ -45,7 +47,7 @@ type Signer struct {
 
 func newSigner(key crypto.Signer, id storage.KeyID) (*Signer, error) {
 	s := &Signer{ID: id, signer: map[string]jose.Signer{}}
-	for _, typ := range []string{TypeJWT, TypeAccessToken} {
+	for _, typ := range []string{TypeJWT, TypeAccessToken, TypeVerification} {
 		built, err := jose.NewSigner(
 			jose.SigningKey{Algorithm: algorithmOf(key.Public()), Key: jose.JSONWebKey{Key: key, KeyID: string(id)}},
 			(&jose.SignerOptions{}).WithType(jose.ContentType(typ)))

@@ -22,7 +22,9 @@ type CheckRequest struct {
 	Client    storage.ClientID
 	Number    phone.Number
 	// Typed is what the person typed, unfolded.
-	Typed   string
+	Typed string
+	// Address is that of whoever asks; without one it is a client that has
+	// authenticated, and no limit of addresses holds.
 	Address netip.Addr
 }
 
@@ -54,9 +56,11 @@ func (e *Engine) attempt(r CheckRequest) storage.CheckChallenge {
 	_, isTest := phone.FindTest(e.tests, r.Number, e.now())
 	attempt := storage.CheckChallenge{
 		ID: r.Challenge.ID, Now: e.now().UTC(), MAC: e.typedMAC(r),
-		Limits:     []storage.Limit{e.limitFor(limit.VerifyAddress, e.addressKey(r.Address))},
 		Guess:      e.guessLimit(tag, isTest),
 		LongLength: longLength, MaxMalformed: maxMalformed,
+	}
+	if r.Address.IsValid() {
+		attempt.Limits = []storage.Limit{e.limitFor(limit.VerifyAddress, e.addressKey(r.Address))}
 	}
 	if !isTest {
 		attempt.Refunds = []storage.Limit{e.limitFor(limit.SendNumber, tag)}

@@ -57,6 +57,7 @@ func (e *Engine) deliver(ctx context.Context, d *delivery) error {
 			e.undo(background, r, d.undo, late)
 			err = notSent(err)
 		}
+		e.tell(background, r, err)
 		outcome <- err
 	})
 	if r.waitFor() > 0 {
@@ -85,7 +86,7 @@ func (r SendRequest) waitFor() time.Duration {
 // handOver gives the message to the first sender of its route that takes it, and
 // completes the record.
 func (e *Engine) handOver(ctx context.Context, d *delivery) error {
-	ctx, cancel := context.WithTimeout(ctx, handOver)
+	ctx, cancel := context.WithTimeout(ctx, HandOver)
 	defer cancel()
 	r := d.request
 	route := road{r.Connection.Name, d.text.Region}
@@ -109,7 +110,7 @@ func (e *Engine) handOver(ctx context.Context, d *delivery) error {
 // itself is refused. Where every breaker is open, the first sender is tried all the
 // same.
 func (e *Engine) try(ctx context.Context, d *delivery) error {
-	end := e.now().Add(handOver) // as ctx has it
+	end := e.now().Add(HandOver) // as ctx has it
 	senders := d.request.Connection.Routes.To(d.request.Number)
 	if d.again {
 		senders = e.turn(ctx, senders, d.request.Challenge)
@@ -203,7 +204,7 @@ func (e *Engine) SendText(ctx context.Context, c *Connection, number phone.Numbe
 	now := e.now().UTC()
 	d := delivery{request: r, text: e.newText(r, storage.Started{Challenge: storage.Challenge{ExpiresAt: now}})}
 	d.message = sms.Message{ID: string(d.text.ID), To: number, From: c.From, Body: body}
-	ctx, cancel := context.WithTimeout(ctx, handOver)
+	ctx, cancel := context.WithTimeout(ctx, HandOver)
 	defer cancel()
 	err := e.try(ctx, &d)
 	e.recorder.text(d.text)

@@ -43,8 +43,8 @@ const (
 	// keep is how long a page can still say "expired" or "used".
 	keep         = 10 * time.Minute
 	maxMalformed = 20
-	// handOver bounds a text on its way to its route, whatever the route itself allows.
-	handOver = 30 * time.Second
+	// HandOver bounds a text on its way to its route, whatever the route itself allows.
+	HandOver = 30 * time.Second
 	// attemptWithin is the most that each sender of a route but the last gets of it.
 	attemptWithin = 10 * time.Second
 	// afterLast is what the last sender leaves of it, so that its own end comes before
@@ -58,7 +58,7 @@ const (
 
 // DrainWithin is how long [Engine.Drain] needs at most to let every text that is on
 // its way end as it would have ended.
-const DrainWithin = handOver + undoWithin + time.Second
+const DrainWithin = HandOver + undoWithin + time.Second
 
 // cooldowns are the waits after the first, second, … text of one place.
 var cooldowns = []time.Duration{
@@ -69,8 +69,12 @@ var cooldowns = []time.Duration{
 // another. Each door of the engine has its own.
 type Purpose string
 
-// Login is the purpose of codes that the login pages ask for.
-const Login Purpose = "login"
+// The purposes. Login is that of codes that the login pages ask for, Verification
+// that of both APIs that verify numbers outside any login.
+const (
+	Login        Purpose = "login"
+	Verification Purpose = "verification"
+)
 
 // decoyPurpose marks the MAC of codes that were never texted; none that anyone
 // types can match it.

@@ -1,6 +1,7 @@
 package passcode
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,8 @@ type SendRequest struct {
 	Number    phone.Number
 	// Context is kept sealed with the challenge, for whoever loads it.
 	Context []byte
-	// Address and UserAgent are those of whoever asks.
+	// Address and UserAgent are those of whoever asks. Without an address it is the
+	// client itself, which has authenticated: it is limited as such.
 	Address    netip.Addr
 	UserAgent  string
 	Connection *Connection
@@ -47,6 +49,18 @@ type SendRequest struct {
 	// sign-up off there is no waiting: the wait would tell known numbers from
 	// unknown ones.
 	Wait time.Duration
+	// Length, Tries and Life are those of a new code, where the door and not the
+	// connection says so; zero: the connection's, and as many tries as usual. With a
+	// Life of its own a challenge has one code: who asks again gets it again.
+	Length, Tries int
+	Life          time.Duration
+	// Again says that the challenge has had its code: one that can't be repeated
+	// is not replaced by one that could be tried.
+	Again bool
+	// Done, when set, is told how the text fared, before Send returns or behind it:
+	// nil when a route took it, else an error that wraps [ErrNotSent]. It must not
+	// wait for long. A server that dies with the text on its way tells nothing.
+	Done func(ctx context.Context, err error)
 }
 
 // Sent is a text on its way.
@@ -97,6 +111,7 @@ func (e *Engine) Send(ctx context.Context, r SendRequest) (Sent, error) {
 		text.Outcome = storage.TextTestNumber
 		e.recorder.text(text)
 		e.logSend(ctx, r, slog.LevelInfo, "test_number", "")
+		e.tell(ctx, r, nil)
 		return sent, nil
 	}
 	d := delivery{
@@ -134,8 +149,14 @@ func (e *Engine) start(r SendRequest, test phone.TestNumber, isTest bool) storag
 	start := storage.StartChallenge{
 		ID: r.Challenge, Now: e.now().UTC(), NumberTag: tag, Context: r.Context,
 		Guess: e.guessLimit(tag, isTest),
-		Tries: tries, Life: r.Connection.CodeLife(), MaxLife: maxLife, RepeatWithin: repeatWithin,
+		Tries: cmp.Or(r.Tries, tries), Life: r.Connection.CodeLife(), MaxLife: maxLife, RepeatWithin: repeatWithin,
 		Cooldowns: jittered(cooldowns), Keep: keep,
+	}
+	if r.Life > 0 {
+		start.Life, start.MaxLife, start.RepeatWithin = r.Life, max(maxLife, r.Life), 0
+	}
+	if r.Again {
+		start.Tries = 0
 	}
 	if r.Decoy {
 		// A person who is registered meanwhile gets a code of their own, not the
@@ -147,13 +168,31 @@ func (e *Engine) start(r SendRequest, test phone.TestNumber, isTest bool) storag
 		start.Long = start.Short
 		return start
 	}
-	start.Limits = []storage.Limit{
-		e.limitFor(limit.SendNumber, tag), e.limitFor(limit.SendAddress, e.addressKey(r.Address)),
-	}
-	short := r.Connection.length()
+	start.Limits = append([]storage.Limit{e.limitFor(limit.SendNumber, tag)}, e.sourceLimits(r)...)
+	short := cmp.Or(r.Length, r.Connection.length())
 	start.Short = e.candidate(r, newCode(short))
 	start.Long = e.candidate(r, newCode(max(short, longLength)))
 	return start
+}
+
+// sourceLimits are those of whoever asks for texts.
+func (e *Engine) sourceLimits(r SendRequest) []storage.Limit {
+	if r.Address.IsValid() {
+		return []storage.Limit{e.limitFor(limit.SendAddress, e.addressKey(r.Address))}
+	}
+	key := e.vault.Tag(vault.AddressTag, "client", string(r.Client))
+	return []storage.Limit{e.limitFor(limit.SendClient, key), e.limitFor(limit.SendClientDay, key)}
+}
+
+// tell tells the door how a text fared.
+func (e *Engine) tell(ctx context.Context, r SendRequest, err error) {
+	if r.Done == nil {
+		return
+	}
+	_ = e.guarded(ctx, func() error { // a panic in it is logged there, and no one else's
+		r.Done(ctx, err)
+		return nil
+	})
 }
 
 func (e *Engine) candidate(r SendRequest, code string) storage.NewCode {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/text/language"
@@ -27,6 +28,7 @@ import (
 	"github.com/handset-oidc/handset/provider/session"
 	"github.com/handset-oidc/handset/provider/token"
 	"github.com/handset-oidc/handset/provider/userinfo"
+	"github.com/handset-oidc/handset/provider/verification"
 	"github.com/handset-oidc/handset/views"
 )
 
@@ -50,6 +52,8 @@ type handlers struct {
 	revoke     *revoke.Handler
 	receipts   *receipts.Handler
 	discovery  *discovery.Handler
+	durable    *verification.Durable
+	verify     *verification.API
 }
 
 // endpoints builds every endpoint: those of people's browsers, those of
@@ -65,12 +69,34 @@ func (p *Provider) endpoints() (h handlers, err error) {
 	if err := p.clientEndpoints(&h, minter); err != nil {
 		return h, err
 	}
+	if err := p.verificationEndpoints(&h, minter); err != nil {
+		return h, err
+	}
 	h.receipts = p.receipts
 	h.discovery, err = discovery.New(discovery.Config{
 		Issuer: p.c.Issuer, AssertionAlgorithms: client.SigningAlgorithms(),
 		IDTokenAlgorithms: registration.IDTokenAlgorithms(), UILocales: []language.Tag{language.English},
 	})
 	return h, err
+}
+
+// verificationEndpoints builds those that verify numbers outside any login.
+func (p *Provider) verificationEndpoints(h *handlers, minter *mint.Minter) (err error) {
+	v := verification.New(verification.Config{
+		Issuer: strings.TrimRight(p.c.Issuer, "/"), Store: p.c.SQL, Codes: p.engine, Challenges: p.c.Redis, Connection: p.connection.Load,
+		Clients: p.clients, Vault: p.c.Vault, Rules: p.c.Rules, Logger: p.c.Logger, Now: p.c.Now,
+	})
+	allowPrivate := p.c.Sending.Deps.AllowPrivate
+	h.verify = verification.NewAPI(v, verification.APIConfig{
+		Audience: verification.BuiltIn(p.c.Issuer).Identifier, Tokens: p.apiTokens(minter), Results: minter, Used: p.c.SQL,
+		AllowPrivate: allowPrivate,
+	})
+	p.callbacks = &verification.Callbacks{
+		Store: p.c.SQL, Vault: p.c.Vault, Logger: p.c.Logger, Now: p.c.Now,
+		HTTP: sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: allowPrivate}),
+	}
+	h.durable, err = verification.NewDurable(v)
+	return err
 }
 
 // browserEndpoints builds those that share cookies: the dispatcher, the steps
@@ -100,9 +126,13 @@ func (p *Provider) browserEndpoints(h *handlers, minter *mint.Minter) {
 	})
 }
 
+func (p *Provider) apiTokens(minter *mint.Minter) *api.Tokens {
+	return &api.Tokens{Registry: p.apis, Minter: minter, Clients: p.clients, Revocations: p.revocations, Now: p.c.Now}
+}
+
 // clientEndpoints builds those that applications call with tokens.
 func (p *Provider) clientEndpoints(h *handlers, minter *mint.Minter) (err error) {
-	apiTokens := &api.Tokens{Registry: p.apis, Minter: minter, Clients: p.clients, Revocations: p.revocations, Now: p.c.Now}
+	apiTokens := p.apiTokens(minter)
 	h.token, err = token.New(token.Config{
 		APIs: p.apis, Subjects: p.subjects, Userinfo: p.userinfo(), Clients: p.clients, Grants: p.c.SQL, AccessTokens: p.c.Redis, Minter: minter, Revocations: p.revocations,
 		AccessLife: p.c.Lifetimes.Access, RefreshIdle: p.c.Lifetimes.RefreshIdle, RefreshAbsolute: p.c.Lifetimes.RefreshAbsolute,

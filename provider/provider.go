@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -37,6 +38,7 @@ import (
 	"github.com/handset-oidc/handset/provider/subject"
 	"github.com/handset-oidc/handset/provider/token"
 	"github.com/handset-oidc/handset/provider/userinfo"
+	"github.com/handset-oidc/handset/provider/verification"
 	"github.com/handset-oidc/handset/storage"
 	"github.com/handset-oidc/handset/views"
 )
@@ -57,6 +59,9 @@ type Durable interface {
 	revocation.Source
 	passcode.Records
 	receipts.Store
+	verification.Store
+	verification.ResultStore
+	verification.CallbackStore
 
 	Connections(ctx context.Context) ([]storage.Connection, error)
 	// Changes must return the rows behind after, in order, or
@@ -75,6 +80,7 @@ type Ephemeral interface {
 	posted.Store
 	login.Store
 	passcode.Store
+	verification.Challenges
 	token.AccessTokens
 	introspect.AccessTokens
 	client.Assertions
@@ -131,6 +137,7 @@ type Provider struct {
 	connection  atomic.Pointer[passcode.Connection]
 	replaced    replaced
 	receipts    *receipts.Handler
+	callbacks   *verification.Callbacks
 	lastChange  int64
 	unfollowed  map[storage.Change]bool // changes read, without their numbers, that are still to be applied
 	metrics     *metrics
@@ -208,7 +215,7 @@ func (p *Provider) engines(ctx context.Context) (err error) {
 	}
 	p.subjects = subject.New(p.c.SQL, p.clients)
 	p.apis, err = api.New(ctx, api.Config{
-		Store: p.c.SQL, Fixed: p.c.APIs, FixedGrants: p.c.Grants, Userinfo: p.userinfo(),
+		Store: p.c.SQL, Fixed: append(slices.Clone(p.c.APIs), verification.BuiltIn(p.c.Issuer)), FixedGrants: p.c.Grants, Userinfo: p.userinfo(),
 	})
 	if err != nil {
 		return err

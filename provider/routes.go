@@ -12,6 +12,7 @@ import (
 	"github.com/handset-oidc/handset/provider/discovery"
 	"github.com/handset-oidc/handset/provider/oauth"
 	"github.com/handset-oidc/handset/provider/receipts"
+	"github.com/handset-oidc/handset/provider/verification"
 	"github.com/handset-oidc/handset/views"
 )
 
@@ -56,6 +57,18 @@ func (p *Provider) routes(h handlers) []route {
 		{method: post, path: "/login/resend", handler: page(h.login.Resend), ownSite: true},
 		{method: post, path: "/login/continue", handler: page(h.login.Continue), ownSite: true},
 		{method: post, path: receipts.Path, handler: oauthJSON(h.receipts.Serve)},
+		{method: get, path: verification.PathOpenAPI, handler: web.ProblemJSON(h.verify.OpenAPI), cors: true},
+		{method: post, path: verification.PathVerifications, handler: web.ProblemJSON(h.verify.Start)},
+		{method: get, path: verification.PathVerification, handler: web.ProblemJSON(h.verify.Show)},
+		{method: http.MethodDelete, path: verification.PathVerification, handler: web.ProblemJSON(h.verify.Remove)},
+		{method: post, path: verification.PathAnswers, handler: web.ProblemJSON(h.verify.Answer)},
+		{method: post, path: verification.PathResend, handler: web.ProblemJSON(h.verify.Resend)},
+		{method: post, path: verification.PathResults, handler: web.ProblemJSON(h.verify.Redeem)},
+		{method: post, path: verification.PathStart, handler: web.MessageJSON(h.durable.Start)},
+		{method: get, path: verification.PathInstance, handler: web.MessageJSON(h.durable.Status)},
+		{method: http.MethodDelete, path: verification.PathInstance, handler: web.MessageJSON(h.durable.Purge)},
+		{method: post, path: verification.PathRaise, handler: web.MessageJSON(h.durable.Raise)},
+		{method: post, path: verification.PathTerminate, handler: web.MessageJSON(h.durable.Terminate)},
 		{method: get, path: "/assets/{hash}/{name}", handler: views.Assets()},
 	}
 }
@@ -119,7 +132,7 @@ const unrouted = "/"
 // unrouted answers what no row takes: 405 with the methods that would do, else 404.
 func (p *Provider) unrouted(w http.ResponseWriter, r *http.Request, mux *http.ServeMux) {
 	var methods []string
-	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodOptions} {
+	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete, http.MethodOptions} {
 		other := r.Clone(r.Context())
 		other.Method = m
 		if _, pattern := mux.Handler(other); pattern != unrouted {

@@ -14,17 +14,23 @@ import (
 
 const (
 	watchEvery    = 500 * time.Millisecond
+	callbackEvery = time.Second
 	maintainEvery = time.Minute
 	sweepEvery    = 10 * time.Minute
 )
 
 // Run does what no request does: it follows the changes of other servers and
-// of commands, writes what became of texts, rotates keys, and sweeps out what has expired. It returns when
+// of commands, writes what became of texts, tells clients of verifications, rotates keys, and sweeps out what has expired. It returns when
 // ctx ends.
 func (p *Provider) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.every(ctx, watchEvery, p.follow) })
 	g.Go(func() error { return p.engine.Run(ctx) })
+	g.Go(func() error {
+		return p.every(ctx, callbackEvery, func(ctx context.Context) {
+			p.report(ctx, "tell of verifications", p.callbacks.Turn(ctx))
+		})
+	})
 	g.Go(func() error {
 		return p.every(ctx, maintainEvery, func(ctx context.Context) {
 			p.report(ctx, "maintain signing keys", p.c.Keys.Maintain(ctx, p.c.Now()))

@@ -38,6 +38,10 @@ type Client struct {
 	// are for it. Auth0's name of the field.
 	API Audience `json:"resource_server_identifier,omitempty" yaml:"resource_server_identifier"`
 
+	// Countries are the regions whose numbers the client may have verified; none: all
+	// that may be texted at all.
+	Countries []string `json:"countries,omitempty" yaml:"countries"`
+
 	// SecretMACs are MACs of the client secrets in force (two while one is
 	// being replaced), each naming its key. Never printed.
 	SecretMACs [][]byte `json:"-" yaml:"-"`

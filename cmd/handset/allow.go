@@ -12,6 +12,7 @@ import (
 	"github.com/handset-oidc/handset/internal/server"
 	"github.com/handset-oidc/handset/provider/oauth"
 	"github.com/handset-oidc/handset/provider/registration"
+	"github.com/handset-oidc/handset/provider/verification"
 	"github.com/handset-oidc/handset/storage"
 )
 
@@ -199,9 +200,9 @@ alone takes them until their end.`,
 	}
 }
 
-// findAPI returns an API of the file or of the database.
+// findAPI returns an API of the file or of the database, or Handset's own.
 func findAPI(ctx context.Context, db *database, id storage.Audience) (storage.API, error) {
-	for _, api := range server.APIs(db.config) {
+	for _, api := range append(server.APIs(db.config), verification.BuiltIn(db.config.Issuer)) {
 		if api.Identifier == id {
 			return api, nil
 		}

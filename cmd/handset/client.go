@@ -10,7 +10,9 @@ import (
 	"github.com/handset-oidc/handset/config"
 	"github.com/handset-oidc/handset/internal/vault"
 	registered "github.com/handset-oidc/handset/provider/client"
+	"github.com/handset-oidc/handset/provider/oauth"
 	"github.com/handset-oidc/handset/provider/registration"
+	"github.com/handset-oidc/handset/provider/verification"
 	"github.com/handset-oidc/handset/storage"
 )
 
@@ -42,13 +44,15 @@ func newClientAddCommand(env *environment) *cobra.Command {
 		Long: `Add registers an application and requires PKCE of it.
 
 Standard output is what a script needs: the client secret alone, or, for a
-client without one, its client_id alone; the rest is told on standard error.
-With --json it is {"client_id": ..., "client_secret": ...}. The secret is shown
-once and kept as a MAC: it can be replaced, not read.`,
+client without one, its client_id alone, or, for one of the type verification,
+the key that it calls the verification API with; the rest is told on standard
+error. With --json it is {"client_id": ..., "client_secret": ..., "key": ...}.
+Secret and key are shown once and kept as a MAC: they can be replaced, not read.`,
 		Example: `  handset client add --id shop --name Shop --callback https://shop.example.com/callback
   handset client add --type spa --callback http://localhost:5173/ --web-origin http://localhost:5173
   handset client add --id batch --auth-method private_key_jwt --jwks batch.jwks.json --type non_interactive
   handset client add --id purchasing --type non_interactive --api https://purchasing.example.com
+  key=$(handset client add --id signup --type verification --country JP)
   secret=$(handset client add --id shop --callback https://shop.example.com/callback)`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -89,7 +93,7 @@ func (env *environment) addClient(cmd *cobra.Command, client storage.Client, asJ
 			return err
 		}
 		env.say("added client %s (%s, %s)", client.ClientID, client.AppType, client.TokenEndpointAuthMethod)
-		return env.printCredentials(client.ClientID, secret, asJSON)
+		return env.printCredentials(client.ClientID, client.AppType, secret, asJSON)
 	})
 }
 
@@ -107,12 +111,22 @@ func fitSecrets(c *storage.Client, v *vault.Vault) (secret string) {
 }
 
 // printCredentials writes what a script needs: see the help of client add.
-func (env *environment) printCredentials(id storage.ClientID, secret string, asJSON bool) error {
-	if asJSON {
+func (env *environment) printCredentials(id storage.ClientID, appType, secret string, asJSON bool) error {
+	key := ""
+	if appType == oauth.AppVerification && secret != "" {
+		key = verification.CallerKey(id, secret)
+	}
+	switch {
+	case asJSON:
 		return env.printJSON(struct {
 			ClientID     storage.ClientID `json:"client_id"`
 			ClientSecret string           `json:"client_secret,omitempty"`
-		}{id, secret})
+			Key          string           `json:"key,omitempty"`
+		}{id, secret, key})
+	case key != "":
+		env.say("the key follows, for x-functions-key; it is shown this once")
+		_, err := fmt.Fprintln(env.stdout, key)
+		return err
 	}
 	if secret == "" {
 		_, err := fmt.Fprintln(env.stdout, id)
@@ -187,11 +201,11 @@ written to standard output, alone; with --json it is
 				if err := env.refuseFromFile(db, storage.ClientID(args[0]), "change"); err != nil {
 					return err
 				}
-				secret, err := env.updateClient(cmd, f, db, storage.ClientID(args[0]))
+				changed, secret, err := env.updateClient(cmd, f, db, storage.ClientID(args[0]))
 				if err != nil || secret == "" && !asJSON {
 					return err
 				}
-				return env.printCredentials(storage.ClientID(args[0]), secret, asJSON)
+				return env.printCredentials(changed.ClientID, changed.AppType, secret, asJSON)
 			})
 		},
 	}
@@ -201,14 +215,15 @@ written to standard output, alone; with --json it is
 	return cmd
 }
 
-// updateClient returns the secret that the change made necessary, if any.
-func (env *environment) updateClient(cmd *cobra.Command, f *clientFlags, db *database, id storage.ClientID) (secret string, err error) {
+// updateClient returns the client as it is then, and the secret that the change made
+// necessary, if any.
+func (env *environment) updateClient(cmd *cobra.Command, f *clientFlags, db *database, id storage.ClientID) (changed storage.Client, secret string, err error) {
 	err = db.UpdateClient(cmd.Context(), id, func(record *storage.Client) error {
 		client := config.FromRecord(*record)
 		if err := f.apply(cmd, &client); err != nil {
 			return err
 		}
-		changed := client.Record()
+		changed = client.Record()
 		changed.CreatedAt, changed.UpdatedAt, changed.SecretMACs = record.CreatedAt, env.now(), record.SecretMACs
 		secret = fitSecrets(&changed, db.vault)
 		if err := env.checkClient(cmd, changed); err != nil {
@@ -218,10 +233,10 @@ func (env *environment) updateClient(cmd *cobra.Command, f *clientFlags, db *dat
 		return nil
 	})
 	if err != nil {
-		return "", unknownClient(err, string(id))
+		return changed, "", unknownClient(err, string(id))
 	}
 	env.say("changed client %s", id)
-	return secret, nil
+	return changed, secret, nil
 }
 
 func newClientRemoveCommand(env *environment) *cobra.Command {

@@ -21,6 +21,7 @@ var flagNames = map[string]string{
 	"token_endpoint_auth_method": "--auth-method", "grant_types": "--grant", "jwks": "--jwks",
 	"require_pkce": "--require-pkce", "initiate_login_uri": "--initiate-login-uri",
 	"subject_type": "--subject-type", "id_token_signed_response_alg": "--id-token-alg", "resource_server_identifier": "--api",
+	"countries": "--country",
 }
 
 // inFlags says --callback in place of callbacks[1], where there is such a flag.
@@ -49,14 +50,14 @@ type clientFlags struct {
 	name, appType, authMethod, jwksFile, initiateLogin string
 	subjectType, idTokenAlg, api                       string
 	callbacks, logoutURLs, webOrigins, allowedOrigins  []string
-	grants                                             []string
+	grants, countries                                  []string
 	pkce, state, nonce                                 bool
 }
 
 func (f *clientFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.name, "name", "", "the `name` that people see on the login page")
-	flags.StringVar(&f.appType, "type", "regular_web", "the `type`: spa, native, regular_web or non_interactive")
+	flags.StringVar(&f.appType, "type", "regular_web", "the `type`: spa, native, regular_web, non_interactive or verification")
 	flags.StringArrayVar(&f.callbacks, "callback", nil, "an `address` that a login may return to; repeat for more")
 	flags.StringArrayVar(&f.logoutURLs, "logout-url", nil, "an `address` that a logout may return to; repeat for more")
 	flags.StringArrayVar(&f.webOrigins, "web-origin", nil, "a further `origin` of the application, which a login may lead on to; repeat for more")
@@ -67,6 +68,7 @@ func (f *clientFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.subjectType, "subject-type", "public", "the `type` of the names that people have for it: public, or pairwise, which no other application's lead to")
 	flags.StringVar(&f.idTokenAlg, "id-token-alg", "RS256", "the `algorithm` that signs its ID tokens: RS256, which every library knows, or ES256")
 	flags.StringVar(&f.api, "api", "", "the `identifier` of the API that it is the backend of, whose tokens it may ask about")
+	flags.StringArrayVar(&f.countries, "country", nil, "a `region` whose numbers it may have verified, such as JP, repeat for more; by default all that may be texted")
 	flags.StringVar(&f.initiateLogin, "initiate-login-uri", "", "the `address` where the application starts a login")
 	flags.BoolVar(&f.pkce, "require-pkce", true, "refuse requests without PKCE")
 	flags.BoolVar(&f.state, "require-state", false, "refuse requests without state")
@@ -113,6 +115,7 @@ func (f *clientFlags) apply(cmd *cobra.Command, c *config.Client) error {
 	set("subject-type", func() { c.SubjectType = f.subjectType })
 	set("id-token-alg", func() { c.IDTokenSignedResponseAlg = f.idTokenAlg })
 	set("api", func() { c.ResourceServerIdentifier = f.api })
+	set("country", func() { c.Countries = filled(f.countries) })
 	set("initiate-login-uri", func() { c.InitiateLoginURI = f.initiateLogin })
 	set("require-pkce", func() { c.RequirePKCE = f.pkce })
 	set("require-state", func() { c.RequireState = f.state })

@@ -60,7 +60,7 @@ type secretRotation struct {
 
 func (env *environment) rotateSecret(ctx context.Context, db *database, id storage.ClientID, r secretRotation) error {
 	secret := registered.NewSecret()
-	old := 0
+	old, appType := 0, ""
 	err := db.UpdateClient(ctx, id, func(c *storage.Client) error {
 		if !c.NeedsSecret() {
 			return withHint(fmt.Errorf("client %s has no secret: it authenticates by %s", id, c.TokenEndpointAuthMethod),
@@ -71,7 +71,7 @@ func (env *environment) rotateSecret(ctx context.Context, db *database, id stora
 			macs = append(macs, c.SecretMACs[0])
 		}
 		old = len(macs) - 1
-		c.SecretMACs, c.UpdatedAt = macs, env.now()
+		c.SecretMACs, c.UpdatedAt, appType = macs, env.now(), c.AppType
 		return nil
 	})
 	if err != nil {
@@ -80,7 +80,7 @@ func (env *environment) rotateSecret(ctx context.Context, db *database, id stora
 	if old > 0 {
 		env.say("the secret before works too, until: handset client rotate-secret %s --drop-old --yes", id)
 	}
-	return env.printCredentials(id, secret, r.json)
+	return env.printCredentials(id, appType, secret, r.json)
 }
 
 func (env *environment) dropOldSecrets(ctx context.Context, db *database, id storage.ClientID) error {

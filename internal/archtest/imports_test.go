@@ -70,7 +70,7 @@ var house = []room{
 	{"provider/api", []string{"internal/web", "provider/mint", "provider/oauth", "storage"}, "engines know leaves, and the one that reads tokens; never endpoints"},
 	{"provider/posted", []string{"internal/reqctx", "internal/web", "storage", "views"}, "engines know leaves, never endpoints"},
 	{"provider/session", []string{"internal/vault", "internal/web", "storage"}, "engines know leaves, never endpoints"},
-	{"provider/mint", []string{"internal/oidclib", "internal/vault", "keys", "provider/oauth", "storage"}, "engines know leaves and keys, never endpoints"},
+	{"provider/mint", []string{"internal/oidclib", "internal/vault", "keys", "passcode/phone", "provider/oauth", "storage"}, "engines know leaves and keys, never endpoints"},
 	{"provider/client", []string{"internal/oidclib", "internal/reqctx", "internal/vault", "internal/web", "provider/oauth", "provider/registration", "storage"}, "engines know leaves, never endpoints"},
 
 	{"provider/authorize", engines, whyEndpoint},
@@ -82,13 +82,14 @@ var house = []room{
 	{"provider/logout", engines, whyEndpoint},
 	{"provider/discovery", engines, whyEndpoint},
 	{"provider/receipts", engines, whyEndpoint},
+	{"provider/verification", engines, whyEndpoint},
 	{"provider/internal/endpointtest", []string{anything}, "endpoints are tested on real stores"},
 
 	{"provider", append([]string{
 		"keys", "provider/registration",
 		"provider/authorize", "provider/login", "provider/token", "provider/userinfo",
 		"provider/introspect", "provider/revoke", "provider/logout", "provider/discovery",
-		"provider/receipts",
+		"provider/receipts", "provider/verification",
 	}, engines...), "it wires endpoints; which store there is, is the business of who calls it"},
 
 	{"internal/demo", []string{"internal/web", "passcode/phone", "passcode/sms", "views"}, "the inbox shows texts and can't reach the provider"},
@@ -104,6 +105,7 @@ var house = []room{
 	{"resource/internal/pages", nil, whyLibrary},
 	{"resource/internal/peers", nil, "its tests hold the library against others; it has no code"},
 
+	{"examples/verification", nil, "an example imports what its reader can import"},
 	{"examples/webapp", nil, "an example imports what its reader can import"},
 	{"examples/webapp/cmd/webapp", []string{"examples/webapp"}, "an example imports what its reader can import"},
 }

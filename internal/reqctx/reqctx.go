@@ -6,6 +6,7 @@ package reqctx
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"sync"
 )
@@ -18,6 +19,8 @@ type Request struct {
 	Agent   string     // user agent, cut to 200 bytes
 	// JSON says that the caller is an application, which reads OAuth JSON and no page.
 	JSON bool
+	// Errors, when set, writes errors as the caller reads them, in place of either.
+	Errors func(w http.ResponseWriter, r *http.Request, err error)
 
 	mu    sync.Mutex
 	attrs []slog.Attr

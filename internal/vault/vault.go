@@ -49,6 +49,10 @@ const (
 	Assertion      Use = "assertion"         // tag of a client assertion's jti
 	Posted         Use = "posted-form"       // sealed form that another site posted
 	Reference      Use = "reference"         // short name of a challenge, for people who ask for help
+	Verification   Use = "verification"      // sealed details of a verification
+	InstanceKey    Use = "instance-key"      // MAC in the key that opens one verification
+	Idempotency    Use = "idempotency"       // MAC of an Idempotency-Key, and of the request that it came with
+	Webhook        Use = "webhook"           // what the callbacks of a client are signed with
 )
 
 const (

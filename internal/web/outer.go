@@ -74,6 +74,8 @@ func (o *Outer) recovered(w *recorder, r *http.Request, facts *reqctx.Request, p
 		slog.String("error", err.Error()), slog.String("stack", string(debug.Stack())))
 	switch {
 	case w.status != 0: // the answer is on its way already
+	case facts.Errors != nil:
+		facts.Errors(w, r, err)
 	case facts.JSON:
 		writeOAuthError(w, r, err)
 	default:
@@ -158,6 +160,9 @@ func reasonOf(err error) string {
 	}
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p.Reason
+	}
+	if f, ok := errors.AsType[*Fault](err); ok {
+		return f.Reason
 	}
 	return ""
 }

@@ -24,6 +24,10 @@ const (
 	// PendingAddress bounds the logins that one network address has open: as many as
 	// fit into the life of one (security.md row 37).
 	PendingAddress = "pending_address"
+	// SendClient and SendClientDay are texts asked for by one client that has
+	// authenticated, in place of SendAddress: in a short time, and in a long one.
+	SendClient    = "send_client"
+	SendClientDay = "send_client_day"
 	// RefundNumber bounds how many verified texts give their token of SendNumber
 	// back. It is not configured: it is what keeps SendNumber true.
 	RefundNumber = "refund_number"
@@ -35,7 +39,7 @@ const (
 // Names returns the names of the limits that configuration may override, in
 // the order a reader expects.
 func Names() []string {
-	return []string{SendNumber, SendAddress, GuessNumber, VerifyAddress, PendingAddress}
+	return []string{SendNumber, SendAddress, GuessNumber, VerifyAddress, PendingAddress, SendClient, SendClientDay}
 }
 
 // Default returns the built-in limit of that name, without a Key: one of
@@ -53,6 +57,10 @@ func Default(name string) (storage.Limit, bool) {
 		l.Burst, l.Every = 60, 10*time.Second
 	case PendingAddress:
 		l.Burst, l.Every = 50, 36*time.Second // 50 in the 30 minutes that a login lives
+	case SendClient:
+		l.Burst, l.Every = 60, time.Second // a minute
+	case SendClientDay:
+		l.Burst, l.Every = 500, 173*time.Second // a day
 	case RefundNumber:
 		l.Burst, l.Every = 10, 144*time.Minute // ten a day
 	default:

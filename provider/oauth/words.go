@@ -89,6 +89,9 @@ const (
 	AppNative         = "native"
 	AppRegularWeb     = "regular_web"
 	AppNonInteractive = "non_interactive"
+	// AppVerification is ours: a caller of the Durable Functions dialect, whose secret
+	// is part of its key.
+	AppVerification = "verification"
 )
 
 // MatchRedirectURI reports whether requested is one of the registered URIs: by

@@ -59,8 +59,11 @@ func Doubts(c storage.Client) []Problem {
 
 // UsualGrants returns the grant types of an application that says nothing else.
 func UsualGrants(appType string) []string {
-	if appType == oauth.AppNonInteractive {
+	switch appType {
+	case oauth.AppNonInteractive:
 		return []string{oauth.GrantClientCredentials}
+	case oauth.AppVerification:
+		return []string{}
 	}
 	return []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken}
 }
@@ -87,6 +90,9 @@ var otherGrants = []string{
 // clientIDs are what fits everywhere: in a form, in an HTTP Basic header
 // without escaping (RFC 6749 §2.3.1), on a command line.
 var clientIDs = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$`)
+
+// regions are ISO 3166-1's codes.
+var regions = regexp.MustCompile(`^[A-Z]{2}$`)
 
 // longestName is what fits on a page.
 const longestName = 200
@@ -122,10 +128,15 @@ func (f *findings) identity(c storage.Client) {
 	if len(c.Name) > longestName || strings.ContainsFunc(c.Name, isControl) {
 		f.add("name", "want one line of at most %d characters", longestName)
 	}
-	f.oneOf("app_type", c.AppType, oauth.AppRegularWeb, oauth.AppSPA, oauth.AppNative, oauth.AppNonInteractive)
+	f.oneOf("app_type", c.AppType, oauth.AppRegularWeb, oauth.AppSPA, oauth.AppNative, oauth.AppNonInteractive, oauth.AppVerification)
 	if !c.IsFirstParty {
 		// Taken at its word it would promise people a page that asks them.
 		f.add("is_first_party", "false is not supported by this version, which asks nobody for consent; set it to true for an application of your own")
+	}
+	for i, region := range c.Countries {
+		if !regions.MatchString(region) {
+			f.add(member("countries", i), "want a region as two capital letters, such as JP")
+		}
 	}
 	f.oneOf("subject_type", c.SubjectType, oauth.SubjectPublic, oauth.SubjectPairwise)
 	if c.IDTokenAlg != "" {
@@ -174,6 +185,9 @@ func (f *findings) authentication(c storage.Client) {
 		f.add("client_secret", "missing: %s needs one; for a client that can't keep a secret set %s: none", c.TokenEndpointAuthMethod, method)
 	case !c.NeedsSecret() && len(c.SecretMACs) > 0:
 		f.add("client_secret", "not allowed with %s %s; remove it", method, c.TokenEndpointAuthMethod)
+	}
+	if c.AppType == oauth.AppVerification && c.TokenEndpointAuthMethod != oauth.AuthSecretPost {
+		f.add(method, "the secret of a verification client is part of its key; want client_secret_post")
 	}
 	if !c.Public() {
 		return

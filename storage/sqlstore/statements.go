@@ -142,6 +142,24 @@ const (
 	deleteOldReceipts
 	deleteSilentServers
 
+	insertVerification
+	verificationByID
+	verificationByIdempotency
+	verificationHandedOver
+	endVerification
+	expireVerification
+	overdueVerifications
+	useVerificationResult
+	deleteVerification
+	deleteOldVerifications
+	resealVerification
+	verificationsSealedByOthers
+	insertVerificationCallback
+	verificationCallbacksDue
+	claimVerificationCallbacks
+	finishVerificationCallback
+	callbackOfVerification
+
 	statementCount
 )
 
@@ -274,6 +292,24 @@ var statementNames = [statementCount]string{
 	deleteOldTextEvents: "delete_old_text_events",
 	deleteOldReceipts:   "delete_old_receipts",
 	deleteSilentServers: "delete_silent_servers",
+
+	insertVerification:          "insert_verification",
+	verificationByID:            "verification_by_id",
+	verificationByIdempotency:   "verification_by_idempotency",
+	verificationHandedOver:      "verification_handed_over",
+	endVerification:             "end_verification",
+	expireVerification:          "expire_verification",
+	overdueVerifications:        "overdue_verifications",
+	useVerificationResult:       "use_verification_result",
+	deleteVerification:          "delete_verification",
+	deleteOldVerifications:      "delete_old_verifications",
+	resealVerification:          "reseal_verification",
+	verificationsSealedByOthers: "verifications_sealed_by_others",
+	insertVerificationCallback:  "insert_verification_callback",
+	verificationCallbacksDue:    "verification_callbacks_due",
+	claimVerificationCallbacks:  "claim_verification_callbacks",
+	finishVerificationCallback:  "finish_verification_callback",
+	callbackOfVerification:      "callback_of_verification",
 }
 
 // texts holds the text of each statement.

@@ -15,7 +15,7 @@ const (
 
 // Sweep deletes the sessions that are past their end, the grants of which no token
 // can live any more, revoked tokens that have expired, texts and what is known of
-// them after 30 days, and old changes, in small transactions. A grant stays until its
+// them after 30 days, verifications after 7, and old changes, in small transactions. A grant stays until its
 // refresh tokens and the last access token have expired, so that reuse of its code is
 // noticed that long.
 func (s *Store) Sweep(ctx context.Context, now time.Time) error {
@@ -30,6 +30,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) error {
 		{deleteOldTexts, now.Add(-keptTexts).UnixMilli()},
 		{deleteOldTextEvents, now.Add(-keptTexts).UnixMilli()},
 		{deleteOldReceipts, now.Add(-keptTexts).UnixMilli()},
+		{deleteOldVerifications, now.Add(-keptVerifications).UnixMilli()},
 		{deleteSilentServers, now.Add(-silentServer).UnixMilli()},
 	}
 	for _, step := range steps {

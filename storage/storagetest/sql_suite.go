@@ -28,6 +28,7 @@ type SQL interface {
 	subjectStore
 	registryStore
 	textStore
+	verificationStore
 	Changes(ctx context.Context, after int64) ([]storage.Change, error)
 	LastChange(ctx context.Context) (int64, error)
 	Sweep(ctx context.Context, now time.Time) error
@@ -122,7 +123,8 @@ func RunSQL(t *testing.T, open func(t *testing.T) SQL) {
 	t.Helper()
 	topics := [][]promise{
 		loginPromises, sessionPromises, grantPromises, refreshPromises, peoplePromises, importPromises,
-		clientPromises, apiPromises, assignmentPromises, subjectPromises, registryPromises, textPromises, sweepPromises,
+		clientPromises, apiPromises, assignmentPromises, subjectPromises, registryPromises, textPromises, verificationPromises,
+		sweepPromises,
 	}
 	for _, topic := range topics {
 		for _, p := range topic {
