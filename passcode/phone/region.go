@@ -71,6 +71,16 @@ func InternationalExample(region string) string {
 	return phonenumbers.Format(n, phonenumbers.INTERNATIONAL)
 }
 
+// National returns the number's digits without the country's code: "9012345678".
+// Empty for a number that can't be read, and for the zero Number.
+func (n Number) National() string {
+	p, err := phonenumbers.Parse(n.E164(), "")
+	if err != nil {
+		return ""
+	}
+	return phonenumbers.GetNationalSignificantNumber(p)
+}
+
 // Region returns the two-letter code of the number's region, or "" when the
 // number belongs to none: not assigned, or not geographic.
 func (n Number) Region() string {

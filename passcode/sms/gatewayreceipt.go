@@ -75,5 +75,9 @@ func (g *Gateway) Receipts(c Callback) ([]Receipt, error) {
 	if said.Message = cleanName(said.Message); said.Message == "" {
 		return nil, errBadReceipt
 	}
-	return []Receipt{{Message: said.Message, State: said.Status, Code: cleanCode(said.Code)}}, nil
+	code := cleanCode(said.Code)
+	if strings.Trim(code, "0123456789") == "" {
+		code = "" // it might be the code of the text
+	}
+	return []Receipt{{Message: said.Message, State: said.Status, Code: code}}, nil
 }

@@ -125,6 +125,7 @@ const (
 	insertText
 	textVerified
 	insertTextEvent
+	countTextEvents
 	lastSender
 	textsByReference
 	eventsByReference
@@ -276,6 +277,7 @@ var statementNames = [statementCount]string{
 	insertText:          "insert_text",
 	textVerified:        "text_verified",
 	insertTextEvent:     "insert_text_event",
+	countTextEvents:     "count_text_events",
 	lastSender:          "last_sender",
 	textsByReference:    "texts_by_reference",
 	eventsByReference:   "events_by_reference",
