@@ -151,6 +151,7 @@ const (
 	overdueVerifications
 	useVerificationResult
 	deleteVerification
+	deleteVerificationsOfNumber
 	deleteOldVerifications
 	resealVerification
 	verificationsSealedByOthers
@@ -302,6 +303,7 @@ var statementNames = [statementCount]string{
 	overdueVerifications:        "overdue_verifications",
 	useVerificationResult:       "use_verification_result",
 	deleteVerification:          "delete_verification",
+	deleteVerificationsOfNumber: "delete_verifications_of_number",
 	deleteOldVerifications:      "delete_old_verifications",
 	resealVerification:          "reseal_verification",
 	verificationsSealedByOthers: "verifications_sealed_by_others",

@@ -326,11 +326,14 @@ func (s *Store) SenderStates(ctx context.Context, now time.Time) (all []storage.
 	return all, wrap("list sender states", err)
 }
 
-// eraseTexts erases the texts to a number, under whatever key they are kept.
-func (s *Store) eraseTexts(c *conn, number phone.Number) error {
+// eraseNumber erases the texts to a number and its verifications, under whatever key
+// they are kept.
+func (s *Store) eraseNumber(c *conn, number phone.Number) error {
 	for _, index := range s.vault.MACs(vault.NumberIndex, number.E164()) {
-		if _, err := c.exec(deleteTextsOfNumber, index); err != nil {
-			return err
+		for _, erase := range []statement{deleteTextsOfNumber, deleteVerificationsOfNumber} {
+			if _, err := c.exec(erase, index); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
