@@ -178,6 +178,7 @@ func TestGreeting(t *testing.T) {
   Provider     http://localhost:3000/.well-known/openid-configuration
 
 The issuer is http://localhost:3000/
+Its API https://purchasing.example.com takes employee 291 alone: +15005550006, code 424242.
 Nothing is kept: it lives in memory until you press Ctrl-C.
 `
 	if got := out.String(); got != want {
