@@ -14,7 +14,7 @@ GENERATED = $(shell find . -name '*_templ.go' -not -path '*/node_modules/*') \
             docs/config.md docs/cli.md config/testdata/example.yaml
 # Programs that tests start, as program:package of Debian.
 NEEDS     = redis-server:redis-server chromium:chromium gcc:build-essential npm:npm \
-            curl:curl openssl:openssl
+            curl:curl openssl:openssl python3:python3
 # make, within a recipe that make -n must not run.
 AGAIN     = $(MAKE) --no-print-directory
 # An example that is a module of its own, as an outside team's would be.
@@ -74,8 +74,7 @@ prepare:
 	@# What internal/docscheck builds in its tests, with their settings: else an
 	@# empty build cache would use up their deadlines.
 	@bin=$$(mktemp -d); trap 'rm -rf "$$bin"' EXIT; \
-	GOFLAGS=-trimpath CGO_ENABLED=0 $(GO) build -o "$$bin/" ./cmd/handset ./examples/...; \
-	$(GO) mod download; $(GO) -C $(EXAMPLE) mod download
+	GOFLAGS=-trimpath CGO_ENABLED=0 $(GO) build -o "$$bin/" ./cmd/handset ./examples/...
 
 .PHONY: check
 check: check-format check-vet check-static check-architecture check-generated ## all that a machine can say without running the product

@@ -153,7 +153,7 @@ func (w *world) hold(ctx context.Context, n int) (held, error) {
 		return held{}, err
 	}
 	took := time.Since(begin)
-	time.Sleep(time.Second) // the records of texts are written together
+	<-time.After(time.Second) // the records of texts are written together
 	after, err := w.space()
 	if err != nil {
 		return held{}, err

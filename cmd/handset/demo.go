@@ -157,7 +157,7 @@ func (env *environment) runDemo(ctx context.Context, f demoFlags, public, app ne
 	if err != nil {
 		return err
 	}
-	env.greet(f, c)
+	env.greet(f, c, secret)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.Serve(ctx, public, nil) })
 	g.Go(func() error { return serveApp(ctx, app, application) })
@@ -168,6 +168,8 @@ const (
 	demoClientID = "demo-app"
 	// demoCLI is for command lines and tests: package resourcetest logs in with it.
 	demoCLI = "demo-cli"
+	// demoVerification has numbers verified over HTTP.
+	demoVerification = "demo-verification"
 )
 
 // The one person who is registered in the demo from the beginning, and may use its
@@ -217,6 +219,9 @@ func demoConfig(f demoFlags, secret string) (*config.Config, *vault.Vault, error
 		Callbacks: []string{"http://127.0.0.1/callback", "http://[::1]/callback"}, IsFirstParty: true,
 		RequirePKCE: true, RequireState: true, RequireNonce: true,
 	})
+	c.Clients = append(c.Clients, config.Client{
+		ClientID: demoVerification, Name: "Tiny", AppType: "verification", ClientSecret: config.NewSecret(secret),
+	})
 	for i := range c.Clients {
 		c.Clients[i].SetDefaults()
 	}
@@ -265,8 +270,8 @@ func demoData(dir string) (key string, err error) {
 	return key, nil
 }
 
-// greet prints the three addresses.
-func (env *environment) greet(f demoFlags, c *config.Config) {
+// greet prints the three addresses, and how a number is verified without any login.
+func (env *environment) greet(f demoFlags, c *config.Config, secret string) {
 	kept := "Nothing is kept: it lives in memory until you press Ctrl-C."
 	if f.data != "" {
 		kept = "State is kept in " + f.data + ". Press Ctrl-C to stop."
@@ -276,6 +281,11 @@ func (env *environment) greet(f demoFlags, c *config.Config) {
 	t.row("  Inbox", c.Issuer+"inbox", "read the code here")
 	t.row("  Provider", c.Issuer+".well-known/openid-configuration")
 	_ = t.flush() // with nobody at the terminal the demo runs all the same
+	fmt.Fprintf(env.stdout, `
+To verify a number over HTTP, without a login:
+  curl -H "x-functions-key: %s.%s" -d '"+447400123456"' \
+    %sorchestrators/E4_SmsPhoneVerification
+`, demoVerification, secret, c.Issuer)
 	fmt.Fprintf(env.stdout, "\nThe issuer is %s\nIts API %s takes employee %s alone: %s, code 424242.\n%s\n",
 		c.Issuer, resource.DefaultAudience, demoEmployeeID, demoEmployee, kept)
 }

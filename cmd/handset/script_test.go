@@ -170,12 +170,16 @@ func TestGreeting(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	env := &environment{stdout: &out}
-	env.greet(demoFlags{appListen: "localhost:40000"}, &config.Config{Issuer: "http://localhost:3000/"})
+	env.greet(demoFlags{appListen: "localhost:40000"}, &config.Config{Issuer: "http://localhost:3000/"}, "secret")
 	const want = `Handset demo
 
   Application  http://localhost:40000       sign in here, with any mobile number
   Inbox        http://localhost:3000/inbox  read the code here
   Provider     http://localhost:3000/.well-known/openid-configuration
+
+To verify a number over HTTP, without a login:
+  curl -H "x-functions-key: demo-verification.secret" -d '"+447400123456"' \
+    http://localhost:3000/orchestrators/E4_SmsPhoneVerification
 
 The issuer is http://localhost:3000/
 Its API https://purchasing.example.com takes employee 291 alone: +15005550006, code 424242.

@@ -106,6 +106,7 @@ var house = []room{
 	{"resource/internal/pages", nil, whyLibrary},
 	{"resource/internal/peers", nil, "its tests hold the library against others; it has no code"},
 
+	{"examples/verification", nil, "an example imports what its reader can import"},
 	{"examples/webapp", nil, "an example imports what its reader can import"},
 	{"examples/webapp/cmd/webapp", []string{"examples/webapp"}, "an example imports what its reader can import"},
 }

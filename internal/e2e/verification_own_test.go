@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,8 @@ import (
 	"github.com/handset-oidc/handset/config"
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/provider/verification"
+	"github.com/handset-oidc/handset/storage"
+	"github.com/handset-oidc/handset/storage/storagetest"
 )
 
 // withMachines registers clients that may verify numbers.
@@ -273,6 +276,95 @@ func TestVerificationCallback(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(h.got[0]), &event); err != nil || event.Type != "verification.expired" || event.Data.ID != s.ID {
 		t.Errorf("%s, %v", h.got[0], err)
+	}
+}
+
+// TestVerificationCallbackIsGivenUpAfterADay: a receiver that is down for a night
+// hears of what it missed, and one that is gone is left alone.
+func TestVerificationCallbackIsGivenUpAfterADay(t *testing.T) {
+	t.Parallel()
+	r := start(t, withMachines("shop"))
+	gone := &hook{fail: 1 << 20}
+	listens := httptest.NewServer(gone)
+	t.Cleanup(listens.Close)
+	v, number := r.verifier("shop"), newNumber()
+	s := v.begin(number, `,"callback_url":`+strconv.Quote(listens.URL))
+	v.wants(http.StatusOK, "POST", "/verifications/"+s.ID+"/answers", `{"code":"`+r.gateway.code(number)+`"}`)
+	ended := r.clock.Now()
+	state := func() storage.Callback {
+		c, err := r.server.SQL.VerificationCallback(t.Context(), storage.VerificationID(s.ID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	for tries := 1; state().State == storage.CallbackWaiting; tries++ {
+		awaits(t, "an attempt", func() bool {
+			c := state()
+			return c.Attempts >= tries && c.Outcome != "" && c.DueAt.After(r.clock.Now()) || c.State != storage.CallbackWaiting
+		})
+		if c := state(); c.State == storage.CallbackWaiting {
+			r.clock.Advance(c.DueAt.Sub(r.clock.Now()))
+		}
+	}
+	took, c := r.clock.Now().Sub(ended), state()
+	if took < 19*time.Hour || took > 24*time.Hour || c.State != storage.CallbackGivenUp || c.Outcome != "status 500" {
+		t.Errorf("%s after %v and %d attempts: %s", c.State, took, c.Attempts, c.Outcome)
+	}
+	calls := gone.calls()
+	r.clock.Advance(48 * time.Hour)
+	again := &hook{}
+	listensAgain := httptest.NewServer(again)
+	t.Cleanup(listensAgain.Close)
+	v, number = r.verifier("shop"), newNumber()
+	s2 := v.begin(number, `,"callback_url":`+strconv.Quote(listensAgain.URL))
+	v.wants(http.StatusOK, "POST", "/verifications/"+s2.ID+"/answers", `{"code":"`+r.gateway.code(number)+`"}`)
+	awaits(t, "another client is told", func() bool { return again.calls() == 1 })
+	if n := gone.calls() - calls; n > 0 {
+		t.Errorf("%d attempts after it was given up", n)
+	}
+}
+
+// TestVerificationsOnTwoServers: each end is told once, by whichever server comes
+// first, and either server knows what the other one did.
+func TestVerificationsOnTwoServers(t *testing.T) {
+	t.Parallel()
+	front := newTap(t)
+	redis := storagetest.StartRedis(t)
+	file, key := filepath.Join(t.TempDir(), "handset.db"), vault.Generate()
+	a := start(t, front.in(), withRedis(redis.URL), withDatabase(file), withKey(key), withMachines("shop"), withoutAddressLimits())
+	start(t, front.beside(), withClock(a.clock), withRedis(redis.URL), withDatabase(file), withKey(key), withoutAddressLimits(), withConfig(func(c *config.Config) {
+		c.Clients, c.Connections, c.ClientGrants = a.config.Clients, a.config.Connections, a.config.ClientGrants
+	}))
+	h := &hook{}
+	listens := httptest.NewServer(h)
+	t.Cleanup(listens.Close)
+	v := a.verifier("shop")
+	const n = 10
+	for i := range n {
+		number := newNumber()
+		s := v.begin(number, `,"callback_url":`+strconv.Quote(listens.URL))
+		for range i % 2 {
+			front.skip()
+		}
+		code := a.gateway.code(number)
+		if wrong := v.wants(http.StatusOK, "POST", "/verifications/"+s.ID+"/answers", `{"code":"`+otherCode(code, 1)+`"}`); *wrong.Approved || *wrong.AttemptsLeft != 4 {
+			t.Errorf("wrong: %+v", wrong)
+		}
+		v.wants(http.StatusOK, "POST", "/verifications/"+s.ID+"/answers", `{"code":"`+code+`"}`)
+		if got := v.wants(http.StatusOK, "GET", "/verifications/"+s.ID, ""); got.Status != "approved" {
+			t.Errorf("the other server says %v", got.Status)
+		}
+	}
+	awaits(t, "every end is told", func() bool { return h.calls() >= n })
+	told := map[string]int{}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, header := range h.header {
+		told[header.Get("Webhook-Id")]++
+	}
+	if len(told) != n || len(h.header) != n {
+		t.Errorf("%d ends were told %d times, want %d once each", len(told), len(h.header), n)
 	}
 }
 
