@@ -92,7 +92,8 @@ func TestLoginAtTheDemo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer api.Close()
-	first, err := api.Verify(t.Context(), resourcetest.Login(t, "+15005550006").AccessToken)
+	token := resourcetest.Login(t, "+15005550006").AccessToken
+	first, err := api.Verify(t.Context(), token)
 	if err != nil {
 		t.Fatal(err)
 	}
