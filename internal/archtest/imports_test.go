@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -178,9 +179,12 @@ type listed struct {
 	GoFiles []string
 }
 
-// packages are those of the module, as go list sees them.
-var packages = sync.OnceValues(func() ([]listed, error) {
-	out, err := exec.Command("go", "list", "-json=ImportPath,Name,Doc,Imports,Deps,GoFiles,TestImports,XTestImports", module+"/...").Output()
+// packages are those of the module.
+var packages = sync.OnceValues(func() ([]listed, error) { return list(root) })
+
+// list returns the packages of the module that a folder is in, as go list sees them.
+func list(folder string) ([]listed, error) {
+	out, err := exec.Command("go", "list", "-C", folder, "-json=ImportPath,Name,Doc,Imports,Deps,GoFiles,TestImports,XTestImports", "./...").Output()
 	if err != nil {
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			err = errors.New(string(exit.Stderr))
@@ -198,7 +202,7 @@ var packages = sync.OnceValues(func() ([]listed, error) {
 		}
 		all = append(all, p)
 	}
-})
+}
 
 func load(t *testing.T) []listed {
 	t.Helper()
@@ -315,6 +319,38 @@ func TestLibrariesStandAlone(t *testing.T) {
 			if first, _, _ := strings.Cut(dep, "/"); strings.Contains(first, ".") && !below(dep, module) {
 				t.Errorf("%s depends on %s, which is another module's", path, dep)
 			}
+		}
+	}
+}
+
+// TestTheExampleIsFromOutside: examples/purchasing is a module of its own, in the place
+// of an outside team's: it imports what they can import.
+func TestTheExampleIsFromOutside(t *testing.T) {
+	t.Parallel()
+	all, err := list(filepath.Join(root, "examples", "purchasing"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := []string{"resource", "resource/grpcauth", "resource/resourcetest"}
+	used := map[string]bool{}
+	for _, p := range all {
+		for _, dep := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
+			inner, ok := ours(dep)
+			if !ok || below(inner, "examples/purchasing") {
+				continue
+			}
+			used[inner] = true
+			if !slices.Contains(public, inner) {
+				t.Errorf("%s imports %s, which another module can't or should not", p.ImportPath, inner)
+			}
+		}
+		if p.Doc == "" && len(p.GoFiles) > 0 {
+			t.Errorf("%s has no package comment", p.ImportPath)
+		}
+	}
+	for _, path := range public {
+		if !used[path] {
+			t.Errorf("the example does not use %s", path)
 		}
 	}
 }

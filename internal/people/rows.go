@@ -161,11 +161,18 @@ func attributeError(name string, err error) error {
 	return fmt.Errorf("%s: %w", name, err)
 }
 
-// checkID takes what can be a sub (OIDC Core §2: at most 255 ASCII characters) and
-// can't be mistaken for a number on a command line.
+// machines is how the subjects of machines end (decision 0018). A person whose subject
+// ended so would be taken for one, where tokens are checked.
+const machines = "@clients"
+
+// checkID takes what can be a sub (OIDC Core §2: at most 255 ASCII characters), is no
+// machine's, and can't be mistaken for a number on a command line.
 func checkID(id string) error {
 	if len(id) > 255 || strings.HasPrefix(id, "+") || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return errors.New("user_id: want at most 255 visible ASCII characters, the first no +")
+	}
+	if strings.HasSuffix(id, machines) {
+		return errors.New("user_id: ends in " + machines + ", as those of machines do, and no person's may")
 	}
 	return nil
 }
