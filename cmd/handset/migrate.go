@@ -45,20 +45,21 @@ func newMigrateAuth0Command(env *environment) *cobra.Command {
 		Short: "import people, clients and the sms connection of an Auth0 tenant",
 		Long: `Auth0 imports what a tenant of Auth0 exports; any one of the files will do.
 
-  --clients      the array that GET /api/v2/clients returns, with a token that has
+  --clients      the array of GET /api/v2/clients, read with a token that has
                  read:client_keys: applications keep their client_id and secret.
-  --connections  the array that GET /api/v2/connections returns. The one of the
-                 strategy sms that is named sms is then the one in use, unless the
-                 configuration declares one.
+  --connections  the array of GET /api/v2/connections. The one of strategy sms
+                 and name sms is then the one in use, unless the configuration
+                 declares one.
   --users        an export job's file: one user per line, with user_id and
                  phone_number at least. People keep their user_id, the sub that
                  applications know them by. Members of app_metadata that are in
                  people.attributes become attributes.
 
-What is not taken is told, line by line and with the reason, never with a number;
-the exit status is 1 when a client, a connection or a person was refused. What is
-there already is left alone when nothing differs, so that it can be done again;
-when something differs, --update changes it, and without it the entry is refused.`,
+What is not taken is told, line by line and with the reason, never with a
+number; the exit status is 1 when a client, a connection or a person was
+refused. What is there already is left alone when nothing differs, so that it
+can be done again; when something differs, --update changes it, and without it
+the entry is refused.`,
 		Example: `  handset migrate auth0 --clients clients.json --connections connections.json --users users.json --dry-run
   handset migrate auth0 --users users.json --report refused.txt`,
 		Args: noArguments,
