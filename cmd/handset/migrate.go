@@ -325,7 +325,9 @@ func (m *migration) readUsers(ctx context.Context, r io.Reader) error {
 		Store: m.db, Schema: m.db.config.People.Schema(), Rules: numberRules(m.db), Country: m.country, Format: people.Auth0,
 		NewID: mint.UserID, Now: m.now, Update: m.update, DryRun: m.dryRun,
 		Report: func(e *people.LineError) error { return m.tell("users", e.Error()) },
-		Note:   func(e *people.LineError) error { return m.tell("users", fmt.Sprintf("line %d: note: %s", e.Line, e.Reason)) },
+		Note: func(e *people.LineError) error {
+			return m.tell("users", fmt.Sprintf("line %d: note: %s", e.Line, e.Reason))
+		},
 	}
 	count, err := importer.Import(ctx, r)
 	m.refused += count.Refused
