@@ -29,6 +29,7 @@ import (
 	"github.com/handset-oidc/handset/provider/introspect"
 	"github.com/handset-oidc/handset/provider/login"
 	"github.com/handset-oidc/handset/provider/oauth"
+	"github.com/handset-oidc/handset/provider/passwordless"
 	"github.com/handset-oidc/handset/provider/posted"
 	"github.com/handset-oidc/handset/provider/receipts"
 	"github.com/handset-oidc/handset/provider/registration"
@@ -59,6 +60,7 @@ type Durable interface {
 	revocation.Source
 	passcode.Records
 	receipts.Store
+	passwordless.Store
 	verification.Store
 	verification.ResultStore
 	verification.CallbackStore
