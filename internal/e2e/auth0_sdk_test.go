@@ -5,8 +5,6 @@ import (
 
 	"strings"
 	"testing"
-
-	"github.com/handset-oidc/handset/config"
 )
 
 // eachSDK runs a test with the packages that are run, the first of them always and the
@@ -120,44 +118,4 @@ func TestAuth0AuthJS(t *testing.T) {
 			t.Errorf("tokens: %+v", tokens)
 		}
 	})
-}
-
-// Row 10: a running Express application with Auth0's middleware as its guide has it,
-// which begins with response_type=id_token.
-func TestAuth0Express(t *testing.T) {
-	t.Parallel()
-	needsAuth0(t)
-	app := listen(t)
-	address := "http://localhost:" + portOf(app.Addr().String())
-	app.Close()
-	r := startAuth0(t, withClient("express", func(c *config.Client) {
-		c.Callbacks, c.AllowedLogoutURLs = []string{address + "/callback"}, []string{address}
-		c.ClientSecret, c.GrantTypes = config.NewSecret(secret), []string{"authorization_code", "refresh_token", "implicit"}
-		c.TokenEndpointAuthMethod = "client_secret_basic" // the middleware's own default
-	}))
-	rp := r.node("express.mjs", address, r.issuer, "express", secret)
-	var ready struct{ Listening string }
-	rp.hear(&ready)
-	for _, path := range []string{"/login", "/login-code"} {
-		number := newNumber()
-		b := r.trustingLocalhost()
-		p := b.get(address+path).wants(http.StatusOK).submit("/login/phone", "phone", number).wants(http.StatusOK)
-		r.gateway.wait(number, 1)
-		p = p.submit("/login/code", "code", r.gateway.code(number))
-		if p.status == http.StatusOK && strings.HasPrefix(p.url.String(), r.issuer) {
-			p = p.submit("/callback") // form_post
-		}
-		if !strings.Contains(p.body, "signed in as sms|") {
-			t.Errorf("%s: the application says %d %s", path, p.status, p.body)
-		}
-	}
-}
-
-func portOf(address string) string { return address[strings.LastIndex(address, ":")+1:] }
-
-// trustingLocalhost is a browser that knows the certificate of the rigs of Auth0.
-func (r *rig) trustingLocalhost() *browser {
-	b := newBrowser(r.t)
-	b.client.Transport = r.http.Transport
-	return b
 }
