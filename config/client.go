@@ -76,6 +76,9 @@ type Client struct {
 	// The regions whose numbers this client may have verified, beside what
 	// `countries` allows at all. Empty: all of those.
 	Countries []string `yaml:"countries" example:"-"`
+	// The addresses, or networks as in `192.0.2.0/24`, that this client may ask for
+	// verifications from: a key that got lost is of no use elsewhere. Empty: all.
+	Addresses []string `yaml:"addresses" example:"-"`
 	// Where the application starts a login. People whose login can't go on are
 	// sent there. `https`, or `http` for a loopback host.
 	InitiateLoginURI string `yaml:"initiate_login_uri" example:"\"http://localhost:4000/login\""`
@@ -167,6 +170,7 @@ func (c *Client) Record() storage.Client {
 		InitiateLogin:           c.InitiateLoginURI,
 		API:                     storage.Audience(c.ResourceServerIdentifier),
 		Countries:               c.Countries,
+		Addresses:               c.Addresses,
 	}
 }
 
@@ -194,6 +198,7 @@ func FromRecord(r storage.Client) Client {
 		IDTokenSignedResponseAlg: cmp.Or(r.IDTokenAlg, registration.IDTokenAlgorithms()[0]),
 		ResourceServerIdentifier: string(r.API),
 		Countries:                r.Countries,
+		Addresses:                r.Addresses,
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// background counts work that outlives its request. A sync.WaitGroup would not
+// background counts work that outlives its request. What begins must be done. A sync.WaitGroup would not
 // do: its Add must not race with a Wait at zero, and cannot be waited for with a
 // context.
 type background struct {
@@ -14,10 +14,14 @@ type background struct {
 	idle    chan struct{} // closed when running falls to 0; nil when nobody waits
 }
 
-func (b *background) start(work func()) {
+func (b *background) begin() {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.running++
-	b.mu.Unlock()
+}
+
+func (b *background) start(work func()) {
+	b.begin()
 	go func() {
 		defer b.done()
 		work()

@@ -1,7 +1,10 @@
 package passcode
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/handset-oidc/handset/passcode/sms"
@@ -28,7 +31,35 @@ type Connection struct {
 	// BruteForceProtection is Auth0's switch of that name.
 	BruteForceProtection bool
 
-	own *sms.Named
+	own *ownSender
+}
+
+// ownSender is the sender that a connection's own options make. It outlives the
+// connection when the next one's options make the same.
+type ownSender struct {
+	*sms.Named
+	// made are the options that it was made of.
+	made string
+	uses background
+
+	once sync.Once
+	err  error
+}
+
+// Close closes the sender, once, and says the same afterwards.
+func (o *ownSender) Close() error {
+	o.once.Do(func() { o.err = o.Named.Close() })
+	return o.err
+}
+
+// use says that a text of the connection is on its way, until the function that it
+// returns is called.
+func (c *Connection) use() (done func()) {
+	if c.own == nil {
+		return func() {}
+	}
+	c.own.uses.begin()
+	return c.own.uses.done
 }
 
 // Close closes the connection's own sender, when no text is on its way by it any
@@ -38,6 +69,18 @@ func (c *Connection) Close() error {
 		return nil
 	}
 	return c.own.Close()
+}
+
+// SharesSender reports whether the two have one own sender, or the first has none.
+func (c *Connection) SharesSender(other *Connection) bool { return c.own == nil || c.own == other.own }
+
+// Retire is Close when no text is on its way any more, or ctx has ended.
+func (c *Connection) Retire(ctx context.Context) error {
+	if c.own == nil {
+		return nil
+	}
+	err := c.own.uses.wait(ctx)
+	return errors.Join(err, c.own.Close())
 }
 
 func (c *Connection) length() int {

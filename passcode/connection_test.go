@@ -2,7 +2,10 @@ package passcode
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -259,4 +262,79 @@ func FuzzParseConnection(f *testing.F) {
 			t.Fatalf("%s: texts without a code", options)
 		}
 	})
+}
+
+// A connection that changes keeps its own sender unless what makes one changes: an
+// account at an SMSC may have one bind, and circuit breakers remember.
+func TestAConnectionThatFollowsKeepsItsSender(t *testing.T) {
+	t.Parallel()
+	senders := Senders{Deps: testDeps()}
+	read := func(name storage.ConnectionName, options string, before *Connection) *Connection {
+		t.Helper()
+		c, err := ParseConnection(storage.Connection{Name: name, Strategy: "sms", Options: json.RawMessage(options)}, senders.Following(before))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	const options = `{"provider":"smpp","smpp_host":"smsc.example.com:3550","smpp_system_id":"a"%s}`
+	first := read("sms", fmt.Sprintf(options, ""), nil)
+	for name, c := range map[string]struct {
+		name    storage.ConnectionName
+		options string
+		kept    bool
+	}{
+		"nothing":   {"sms", fmt.Sprintf(options, ""), true},
+		"the order": {"sms", `{"smpp_system_id": "a", "smpp_host": "smsc.example.com:3550", "provider": "smpp"}`, true},
+		"the text": {"sms", fmt.Sprintf(options, `,"template":"@@code@@","syntax":"md_with_macros","totp":{"time_step":60},
+			"disable_signup":true,"brute_force_protection":false,"origin_bound":false`), true},
+		"the name":     {"sms2", fmt.Sprintf(options, ""), false},
+		"the account":  {"sms", fmt.Sprintf(options, `,"smpp_system_id":"b"`), false},
+		"the password": {"sms", fmt.Sprintf(options, `,"smpp_password":"hunter2"`), false},
+		"the sender":   {"sms", fmt.Sprintf(options, `,"from":"Shop"`), false},
+		"the provider": {"sms", `{"provider":"console"}`, false},
+	} {
+		next := read(c.name, c.options, first)
+		same := next.Routes.Senders()[0] == first.Routes.Senders()[0]
+		if same != c.kept || first.SharesSender(next) != c.kept {
+			t.Errorf("%s changes: the sender is kept: %t, want %t", name, same, c.kept)
+		}
+	}
+	// What follows is checked as if nothing was before.
+	if _, err := ParseConnection(storage.Connection{Name: "sms", Strategy: "sms", Options: []byte(`{"provider":"smpp"}`)}, senders.Following(first)); err == nil {
+		t.Error("no host, and nothing is wrong")
+	}
+}
+
+// closing is a sender that says when it is closed.
+type closing struct {
+	senderFunc
+	closed chan struct{}
+}
+
+func (c closing) Close() error {
+	close(c.closed)
+	return nil
+}
+
+// The sender of a connection that was replaced goes when its last text has gone.
+func TestARetiredConnectionLetsItsTextsGo(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	release, closed := make(chan struct{}), make(chan struct{})
+	own := sms.NewNamed("sms", "", closing{func(context.Context, sms.Message) error { <-release; return nil }, closed}, r.clock.Now)
+	r.conn = &Connection{Name: "sms", Routes: sms.NewRoutes(nil, own), own: &ownSender{Named: own}}
+	r.mustSend("login:1", func(s *SendRequest) { s.Wait = 0 })
+	done := make(chan error, 1)
+	go func() { done <- r.conn.Retire(t.Context()) }()
+	select {
+	case <-closed:
+		t.Error("closed while a text is on its way")
+	default:
+	}
+	close(release)
+	<-closed
+	if err := errors.Join(<-done, r.conn.Close()); err != nil { // once is enough
+		t.Error(err)
+	}
 }

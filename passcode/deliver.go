@@ -22,6 +22,8 @@ type delivery struct {
 	text    storage.Text // its record, filled on the way
 	message sms.Message
 	undo    []byte
+	// coded says that the text is of no use once its code has ended.
+	coded bool
 	// again says that the challenge had a text before: this one goes by another
 	// sender, where there is one.
 	again bool
@@ -44,7 +46,9 @@ func (e *Engine) deliver(ctx context.Context, d *delivery) error {
 	outcome := make(chan error, 1)
 	background := context.WithoutCancel(ctx)
 	r := d.request
+	done := r.Connection.use()
 	e.sends.start(func() {
+		defer done()
 		err := e.guarded(background, func() error { return e.handOver(background, d) })
 		late := !state.CompareAndSwap(waiting, handedOver)
 		e.recorder.text(d.text)
@@ -106,6 +110,7 @@ func (e *Engine) handOver(ctx context.Context, d *delivery) error {
 // itself is refused. Where every breaker is open, the first sender is tried all the
 // same.
 func (e *Engine) try(ctx context.Context, d *delivery) error {
+	end := e.now().Add(HandOver) // as ctx has it
 	senders := d.request.Connection.Routes.To(d.request.Number)
 	if d.again {
 		senders = e.turn(ctx, senders, d.request.Challenge)
@@ -114,10 +119,10 @@ func (e *Engine) try(ctx context.Context, d *delivery) error {
 	err := error(&sms.Error{Kind: sms.KindUnreachable, Code: "ENOROUTE"})
 	tried := false
 	for i, n := range senders {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || tried && e.stopping.Load() {
 			break // no time is left, and the next sender is not to blame
 		}
-		failure := e.tryOne(ctx, d, n, i == len(senders)-1, n.Send)
+		failure := e.tryOne(ctx, d, n, share(end.Sub(e.now()), len(senders)-i), n.Send)
 		if errors.Is(failure, sms.ErrOpen) {
 			continue
 		}
@@ -127,21 +132,31 @@ func (e *Engine) try(ctx context.Context, d *delivery) error {
 		}
 	}
 	if !tried && len(senders) > 0 && ctx.Err() == nil {
-		err = e.tryOne(ctx, d, senders[0], true, senders[0].Insist)
+		err = e.tryOne(ctx, d, senders[0], share(end.Sub(e.now()), 1), senders[0].Insist)
 	}
 	return err
 }
 
-// tryOne tries one sender. All but the last get a share of the time only, so that
-// one that hangs leaves enough for the next.
-func (e *Engine) tryOne(ctx context.Context, d *delivery, n *sms.Named, last bool,
-	send func(context.Context, sms.Message) (string, error)) error {
-	if !last {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, attemptWithin)
-		defer cancel()
+// share is what the first of the senders that are left gets of the time that is left:
+// no more than the others, so that one that hangs leaves enough for the next, and
+// however many hang, each is tried.
+func share(remaining time.Duration, left int) time.Duration {
+	fair := (remaining - afterLast) / time.Duration(left)
+	if left == 1 {
+		return fair
 	}
+	return min(attemptWithin, fair)
+}
+
+// tryOne tries one sender.
+func (e *Engine) tryOne(ctx context.Context, d *delivery, n *sms.Named, within time.Duration,
+	send func(context.Context, sms.Message) (string, error)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, within, sms.ErrShare)
+	defer cancel()
 	m := d.message
+	if d.coded {
+		m.ValidFor = max(d.text.ExpiresAt.Sub(e.now()), time.Second)
+	}
 	if e.receiptURL != nil {
 		m.ReceiptURL = e.receiptURL(n.Name)
 	}

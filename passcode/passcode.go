@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/handset-oidc/handset/internal/vault"
@@ -44,13 +45,20 @@ const (
 	maxMalformed = 20
 	// HandOver bounds a text on its way to its route, whatever the route itself allows.
 	HandOver = 30 * time.Second
-	// attemptWithin is what each sender of a route but the last gets of it.
+	// attemptWithin is the most that each sender of a route but the last gets of it.
 	attemptWithin = 10 * time.Second
+	// afterLast is what the last sender leaves of it, so that its own end comes before
+	// the end of all.
+	afterLast = time.Second
 	// lookBackWithin bounds the look at which sender took the text before.
 	lookBackWithin = 2 * time.Second
 	// undoWithin bounds the step that gives back what a failed text had cost.
 	undoWithin = 5 * time.Second
 )
+
+// DrainWithin is how long [Engine.Drain] needs at most to let every text that is on
+// its way end as it would have ended.
+const DrainWithin = HandOver + undoWithin + time.Second
 
 // cooldowns are the waits after the first, second, … text of one place.
 var cooldowns = []time.Duration{
@@ -118,7 +126,9 @@ type Engine struct {
 	now    func() time.Time
 	log    *slog.Logger
 	sends  background
-	roads  roads
+	// stopping keeps texts from going on to another sender.
+	stopping atomic.Bool
+	roads    roads
 
 	records    Records
 	recorder   recorder
@@ -158,11 +168,19 @@ func New(c Config) (*Engine, error) {
 	return e, nil
 }
 
-// Drain waits until no text is on its way any more, or until ctx ends, which it
-// then returns the error of, and writes the records that are left. Call it at
-// shutdown, when no request can start another one.
+// Drain waits until no text is on its way any more, and writes the records that are
+// left. When ctx ends, texts that have been tried go on to no other sender, and those
+// under way have as long as one try takes. Call it at shutdown, when no request can
+// start another one.
 func (e *Engine) Drain(ctx context.Context) error {
-	return errors.Join(e.sends.wait(ctx), e.flush(ctx))
+	err := e.sends.wait(ctx)
+	if err != nil {
+		e.stopping.Store(true)
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptWithin+undoWithin)
+		defer cancel()
+		err = e.sends.wait(last)
+	}
+	return errors.Join(err, e.guarded(ctx, func() error { return e.flush(ctx) }))
 }
 
 // Tag is the keyed name of a number in logs and the audit trail: "ph_" and 12

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -33,7 +34,7 @@ type Observer interface {
 	Attempted(sender, region, outcome string, took time.Duration)
 	// Verified says that a code was entered, so long after its text was asked for.
 	Verified(sender, region string, took time.Duration)
-	// Dropped says that so many records were lost because SQL took none for long.
+	// Dropped says that so many records were lost: SQL took none for long, or not these.
 	Dropped(n int)
 }
 
@@ -43,8 +44,10 @@ const (
 	flushTime  = 10 * time.Second
 	// statesEvery is how often a server says how it sees its senders, when nothing changes.
 	statesEvery = time.Minute
-	// maxPending bounds what waits while SQL is down; the oldest events go first.
+	// maxPending bounds what waits while SQL is down, of texts and of events.
 	maxPending = 20_000
+	// maxBatch is how many records are written together: others wait for the write.
+	maxBatch = 500
 )
 
 // recorder gathers records and writes them together, off the path of any login:
@@ -52,16 +55,26 @@ const (
 type recorder struct {
 	mu      sync.Mutex
 	pending storage.TextRecords
+	// dropped counts the records that are lost, until it is told.
+	dropped int
+
+	// writing is held from taking records to having written them or put them back.
+	writing sync.Mutex
 }
 
 func (r *recorder) text(t storage.Text) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if len(r.pending.Texts) >= maxPending {
+		r.dropped++
+		return
+	}
 	r.pending.Texts = append(r.pending.Texts, t)
 }
 
 // event adds an event unless the same one is waiting: who presses a button a
-// thousand times a second must not fill the disk.
+// thousand times a second must not fill the disk. How many of a challenge are kept in
+// all is the store's to bound.
 func (r *recorder) event(e storage.TextEvent) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -71,33 +84,60 @@ func (r *recorder) event(e storage.TextEvent) {
 			return
 		}
 	}
-	if len(r.pending.Events) < maxPending { // whoever asks faster than SQL writes is not remembered
-		r.pending.Events = append(r.pending.Events, e)
+	if len(r.pending.Events) >= maxPending { // whoever asks faster than SQL writes is not remembered
+		r.dropped++
+		return
 	}
+	r.pending.Events = append(r.pending.Events, e)
 }
 
-func (r *recorder) take() storage.TextRecords {
+// take takes the oldest records, maxBatch of each kind at most.
+func (r *recorder) take() (taken storage.TextRecords) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	taken := r.pending
-	r.pending = storage.TextRecords{}
+	taken.Texts, r.pending.Texts = cut(r.pending.Texts)
+	taken.Events, r.pending.Events = cut(r.pending.Events)
 	return taken
 }
 
-// putBack keeps what could not be written, as far as there is room, and returns
-// how many records there was none for.
-func (r *recorder) putBack(taken storage.TextRecords) (dropped int) {
+func cut[T any](all []T) (taken, rest []T) {
+	if len(all) <= maxBatch {
+		return all, nil
+	}
+	return all[:maxBatch:maxBatch], all[maxBatch:]
+}
+
+// putBack keeps what could not be written. The newest go where there is no room: a
+// login's first records tell most of it.
+func (r *recorder) putBack(taken storage.TextRecords) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.pending.Texts = append(taken.Texts, r.pending.Texts...)
-	r.pending.Events = append(taken.Events, r.pending.Events...)
-	if over := len(r.pending.Events) - maxPending; over > 0 {
-		r.pending.Events, dropped = r.pending.Events[over:], over
+	var texts, events int
+	r.pending.Texts, texts = fit(append(taken.Texts, r.pending.Texts...))
+	r.pending.Events, events = fit(append(taken.Events, r.pending.Events...))
+	r.dropped += texts + events
+}
+
+func fit[T any](all []T) (kept []T, dropped int) {
+	if len(all) <= maxPending {
+		return all, 0
 	}
-	if over := len(r.pending.Texts) - maxPending; over > 0 {
-		r.pending.Texts, dropped = r.pending.Texts[over:], dropped+over
-	}
-	return dropped
+	return all[:maxPending], len(all) - maxPending
+}
+
+func (r *recorder) drop(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dropped += n
+}
+
+// lost returns how many records were dropped since it was last asked.
+func (r *recorder) lost() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.dropped
+	r.dropped = 0
+	return n
 }
 
 // Run writes records until ctx ends; what is left then, [Engine.Drain] writes.
@@ -122,27 +162,81 @@ func (e *Engine) report(ctx context.Context, err error, what string) {
 	}
 }
 
-// flush writes what has gathered.
+// flush writes what has gathered. When it returns, no other flush is under way that
+// might put something back.
 func (e *Engine) flush(ctx context.Context) error {
-	taken := e.recorder.take()
-	if e.records == nil || len(taken.Texts)+len(taken.Events) == 0 {
-		return nil
-	}
+	e.recorder.writing.Lock()
+	defer e.recorder.writing.Unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer cancel()
-	verified, err := e.records.SaveTexts(ctx, taken)
-	if err != nil {
-		if n := e.recorder.putBack(taken); n > 0 && e.observer != nil {
-			e.observer.Dropped(n)
+	for {
+		taken := e.recorder.take()
+		if len(taken.Texts)+len(taken.Events) == 0 {
+			break
 		}
+		err := e.save(ctx, taken)
+		if err != nil && !errors.Is(err, storage.ErrUnavailable) && ctx.Err() == nil {
+			taken, err = e.saveEach(ctx, taken)
+		}
+		if err != nil {
+			e.recorder.putBack(taken)
+			return errors.Join(err, e.tellLost())
+		}
+	}
+	return e.tellLost()
+}
+
+// save writes one batch.
+func (e *Engine) save(ctx context.Context, taken storage.TextRecords) error {
+	if e.records == nil {
+		return nil
+	}
+	verified, err := e.records.SaveTexts(ctx, taken)
+	if err != nil || e.observer == nil {
 		return err
 	}
 	for _, v := range verified {
-		if e.observer != nil {
-			e.observer.Verified(v.Sender, v.Region, v.Took)
-		}
+		e.observer.Verified(v.Sender, v.Region, v.Took)
 	}
 	return nil
+}
+
+// saveEach writes records one by one, and drops those that the store refuses: one that
+// it will never take must not keep the others from being written. It returns what is
+// left when the store can't be reached.
+func (e *Engine) saveEach(ctx context.Context, taken storage.TextRecords) (storage.TextRecords, error) {
+	write := func(one storage.TextRecords) error {
+		err := e.save(ctx, one)
+		if err == nil || errors.Is(err, storage.ErrUnavailable) || ctx.Err() != nil {
+			return err
+		}
+		e.recorder.drop(1)
+		e.report(ctx, err, "a record of a text is refused")
+		return nil
+	}
+	for ; len(taken.Texts) > 0; taken.Texts = taken.Texts[1:] {
+		if err := write(storage.TextRecords{Texts: taken.Texts[:1]}); err != nil {
+			return taken, err
+		}
+	}
+	for ; len(taken.Events) > 0; taken.Events = taken.Events[1:] {
+		if err := write(storage.TextRecords{Events: taken.Events[:1]}); err != nil {
+			return taken, err
+		}
+	}
+	return taken, nil
+}
+
+// tellLost counts the records that there was no room for, or that were refused.
+func (e *Engine) tellLost() error {
+	n := e.recorder.lost()
+	if n == 0 || e.records == nil {
+		return nil
+	}
+	if e.observer != nil {
+		e.observer.Dropped(n)
+	}
+	return fmt.Errorf("%d records of texts were lost", n)
 }
 
 // stateReport is what this server last said of its senders.

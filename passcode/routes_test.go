@@ -3,6 +3,7 @@ package passcode
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -17,10 +18,13 @@ import (
 
 // memory keeps records for a test to look at.
 type memory struct {
-	mu     sync.Mutex
-	down   bool
-	kept   storage.TextRecords
-	states []storage.SenderState
+	mu   sync.Mutex
+	down bool
+	kept storage.TextRecords
+	most int // records in one write
+	// refuses is a text that is never taken.
+	refuses storage.TextID
+	states  []storage.SenderState
 }
 
 func (m *memory) SaveTexts(_ context.Context, r storage.TextRecords) ([]storage.VerifiedText, error) {
@@ -29,6 +33,10 @@ func (m *memory) SaveTexts(_ context.Context, r storage.TextRecords) ([]storage.
 	if m.down {
 		return nil, storage.ErrUnavailable
 	}
+	if slices.ContainsFunc(r.Texts, func(t storage.Text) bool { return t.ID == m.refuses && m.refuses != "" }) {
+		return nil, storage.ErrConflict
+	}
+	m.most = max(m.most, len(r.Texts)+len(r.Events))
 	m.kept.Texts = append(m.kept.Texts, r.Texts...)
 	m.kept.Events = append(m.kept.Events, r.Events...)
 	return []storage.VerifiedText{{Sender: "a", Region: "JP", Took: time.Second}}, nil
@@ -279,12 +287,10 @@ func TestASenderThatHangsLeavesTimeForTheNext(t *testing.T) {
 	defer cancel()
 	d := &delivery{request: r.request("login:1")}
 	// As try does, with less patience.
-	short, stop := context.WithTimeout(ctx, 50*time.Millisecond)
-	defer stop()
-	if err := r.engine.tryOne(short, d, r.named[0], false, r.named[0].Send); err == nil {
+	if err := r.engine.tryOne(ctx, d, r.named[0], 50*time.Millisecond, r.named[0].Send); err == nil {
 		t.Fatal("it did not hang")
 	}
-	if err := r.engine.tryOne(ctx, d, r.named[1], true, r.named[1].Send); err != nil {
+	if err := r.engine.tryOne(ctx, d, r.named[1], time.Minute, r.named[1].Send); err != nil {
 		t.Fatal(err)
 	}
 	if got := attempts(d.text); !slices.Equal(got, []string{"a failed", "b"}) {
@@ -371,9 +377,82 @@ func TestRecordsSurviveADatabaseThatIsDown(t *testing.T) {
 	if len(r.records.kept.Texts) != 1 || len(r.records.kept.Events) != 1 {
 		t.Errorf("on record: %+v", r.records.kept)
 	}
-	full := storage.TextRecords{Events: make([]storage.TextEvent, maxPending+7)}
-	if n := r.engine.recorder.putBack(full); n != 7 {
-		t.Errorf("%d dropped, want 7", n)
+}
+
+// A record that the store will never take keeps no other from being written.
+func TestARecordThatIsRefusedHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	r := newRouted(t)
+	r.records.refuses = "bad"
+	for _, id := range []storage.TextID{"a", "bad", "b"} {
+		r.engine.recorder.text(storage.Text{ID: id})
+	}
+	r.engine.recorder.event(storage.TextEvent{Reason: "c"})
+	if err := r.engine.flush(t.Context()); err == nil || r.tally.dropped != 1 {
+		t.Errorf("%d records are counted as lost, %v", r.tally.dropped, err)
+	}
+	kept := r.records.kept
+	if len(kept.Texts) != 2 || kept.Texts[0].ID != "a" || kept.Texts[1].ID != "b" || len(kept.Events) != 1 {
+		t.Errorf("on record: %+v", kept)
+	}
+	r.flush()
+}
+
+// A database that is down for long fills no memory, and what is lost is counted.
+func TestRecordsThatWaitAreBounded(t *testing.T) {
+	t.Parallel()
+	r := newRouted(t)
+	r.records.down = true
+	for i := range maxPending + 7 {
+		r.engine.recorder.text(storage.Text{})
+		r.engine.recorder.event(storage.TextEvent{Reason: fmt.Sprint(i)})
+	}
+	r.engine.recorder.putBack(storage.TextRecords{Texts: make([]storage.Text, 3)})
+	if err := r.engine.flush(t.Context()); !errors.Is(err, storage.ErrUnavailable) || r.tally.dropped != 17 {
+		t.Errorf("%d records are counted as lost, %v", r.tally.dropped, err)
+	}
+	r.records.down = false
+	r.flush()
+	if n, m := len(r.records.kept.Texts), len(r.records.kept.Events); n != maxPending || m != maxPending {
+		t.Errorf("%d texts and %d events are on record", n, m)
+	}
+	if r.records.most > 2*maxBatch {
+		t.Errorf("%d records in one write", r.records.most)
+	}
+}
+
+// Each sender gets as much of the time as those behind it, and the last one what is
+// left but for a moment.
+func TestShares(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		remaining time.Duration
+		left      int
+		want      time.Duration
+	}{
+		{30 * time.Second, 1, 29 * time.Second}, {30 * time.Second, 2, 10 * time.Second}, {30 * time.Second, 5, 5800 * time.Millisecond},
+		{11 * time.Second, 2, 5 * time.Second}, {2 * time.Second, 1, time.Second},
+	} {
+		if got := share(c.remaining, c.left); got != c.want {
+			t.Errorf("%v for %d senders: %v, want %v", c.remaining, c.left, got, c.want)
+		}
+	}
+}
+
+// What a text is of no use without, and what must be found in nothing that is kept.
+func TestMessagesTellHowLongTheirCodeWorks(t *testing.T) {
+	t.Parallel()
+	r := newRouted(t)
+	r.mustSend("login:1")
+	m := r.senders["a"].texts[0]
+	if m.ValidFor != defaultLife || m.Code != r.code() || !strings.Contains(m.Body, m.Code) {
+		t.Errorf("valid for %v", m.ValidFor)
+	}
+	if _, err := r.engine.SendText(t.Context(), r.conn, r.number, "Hello"); err != nil {
+		t.Fatal(err)
+	}
+	if m := r.senders["a"].texts[1]; m.ValidFor != 0 || m.Code != "" {
+		t.Errorf("a text without a code is valid for %v", m.ValidFor)
 	}
 }
 
@@ -433,9 +512,16 @@ func TestSenderStatesAreSaidWhenTheyChange(t *testing.T) {
 func TestReceiptsOfAConnectionNameTheirSender(t *testing.T) {
 	t.Parallel()
 	var got []string
-	senders := Senders{receipt: func(sender string, r sms.Receipt) { got = append(got, sender+" "+string(r.State)) }}
-	senders.depsOf("main").Receipts(sms.Receipt{State: sms.Delivered})
-	senders.depsOf("backup").Receipts(sms.Receipt{State: sms.Failed})
+	senders := Senders{receipt: func(_ context.Context, sender string, r sms.Receipt) error {
+		got = append(got, sender+" "+string(r.State))
+		return nil
+	}}
+	for name, state := range map[string]sms.State{"main": sms.Delivered, "backup": sms.Failed} {
+		if err := senders.depsOf(name).Receipts(t.Context(), sms.Receipt{State: state}); err != nil {
+			t.Error(err)
+		}
+	}
+	slices.SortFunc(got, func(a, b string) int { return strings.Compare(b, a) })
 	if want := []string{"main delivered", "backup failed"}; !slices.Equal(got, want) {
 		t.Errorf("receipts %q, want %q", got, want)
 	}

@@ -114,7 +114,9 @@ func (e *Engine) Send(ctx context.Context, r SendRequest) (Sent, error) {
 		e.tell(ctx, r, nil)
 		return sent, nil
 	}
-	d := delivery{request: r, text: text, message: r.message(string(code)), undo: started.Undo, again: started.Challenge.Sends > 1}
+	d := delivery{
+		request: r, text: text, message: r.message(string(code)), undo: started.Undo, coded: true, again: started.Challenge.Sends > 1,
+	}
 	d.message.ID = string(text.ID)
 	if err := e.deliver(ctx, &d); err != nil {
 		return Sent{}, err
@@ -221,6 +223,7 @@ func (r SendRequest) message(code string) sms.Message {
 		Body: r.Connection.Text(sms.Fields{
 			Code: code, Number: r.Number, Application: r.Application, Language: r.Language, Host: r.Host,
 		}),
+		Code:    code,
 		Request: &sms.RequestInfo{UserAgent: r.UserAgent},
 	}
 	if r.Address.IsValid() {

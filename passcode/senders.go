@@ -1,19 +1,21 @@
 package passcode
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/handset-oidc/handset/passcode/sms"
+	"github.com/handset-oidc/handset/storage"
 )
 
 // Sending is what configuration says of sending texts.
 type Sending struct {
 	Deps sms.Deps
-	// Receipt takes what becomes of texts by senders whose connection brings it; nil:
-	// nobody does. It must be safe for concurrent use.
-	Receipt func(sender string, r sms.Receipt)
+	// Receipt is [sms.Deps.Receipts] of each sender, by its name; nil: nobody takes
+	// receipts. It must be safe for concurrent use.
+	Receipt func(ctx context.Context, sender string, r sms.Receipt) error
 	// Senders have a name of their own, beside the connection's.
 	Senders []NamedOptions
 	// Rules name senders for destinations, among them the connection's own, by the
@@ -38,14 +40,23 @@ type Senders struct {
 	Deps    sms.Deps
 	Named   []*sms.Named
 	Rules   []Rule
-	receipt func(sender string, r sms.Receipt)
+	receipt func(ctx context.Context, sender string, r sms.Receipt) error
+	before  *Connection
+}
+
+// Following returns the senders for the connection that takes the place of another
+// one, whose own sender it keeps when nothing that makes one has changed: circuit
+// breakers remember, and an account with one bind needs no second one. nil: no other.
+func (s Senders) Following(before *Connection) Senders {
+	s.before = before
+	return s
 }
 
 // depsOf are what the sender of that name needs.
 func (s Senders) depsOf(name string) sms.Deps {
 	d := s.Deps
 	if s.receipt != nil {
-		d.Receipts = func(r sms.Receipt) { s.receipt(name, r) }
+		d.Receipts = func(ctx context.Context, r sms.Receipt) error { return s.receipt(ctx, name, r) }
 	}
 	return d
 }
@@ -75,6 +86,21 @@ func (s Senders) Close() error {
 	return errors.Join(errs...)
 }
 
+// own makes the sender of a connection's own options, or keeps the one before.
+func (s Senders) own(o *sms.Options, name storage.ConnectionName) *ownSender {
+	sender := sms.NewSender(o, s.depsOf(string(name))) // for its problems, too; it opens nothing
+	made := o.Without(notOfSenders...)
+	if b := s.before; b != nil && b.own != nil && b.Name == name && b.own.made == made {
+		return b.own
+	}
+	return &ownSender{Named: sms.NewNamed(string(name), "", sender, s.Deps.Clock()), made: made}
+}
+
+// notOfSenders are the options that say nothing of the sender.
+var notOfSenders = []string{
+	"template", "syntax", "totp", "disable_signup", "brute_force_protection", "origin_bound",
+}
+
 // readRoutes puts the connection's own sender beside those that have a name.
 func readRoutes(o *sms.Options, c *Connection, s Senders) *sms.Routes {
 	named := map[string]*sms.Named{}
@@ -83,9 +109,9 @@ func readRoutes(o *sms.Options, c *Connection, s Senders) *sms.Routes {
 	}
 	var fallback []*sms.Named
 	if len(s.Rules) == 0 || o.Text("provider") != "" {
-		c.own = sms.NewNamed(string(c.Name), "", sms.NewSender(o, s.depsOf(string(c.Name))), s.Deps.Clock())
-		named[c.own.Name] = c.own
-		fallback = append(fallback, c.own)
+		c.own = s.own(o, c.Name)
+		named[c.own.Name] = c.own.Named
+		fallback = append(fallback, c.own.Named)
 	}
 	rules := make([]sms.Rule, len(s.Rules))
 	for i, rule := range s.Rules {

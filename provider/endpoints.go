@@ -92,7 +92,7 @@ func (p *Provider) verificationEndpoints(h *handlers, minter *mint.Minter) (err 
 		AllowPrivate: allowPrivate,
 	})
 	p.callbacks = &verification.Callbacks{
-		Store: p.c.SQL, Vault: p.c.Vault, Logger: p.c.Logger, Now: p.c.Now,
+		Store: p.c.SQL, Clients: p.clients, Vault: p.c.Vault, Logger: p.c.Logger, Now: p.c.Now,
 		HTTP: sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: allowPrivate}),
 	}
 	h.durable, err = verification.NewDurable(v)

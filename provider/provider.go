@@ -135,6 +135,7 @@ type Provider struct {
 	engine      *passcode.Engine
 	senders     passcode.Senders
 	connection  atomic.Pointer[passcode.Connection]
+	replaced    replaced
 	receipts    *receipts.Handler
 	callbacks   *verification.Callbacks
 	lastChange  int64
@@ -181,9 +182,14 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 // ServeHTTP answers a request.
 func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
 
-// Drain waits for the texts that are on their way, and closes the senders, at shutdown.
+// DrainWithin is how long [Provider.Drain] may take where every sender hangs.
+const DrainWithin = passcode.DrainWithin
+
+// Drain waits for the texts that are on their way, writes their records, and closes
+// the senders, at shutdown. The stores are needed to its end: senders that hold a
+// connection have receipts to be kept.
 func (p *Provider) Drain(ctx context.Context) error {
-	return errors.Join(p.engine.Drain(ctx), p.connection.Load().Close(), p.senders.Close())
+	return errors.Join(p.engine.Drain(ctx), p.replaced.close(), p.connection.Load().Close(), p.senders.Close())
 }
 
 func (p *Provider) outer() *web.Outer {

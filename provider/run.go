@@ -124,7 +124,7 @@ func (p *Provider) apply(ctx context.Context, c storage.Change) error {
 	case storage.ChangeKey:
 		return p.c.Keys.Reload(ctx)
 	case storage.ChangeConnection:
-		return p.loadConnection(ctx)
+		return p.changedConnection(ctx, c.Ref)
 	case storage.ChangeAPI:
 		return p.apis.Reload(ctx)
 	case storage.ChangeUser:

@@ -85,3 +85,52 @@ func TestAChangeThatFailsHoldsUpNoOther(t *testing.T) {
 		t.Errorf("%d changes are left", len(p.unfollowed))
 	}
 }
+
+// Changes of other connections, and of what says nothing of the sender, leave the
+// sender at work: its breaker remembers, and its bind stays.
+func TestAChangeThatIsNotOfTheSenderKeepsIt(t *testing.T) {
+	t.Parallel()
+	stored := func(options string) []storage.Connection {
+		return []storage.Connection{
+			{Name: "other", Strategy: "sms", Options: []byte(`{"provider":"console"}`)},
+			{Name: "sms", Strategy: "sms", Options: []byte(options)},
+		}
+	}
+	sql := &durable{connections: stored(`{"provider":"console"}`)}
+	p := &Provider{
+		c:          Config{SQL: sql, Logger: slog.New(slog.DiscardHandler)},
+		senders:    passcode.Senders{Deps: sms.Deps{Console: io.Discard}},
+		unfollowed: map[storage.Change]bool{},
+	}
+	change := func(name, options string) {
+		t.Helper()
+		sql.connections = stored(options)
+		sql.changes = append(sql.changes, storage.Change{ID: int64(len(sql.changes) + 1), Kind: storage.ChangeConnection, Ref: name})
+		p.follow(t.Context())
+		if len(p.unfollowed) > 0 {
+			t.Fatalf("%d changes are left", len(p.unfollowed))
+		}
+	}
+	change("sms", `{"provider":"console"}`)
+	first, sender := p.connection.Load(), p.sendersAtWork()[0]
+	change("other", `{"provider":"console"}`)
+	if p.connection.Load() != first {
+		t.Error("another connection's change replaced the one in use")
+	}
+	change("sms", `{"provider":"console","origin_bound":false}`)
+	if c := p.connection.Load(); !c.Unbound || p.sendersAtWork()[0] != sender || len(p.replaced.all) > 0 {
+		t.Errorf("unbound: %t, the sender is replaced: %t", c.Unbound, p.sendersAtWork()[0] != sender)
+	}
+	change("sms", `{"provider":"console","from":"Shop"}`)
+	if p.sendersAtWork()[0] == sender || len(p.replaced.all) != 1 {
+		t.Error("the sender's own options changed, and it was kept")
+	}
+	if err := p.replaced.close(); err != nil {
+		t.Error(err)
+	}
+
+	// What the file declares can't change.
+	p.c.Connection = &storage.Connection{Name: "sms"}
+	sql.connectionsErr = errors.New("nobody asks")
+	change("sms", `{}`)
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/handset-oidc/handset/passcode"
@@ -18,9 +19,8 @@ func (p *Provider) sending(ctx context.Context) (err error) {
 	p.receipts = receipts.New(receipts.Config{
 		Issuer: strings.TrimRight(p.c.Issuer, "/"), Store: p.c.SQL, Sender: p.sender, Observe: p.metrics.receipt, Logger: p.c.Logger, Now: p.c.Now,
 	})
-	work := context.WithoutCancel(ctx) // receipts come as long as the process lives
 	sending := p.c.Sending
-	sending.Receipt = func(sender string, r sms.Receipt) { p.receipts.Take(work, sender, r) }
+	sending.Receipt = p.receipts.Take
 	if p.senders, err = sending.Open(); err != nil {
 		return err
 	}
@@ -59,18 +59,74 @@ func (p *Provider) sender(name string) (*sms.Named, bool) {
 	return nil, false
 }
 
-// closeAfter is how long a connection that was replaced may still have texts on
-// their way.
-const closeAfter = time.Minute
+// A connection that was replaced has texts to come from requests that hold it, and
+// texts on their way. Its own sender goes as soon as both are over: an account at an
+// SMSC may have one bind, and the next connection's needs it.
+const (
+	retireAfter  = 2 * time.Second
+	retireWithin = time.Minute
+)
 
-// closeLater closes the own sender of a connection that was replaced.
-func (p *Provider) closeLater(c *passcode.Connection) {
-	time.AfterFunc(closeAfter, func() {
-		if err := c.Close(); err != nil {
+// replaced are connections that others have replaced, and whose own senders are still
+// to be closed.
+type replaced struct {
+	mu  sync.Mutex
+	all map[*passcode.Connection]bool
+}
+
+func (r *replaced) add(c *passcode.Connection) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.all == nil {
+		r.all = map[*passcode.Connection]bool{}
+	}
+	r.all[c] = true
+}
+
+func (r *replaced) remove(c *passcode.Connection) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.all, c)
+}
+
+// close closes their senders now.
+func (r *replaced) close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var errs []error
+	for c := range r.all {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// retireLater closes the own sender of a connection that was replaced, unless the next
+// one has kept it.
+func (p *Provider) retireLater(ctx context.Context, c, next *passcode.Connection) {
+	if c.SharesSender(next) {
+		return
+	}
+	p.replaced.add(c)
+	time.AfterFunc(retireAfter, func() {
+		defer p.replaced.remove(c)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), retireWithin)
+		defer cancel()
+		if err := c.Retire(ctx); err != nil {
 			p.c.Logger.Warn("close sender", slog.String("connection", string(c.Name)), slog.String("error", err.Error()))
 		}
 	})
 }
+
+// changedConnection reads the connection in use anew when the change is one of it.
+func (p *Provider) changedConnection(ctx context.Context, name string) error {
+	if p.c.Connection != nil || name != storedConnection {
+		return nil
+	}
+	return p.loadConnection(ctx)
+}
+
+// storedConnection is the connection of the database that serves when none is declared.
+const storedConnection = "sms"
 
 // loadConnection reads the connection in use: the declared one, else the one
 // named sms of the database.
@@ -82,7 +138,7 @@ func (p *Provider) loadConnection(ctx context.Context) error {
 			return fmt.Errorf("read connections: %w", err)
 		}
 		for i := range kept {
-			if kept[i].Name == "sms" {
+			if kept[i].Name == storedConnection {
 				record = &kept[i]
 			}
 		}
@@ -90,12 +146,14 @@ func (p *Provider) loadConnection(ctx context.Context) error {
 	if record == nil {
 		return errors.New("there is no connection named sms, neither declared nor in the database")
 	}
-	conn, err := passcode.ParseConnection(*record, p.senders)
+	before := p.connection.Load()
+	conn, err := passcode.ParseConnection(*record, p.senders.Following(before))
 	if err != nil {
 		return fmt.Errorf("connection %s: %w", record.Name, err)
 	}
-	if before := p.connection.Swap(conn); before != nil {
-		p.closeLater(before)
+	p.connection.Store(conn)
+	if before != nil {
+		p.retireLater(ctx, before, conn)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"encoding/json"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -41,6 +42,9 @@ type Client struct {
 	// Countries are the regions whose numbers the client may have verified; none: all
 	// that may be texted at all.
 	Countries []string `json:"countries,omitempty" yaml:"countries"`
+	// Addresses are the addresses and networks that the client may ask for
+	// verifications from; none: all.
+	Addresses []string `json:"addresses,omitempty" yaml:"addresses"`
 
 	// SecretMACs are MACs of the client secrets in force (two while one is
 	// being replaced), each naming its key. Never printed.
@@ -118,4 +122,25 @@ type RevokedToken struct {
 	ID        TokenID
 	RevokedAt time.Time
 	ExpiresAt time.Time
+}
+
+// Admits reports whether the client may ask for verifications from an address.
+func (c *Client) Admits(from netip.Addr) bool {
+	return len(c.Addresses) == 0 || slices.ContainsFunc(c.Addresses, func(address string) bool {
+		network, err := ParseNetwork(address)
+		return err == nil && network.Contains(from.Unmap())
+	})
+}
+
+// ParseNetwork reads an address, or a network as in 192.0.2.0/24.
+func ParseNetwork(s string) (netip.Prefix, error) {
+	if strings.Contains(s, "/") {
+		return netip.ParsePrefix(s)
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	a = a.Unmap()
+	return a.Prefix(a.BitLen())
 }

@@ -88,6 +88,10 @@ const (
 	CodeRejected TextEventKind = "rejected" // another one, or too late
 )
 
+// MaxTextEvents is how many refusals and rejected codes of one challenge are kept:
+// whoever goes on all night must not fill the disk.
+const MaxTextEvents = 100
+
 // TextEvent is one thing that happened to a challenge.
 type TextEvent struct {
 	Reference string
@@ -123,11 +127,28 @@ type TextReceipt struct {
 	At        time.Time
 }
 
-// TextTimeline is all that is on record under one reference, oldest first.
+// TextTimeline is all that is on record of one challenge, each kind oldest first.
 type TextTimeline struct {
 	Texts    []Text
 	Events   []TextEvent
 	Receipts []TextReceipt
+}
+
+// Began is when the first of it happened.
+func (t TextTimeline) Began() time.Time {
+	var first time.Time
+	earlier := func(at time.Time) {
+		if first.IsZero() || at.Before(first) {
+			first = at
+		}
+	}
+	for i := range t.Texts {
+		earlier(t.Texts[i].At)
+	}
+	for i := range t.Events {
+		earlier(t.Events[i].At)
+	}
+	return first
 }
 
 // Delivery is how texts of one sender to one region fared.

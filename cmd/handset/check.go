@@ -277,8 +277,17 @@ func (k *checker) redis(ctx context.Context) (string, error) {
 	return k.c.Redis.String(), store.Ping(ctx)
 }
 
-// databaseConnection says which connection serves when the file declares none.
-const databaseConnection = "sms (in the database; prints texts to the log until you configure a gateway)"
+// databaseConnection says which connection serves when the file declares none, and
+// where its texts go. stored is nil before the first start, which makes one that prints.
+func databaseConnection(c *config.Config, stored *storage.Connection) string {
+	switch {
+	case len(c.Routes) > 0: // which name every country, or the configuration is refused
+		return "sms (in the database; texts go by the routes)"
+	case stored == nil || !leavesTheMachine(*stored):
+		return "sms (in the database; prints texts to the log until you configure a gateway)"
+	}
+	return "sms (in the database)"
+}
 
 // leavesTheMachine reports whether a connection's texts go further than the log.
 func leavesTheMachine(c storage.Connection) bool {
@@ -304,7 +313,7 @@ func (k *checker) connection(ctx context.Context) (string, error) {
 		if k.prints && len(k.c.Routes) == 0 && !k.c.Local() {
 			k.env.warn("connections: none declared: codes are printed to the log and texted to nobody; declare one with a gateway")
 		}
-		return databaseConnection, k.storedConnection(senders)
+		return databaseConnection(k.c, k.stored), k.storedConnection(senders)
 	}
 	parsed, err := parseConnection(*record, senders)
 	if err != nil {

@@ -21,7 +21,7 @@ var flagNames = map[string]string{
 	"token_endpoint_auth_method": "--auth-method", "grant_types": "--grant", "jwks": "--jwks",
 	"require_pkce": "--require-pkce", "initiate_login_uri": "--initiate-login-uri",
 	"subject_type": "--subject-type", "id_token_signed_response_alg": "--id-token-alg", "resource_server_identifier": "--api",
-	"countries": "--country",
+	"countries": "--country", "addresses": "--address",
 }
 
 // inFlags says --callback in place of callbacks[1], where there is such a flag.
@@ -50,7 +50,7 @@ type clientFlags struct {
 	name, appType, authMethod, jwksFile, initiateLogin string
 	subjectType, idTokenAlg, api                       string
 	callbacks, logoutURLs, webOrigins, allowedOrigins  []string
-	grants, countries                                  []string
+	grants, countries, addresses                       []string
 	pkce, state, nonce                                 bool
 }
 
@@ -69,6 +69,7 @@ func (f *clientFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.idTokenAlg, "id-token-alg", "RS256", "the `algorithm` that signs its ID tokens: RS256, which every library knows, or ES256")
 	flags.StringVar(&f.api, "api", "", "the `identifier` of the API that it is the backend of, whose tokens it may ask about")
 	flags.StringArrayVar(&f.countries, "country", nil, "a `region` whose numbers it may have verified, such as JP, repeat for more; by default all that may be texted")
+	flags.StringArrayVar(&f.addresses, "address", nil, "an `address`, or a network such as 192.0.2.0/24, that it may ask for verifications from, repeat for more; by default any")
 	flags.StringVar(&f.initiateLogin, "initiate-login-uri", "", "the `address` where the application starts a login")
 	flags.BoolVar(&f.pkce, "require-pkce", true, "refuse requests without PKCE")
 	flags.BoolVar(&f.state, "require-state", false, "refuse requests without state")
@@ -116,6 +117,7 @@ func (f *clientFlags) apply(cmd *cobra.Command, c *config.Client) error {
 	set("id-token-alg", func() { c.IDTokenSignedResponseAlg = f.idTokenAlg })
 	set("api", func() { c.ResourceServerIdentifier = f.api })
 	set("country", func() { c.Countries = filled(f.countries) })
+	set("address", func() { c.Addresses = filled(f.addresses) })
 	set("initiate-login-uri", func() { c.InitiateLoginURI = f.initiateLogin })
 	set("require-pkce", func() { c.RequirePKCE = f.pkce })
 	set("require-state", func() { c.RequireState = f.state })

@@ -46,7 +46,11 @@ Logs go to standard error, one record a request. /healthz, /readyz and
 			}
 			fmt.Fprintf(env.stderr, "handset: %s on %s\n", c.Issuer, public.Addr())
 			if len(c.Connections) == 0 {
-				env.say("connection: %s", databaseConnection)
+				stored, err := storedConnection(cmd.Context(), s.SQL)
+				if err != nil {
+					return err
+				}
+				env.say("connection: %s", databaseConnection(c, stored))
 			}
 			return s.Serve(cmd.Context(), public, admin)
 		},

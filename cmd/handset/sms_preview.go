@@ -34,7 +34,7 @@ about a name that was shortened. Nothing is sent.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			number, err := typedNumber(to)
 			if err != nil {
-				return withHint(usage(cmd, fmt.Sprintf("--to: %q is not a phone number", to)), "write it in international form, such as +819012345678")
+				return withHint(usage(cmd, "--to: not a phone number"), "write it in international form, such as +819012345678")
 			}
 			c, err := env.loadConfig()
 			if err != nil {

@@ -32,7 +32,7 @@ sender says of it later is found under the reference by handset why.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			number, err := typedNumber(args[0])
 			if err != nil {
-				return withHint(fmt.Errorf("%q is not a phone number", args[0]), "write it in international form, such as +819012345678")
+				return withHint(usage(cmd, "NUMBER: not a phone number"), "write it in international form, such as +819012345678")
 			}
 			return env.withNewSQL(cmd.Context(), func(db *database) error {
 				return env.sendText(cmd.Context(), db, number, text)
@@ -74,11 +74,8 @@ func (env *environment) sendText(ctx context.Context, db *database, number phone
 	for _, a := range sent.Story.Attempts {
 		fmt.Fprintln(env.stdout, attemptLine(a))
 	}
-	if err := errors.Join(err, engine.Drain(ctx)); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(env.stdout, "reference %s\n", sent.Reference)
-	return err
+	fmt.Fprintf(env.stdout, "reference %s\n", sent.Reference)
+	return errors.Join(err, engine.Drain(ctx))
 }
 
 // noCodes is the store of an engine that sends no codes.

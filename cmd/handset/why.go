@@ -41,7 +41,7 @@ Nothing shows a code or a whole number. It is on record for 30 days.`,
 }
 
 func (env *environment) explain(ctx context.Context, db *database, reference string) error {
-	timeline, err := db.Timeline(ctx, reference)
+	timelines, err := db.Timelines(ctx, reference)
 	if errors.Is(err, storage.ErrNotFound) {
 		return withHint(fmt.Errorf("nothing is on record under %s", reference),
 			"records are kept for 30 days, and appear within a second")
@@ -49,7 +49,15 @@ func (env *environment) explain(ctx context.Context, db *database, reference str
 	if err != nil {
 		return err
 	}
-	story{env.stdout, env.now()}.tell(timeline)
+	if len(timelines) > 1 {
+		fmt.Fprintf(env.stdout, "%d logins have this reference by chance; each has its own story:\n", len(timelines))
+	}
+	for i, timeline := range timelines {
+		if len(timelines) > 1 {
+			fmt.Fprintf(env.stdout, "\n%d.\n", i+1)
+		}
+		story{env.stdout, env.now()}.tell(timeline)
+	}
 	return nil
 }
 
@@ -86,9 +94,22 @@ func (s story) tell(t storage.TextTimeline) {
 			fmt.Fprintf(s.w, "%s  %s\n", at, line)
 		}
 	}
+	if repeats(t.Events) >= storage.MaxTextEvents {
+		fmt.Fprintf(s.w, "Only the first %d refusals and rejected codes of a login are kept: there may have been more.\n", storage.MaxTextEvents)
+	}
 	if end := s.end(t); end != "" {
 		fmt.Fprintln(s.w, end)
 	}
+}
+
+// repeats counts the events of which only so many are kept.
+func repeats(events []storage.TextEvent) (n int) {
+	for i := range events {
+		if events[i].Kind != storage.CodeAccepted {
+			n++
+		}
+	}
+	return n
 }
 
 // end says how it stands when no line before does.

@@ -69,6 +69,22 @@ func TestStoryOfALogin(t *testing.T) {
 	}
 }
 
+// What was not kept is not told, and the story says so.
+func TestStoryOfWhoeverAsksAllNight(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+	const more = "Only the first 100 refusals and rejected codes of a login are kept: there may have been more."
+	for n, want := range map[int]bool{storage.MaxTextEvents - 1: false, storage.MaxTextEvents: true} {
+		events := []storage.TextEvent{{At: at, Kind: storage.CodeAccepted}}
+		for range n {
+			events = append(events, storage.TextEvent{At: at, Kind: storage.CodeRejected, Reason: "wrong"})
+		}
+		if got := storyOf(t, storage.TextTimeline{Events: events}, at); strings.Contains(got, more) != want {
+			t.Errorf("%d events:\n%s", n, got)
+		}
+	}
+}
+
 func TestHowStoriesEnd(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)

@@ -68,9 +68,12 @@ func (p *page) reference(t testing.TB) string {
 func (r *rig) timeline(reference string, texts, events int) (t storage.TextTimeline) {
 	r.t.Helper()
 	awaits(r.t, "what became of texts is on record", func() bool {
-		var err error
-		t, err = r.server.SQL.Timeline(r.t.Context(), reference)
-		return err == nil && len(t.Texts) >= texts && len(t.Events) >= events
+		all, err := r.server.SQL.Timelines(r.t.Context(), reference)
+		if err != nil {
+			return false
+		}
+		t = all[0]
+		return len(t.Texts) >= texts && len(t.Events) >= events
 	})
 	return t
 }

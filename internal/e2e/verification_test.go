@@ -479,6 +479,29 @@ func TestAttackKeyAsASMSCannon(t *testing.T) {
 	}
 }
 
+// A key that got lost is of no use from elsewhere.
+func TestAttackKeyFromElsewhere(t *testing.T) {
+	t.Parallel()
+	ours, theirs := []string{"127.0.0.0/8", "::1"}, []string{"192.0.2.0/24", "2001:db8::1"}
+	addresses := map[string][]string{"here": ours, "elsewhere": theirs, "backend": theirs}
+	r := start(t, withVerification("here", "elsewhere"), withMachines("backend"), withConfig(func(c *config.Config) {
+		for i := range c.Clients {
+			c.Clients[i].Addresses = addresses[c.Clients[i].ClientID]
+		}
+	}))
+	r.sample("here").start(newNumber())
+	number := newNumber()
+	if res, body := r.sample("elsewhere").post(strconv.Quote(number)); res.StatusCode != http.StatusForbidden || !strings.Contains(body, `"message"`) {
+		t.Errorf("from elsewhere: %d %s", res.StatusCode, body)
+	}
+	if status, _ := r.verifier("backend").do("POST", "/verifications", `{"phone_number":"`+number+`"}`); status != http.StatusForbidden {
+		t.Errorf("with a token from elsewhere: %d", status)
+	}
+	if n := len(r.gateway.to(number)); n != 0 {
+		t.Errorf("%d texts left", n)
+	}
+}
+
 // Answers in parallel, one of them right: one end, and never more tries than four.
 func TestAttackParallelAnswers(t *testing.T) {
 	t.Parallel()

@@ -20,6 +20,8 @@ type Row struct {
 	Blocked *bool
 	// Attributes are checked by the schema; nil takes one away.
 	Attributes map[string]any
+	// Notes say what of the line is not taken.
+	Notes []string
 }
 
 // Rows reads a list. Next returns a [*LineError] for a line that is refused and can be
@@ -48,6 +50,12 @@ func Open(r io.Reader, format string, schema attributes.Schema) (Rows, error) {
 	}
 	if format == "" && bytes.HasPrefix(bytes.TrimSpace(first.text), []byte("{")) {
 		format = NDJSON
+	}
+	if format == Auth0 {
+		if bytes.HasPrefix(bytes.TrimSpace(first.text), []byte("[")) {
+			return nil, errors.New("want one user per line, as an export job of Auth0 writes them")
+		}
+		return &auth0Users{lines: l, schema: schema}, nil
 	}
 	if format == NDJSON {
 		return &objects{lines: l, schema: schema}, nil

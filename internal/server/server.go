@@ -284,8 +284,9 @@ func (s *Server) Close() error {
 	return errors.Join(errs...)
 }
 
-// shutdownWithin bounds how long a stop waits for requests and texts under way.
-const shutdownWithin = 20 * time.Second
+// requestsWithin bounds how long a stop waits for requests under way. Texts have a time
+// of their own behind it (provider.DrainWithin): a request may have begun one just now.
+const requestsWithin = 20 * time.Second
 
 // Serve serves on the listeners until ctx ends, and then lets requests and
 // texts that are under way finish. admin may be nil.
@@ -318,13 +319,18 @@ func (s *Server) Serve(ctx context.Context, public, admin net.Listener) error {
 func (s *Server) shutdown(ctx context.Context, servers []*http.Server) error {
 	s.c.Logger.InfoContext(ctx, "stopping")
 	// The context that ended is what asked for the stop; the stop has its own time.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownWithin)
+	ctx = context.WithoutCancel(ctx)
+	requests, cancel := context.WithTimeout(ctx, requestsWithin)
 	defer cancel()
 	var errs []error
 	for _, server := range servers {
-		errs = append(errs, server.Shutdown(ctx))
+		if err := server.Shutdown(requests); err != nil {
+			errs = append(errs, err, server.Close())
+		}
 	}
-	return errors.Join(append(errs, s.Provider.Drain(ctx))...)
+	texts, cancel := context.WithTimeout(ctx, provider.DrainWithin)
+	defer cancel()
+	return errors.Join(append(errs, s.Provider.Drain(texts))...)
 }
 
 func serve(server *http.Server, l net.Listener) error {

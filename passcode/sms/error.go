@@ -29,8 +29,12 @@ const (
 	// KindForbidden: the address is one that we may not talk to.
 	KindForbidden Kind = "forbidden"
 	// KindRefused: the route does not take this message, for reasons of its own: no
-	// credit, no permission for the country, too many messages.
+	// permission for the country, a sender that the country does not allow. It says
+	// nothing about the next message.
 	KindRefused Kind = "refused"
+	// KindAccount: the route takes no message of ours for now, whoever it is for: a
+	// wrong token, no credit, too many messages.
+	KindAccount Kind = "account"
 	// KindNumber: the number can't be texted, by this route or any other: it is
 	// unknown, is none that gets texts, or its owner wants none.
 	KindNumber Kind = "number"
@@ -65,6 +69,8 @@ func (e *Error) Error() string {
 		return "sms gateway is out of reach (" + e.Code + ")"
 	case KindRefused:
 		return "sms gateway refused the message (" + e.Code + ")"
+	case KindAccount:
+		return "sms gateway takes no messages (" + e.Code + ")"
 	case KindNumber:
 		return "number can't be texted (" + cmp.Or(e.Code, "status "+strconv.Itoa(e.Status)) + ")"
 	}

@@ -49,8 +49,9 @@ type gatewayReceipt struct {
 }
 
 // Receipts reads a callback signed as Standard Webhooks say. One that is sent
-// again within five minutes is taken again: a gateway that lost our answer must
-// send it again, by the same specification, and it says the same.
+// again within five minutes passes: a gateway that lost our answer must send it again,
+// by the same specification. It says the same, and whoever keeps receipts knows that
+// it was told.
 func (g *Gateway) Receipts(c Callback) ([]Receipt, error) {
 	if g.receipts == nil {
 		return nil, ErrForged
@@ -75,5 +76,9 @@ func (g *Gateway) Receipts(c Callback) ([]Receipt, error) {
 	if said.Message = cleanName(said.Message); said.Message == "" {
 		return nil, errBadReceipt
 	}
-	return []Receipt{{Message: said.Message, State: said.Status, Code: cleanCode(said.Code)}}, nil
+	code := cleanCode(said.Code)
+	if strings.Trim(code, "0123456789") == "" {
+		code = "" // it might be the code of the text
+	}
+	return []Receipt{{Message: said.Message, State: said.Status, Code: code}}, nil
 }

@@ -20,6 +20,13 @@ const (
 	breakerOpenTime = 30 * time.Second
 )
 
+// ErrShare is the cause of a context that ended because a sender's share of the time
+// is over, and not all of the time that there was.
+var ErrShare = errors.New("the sender's share of the time is over")
+
+// hidden takes the place of a route's word that repeats a code or a number.
+const hidden = "hidden"
+
 // ErrOpen says that a sender's circuit breaker is open: nothing was tried.
 var ErrOpen = errors.New("circuit breaker is open")
 
@@ -70,26 +77,43 @@ func works(err error) bool {
 	return false
 }
 
-// Send is [Sender.Send], or [ErrOpen] when the breaker is open.
+// Send is [Sender.Send], or [ErrOpen] when the breaker is open. A failure after ctx
+// has ended does not count, unless [ErrShare] is why: whoever was tried before took
+// the time, or whoever asked is gone.
 func (n *Named) Send(ctx context.Context, m Message) (id string, err error) {
 	done, err := n.breaker.Allow()
 	if err != nil {
 		return "", ErrOpen
 	}
-	worked := false // as after a panic, which goes on
-	defer func() { done(worked) }()
+	worked, counts := false, true // as after a panic, which goes on
+	defer func() {
+		if counts || n.breaker.State() != gobreaker.StateClosed { // a trial that tells nothing leaves it open
+			done(worked)
+		}
+	}()
 	id, err = n.Insist(ctx, m)
 	worked = works(err)
+	counts = worked || ctx.Err() == nil || errors.Is(context.Cause(ctx), ErrShare)
 	return id, err
 }
 
 // Insist sends whatever the breaker says: when no other sender is left, trying is
-// better than giving up.
+// better than giving up. What the route says is on record and in logs, so a name of
+// the message that repeats the code or the number is dropped, and such a fault's, too.
 func (n *Named) Insist(ctx context.Context, m Message) (id string, err error) {
 	if n.From != "" {
 		m.From = n.From
 	}
-	return n.sender.Send(ctx, m)
+	id, err = n.sender.Send(ctx, m)
+	if m.quotedIn(id) {
+		id = ""
+	}
+	if failure, ok := errors.AsType[*Error](err); ok && m.quotedIn(failure.Code) {
+		mute := *failure
+		mute.Code = hidden
+		err = &mute
+	}
+	return id, err
 }
 
 // State returns the breaker's state ("closed", "half-open", "open") and since when.

@@ -1,11 +1,13 @@
 package sms
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -62,6 +64,17 @@ func ReadOptions(raw json.RawMessage, path string) *Options {
 
 // Problems returns all that is wrong so far, those of inner objects included.
 func (o *Options) Problems() Problems { return *o.found }
+
+// Without returns the options but those keys, as JSON: equal when they are.
+func (o *Options) Without(keys ...string) string {
+	rest := maps.Clone(o.values)
+	maps.DeleteFunc(rest, func(key string, _ json.RawMessage) bool { return slices.Contains(keys, key) })
+	text, err := json.Marshal(rest)
+	if err != nil {
+		panic("sms: options that were JSON are none: " + err.Error()) // unreachable
+	}
+	return string(text)
+}
 
 // Problem notes that the value of a key is wrong. What was noted of the key
 // before counts: several parts read some keys.
@@ -172,10 +185,12 @@ type Deps struct {
 	Inbox *Inbox
 	// Receipts is told what becomes of messages by senders whose connection brings it,
 	// as SMPP does; nil: nobody is. It is called by one goroutine of each such sender,
-	// and the next receipt waits for its return. It is told of any message that the
-	// route knows: of those of other servers, too, and of a message whose Send has not
-	// returned yet, whose name the caller has had no time to write down.
-	Receipts func(Receipt)
+	// and the next receipt waits for its return. An error says that the receipt is not
+	// kept: it comes again, and until it is kept the route keeps what comes behind it.
+	// It is told of any message that the route knows: of those of other servers, too,
+	// and of a message whose Send has not returned yet, whose name the caller has had
+	// no time to write down.
+	Receipts func(context.Context, Receipt) error
 	// Now is the clock; nil is the system's.
 	Now func() time.Time
 }

@@ -162,6 +162,88 @@ func TestRefusedNumbersLeaveTheBreakerClosed(t *testing.T) {
 	wantState(t, n, "closed")
 }
 
+// A wrong token, no credit, too many texts: the next text fares no better.
+func TestAStreakOfRefusalsOfTheAccountOpensTheBreaker(t *testing.T) {
+	t.Parallel()
+	n := NewNamed("main", "", &scripted{script: slices.Repeat([]error{&Error{Kind: KindAccount, Status: 401, Code: "20003"}}, breakerStreak)}, time.Now)
+	for range breakerStreak {
+		wantState(t, n, "closed")
+		_, _ = n.Send(t.Context(), Message{})
+	}
+	wantState(t, n, "open")
+}
+
+// Where the time was another sender's, or whoever asked has gone, the failure says
+// nothing of this one; where its own share is over, it does.
+func TestFailuresAfterTheEndDoNotCount(t *testing.T) {
+	t.Parallel()
+	ended, end := context.WithCancel(t.Context())
+	end()
+	n := NewNamed("main", "", &scripted{script: broken(3 * breakerStreak)}, time.Now)
+	for range 2 * breakerStreak {
+		_, _ = n.Send(ended, Message{})
+	}
+	wantState(t, n, "closed")
+	share, stop := context.WithTimeoutCause(t.Context(), -time.Second, ErrShare)
+	defer stop()
+	for range breakerStreak {
+		_, _ = n.Send(share, Message{})
+	}
+	wantState(t, n, "open")
+}
+
+// A trial that tells nothing does not leave the breaker without any.
+func TestATrialAfterTheEndIsFollowedByAnother(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := NewNamed("main", "", &scripted{script: broken(breakerStreak + 1)}, time.Now)
+		for range breakerStreak {
+			_, _ = n.Send(t.Context(), Message{})
+		}
+		time.Sleep(breakerOpenTime + time.Millisecond)
+		ended, end := context.WithCancel(t.Context())
+		end()
+		_, _ = n.Send(ended, Message{})
+		wantState(t, n, "open")
+		time.Sleep(breakerOpenTime + time.Millisecond)
+		if _, err := n.Send(t.Context(), Message{}); err != nil {
+			t.Error(err)
+		}
+		wantState(t, n, "closed")
+	})
+}
+
+// echoes says what it is told to say.
+type echoes struct {
+	id  string
+	err error
+}
+
+func (e echoes) Send(context.Context, Message) (string, error) { return e.id, e.err }
+
+// What a route says goes on record and into logs.
+func TestWordsThatRepeatTheCodeOrTheNumberAreDropped(t *testing.T) {
+	t.Parallel()
+	m := testMessage(t)
+	m.Code = "314159"
+	digits := m.To.E164()[1:]
+	national := m.To.National()
+	for _, word := range []string{
+		"314159", "m-314159-1", m.To.E164(), digits, "to:" + national, national[:3] + "-" + national[3:], "id." + digits + ".7",
+	} {
+		if id, _ := NewNamed("main", "", echoes{word, nil}, time.Now).Send(t.Context(), m); id != "" {
+			t.Errorf("the message is called %q", id)
+		}
+		_, err := NewNamed("main", "", echoes{"", &Error{Kind: KindRefused, Status: 400, Code: word}}, time.Now).Insist(t.Context(), m)
+		checkFailure(t, err, Error{Kind: KindRefused, Status: 400, Code: "hidden"})
+	}
+	for _, word := range []string{"SM0f3a9c1e11d24b7c8d5e6f7a8b9c0d1e", "21408", "ESME_RTHROTTLED", "31415"} {
+		if id, _ := NewNamed("main", "", echoes{word, nil}, time.Now).Send(t.Context(), m); id != word {
+			t.Errorf("%q is called %q", word, id)
+		}
+	}
+}
+
 func TestInsistPassesAnOpenBreaker(t *testing.T) {
 	t.Parallel()
 	s := &scripted{script: broken(breakerStreak)}

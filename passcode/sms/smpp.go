@@ -66,8 +66,9 @@ type SMPPConfig struct {
 	// way when it answers and another in its receipts: "decimal" or "hex". Empty and
 	// "same": it writes both alike.
 	ReceiptID string
-	// Receipts gets what arrives on the connection, one after the other; nil: nobody.
-	Receipts func(Receipt)
+	// Receipts is [Deps.Receipts]. Without it the bind is a transmitter's, so that the
+	// SMSC keeps its receipts for whoever wants them.
+	Receipts func(context.Context, Receipt) error
 }
 
 // SMPP hands messages to an SMSC over one connection, which it opens with the first
@@ -82,6 +83,8 @@ type SMPP struct {
 	limiter  *rate.Limiter
 	// ref is the name of the last split text; phones put parts together by it.
 	ref atomic.Uint32
+	// endless: the SMSC does not take the form of our validity_period.
+	endless atomic.Bool
 
 	mu   sync.Mutex
 	stop context.CancelFunc // nil before the first message
@@ -182,7 +185,7 @@ func busy(err error) *Error {
 	if errors.Is(err, context.Canceled) {
 		return transportError(err)
 	}
-	return &Error{Kind: KindRefused, Code: "EBUSY"}
+	return &Error{Kind: KindAccount, Code: "EBUSY"}
 }
 
 // parts makes the PDUs of a message.
@@ -196,9 +199,21 @@ func (s *SMPP) parts(m Message) ([]*pdu.SubmitSM, error) {
 		return nil, &Error{Kind: KindInternal, Code: "EINTERNAL"}
 	}
 	for _, p := range parts {
-		p.SourceAddr, p.DestAddr = s.source, destination
+		p.SourceAddr, p.DestAddr, p.ValidityPeriod = s.source, destination, relativeTime(m.validSeconds(1, smppLongest))
 	}
 	return parts, nil
+}
+
+// smppLongest is the most that a validity_period without days can say, in seconds.
+const smppLongest = 24*3600 - 1
+
+// relativeTime writes a time from now as the SMSC counts it (SMPP 3.4 §7.1.1.2);
+// none is what the SMSC says.
+func relativeTime(seconds int) string {
+	if seconds == 0 {
+		return ""
+	}
+	return fmt.Sprintf("000000%02d%02d%02d000R", seconds/3600, seconds/60%60, seconds%60)
 }
 
 // submit sends the parts and returns their names, or an [*Error].
@@ -208,7 +223,17 @@ func (s *SMPP) submit(ctx context.Context, parts []*pdu.SubmitSM) ([]string, err
 		if err := s.limiter.Wait(ctx); err != nil {
 			return nil, busy(ctx.Err())
 		}
+		if s.endless.Load() {
+			p.ValidityPeriod = ""
+		}
 		a, err := s.submitPart(ctx, p)
+		if err == nil && a.status == data.ESME_RINVEXPIRY && p.ValidityPeriod != "" {
+			// It was not taken, so it does not go out twice. SMSCs may know absolute
+			// times only, and their clock is not ours.
+			s.endless.Store(true)
+			p.ValidityPeriod = ""
+			a, err = s.submitPart(ctx, p)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -236,7 +261,8 @@ func (s *SMPP) submitPart(ctx context.Context, p *pdu.SubmitSM) (smppAnswer, err
 	}
 }
 
-// Close unbinds and hangs up; it returns when nothing of the connection is left.
+// Close unbinds and hangs up; it returns when nothing of the connection is left. The
+// error says how many receipts the SMSC thinks we have and nobody took.
 func (s *SMPP) Close() error {
 	s.mu.Lock()
 	s.closed = true
@@ -246,6 +272,9 @@ func (s *SMPP) Close() error {
 		stop()
 	}
 	s.work.Wait()
+	if n := s.receipts.left(); n > 0 {
+		return fmt.Errorf("%d receipts could not be kept", n)
+	}
 	return nil
 }
 

@@ -48,7 +48,7 @@ func (s *SMPP) start(ctx context.Context) {
 	}
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.work.Go(func() { s.keep(ctx) })
-	s.work.Go(s.receipts.run)
+	s.work.Go(func() { s.receipts.run(context.WithoutCancel(ctx)) }) // what the SMSC was told we have is kept to the end
 }
 
 // keep binds, and binds again, until ctx ends.

@@ -1,6 +1,7 @@
 package sms
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -96,14 +97,13 @@ func TestSMPPReceiptsGoWhereDepsSay(t *testing.T) {
 	t.Parallel()
 	var got []Receipt
 	s, problems := senderOf(t, `{"provider":"smpp","smpp_host":"smsc.example:3550","smpp_system_id":"a"}`, Deps{
-		Receipts: func(r Receipt) { got = append(got, r) },
+		Receipts: func(_ context.Context, r Receipt) error { got = append(got, r); return nil },
 	})
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	s.(*SMPP).config.Receipts(Receipt{Message: "a"})
-	if len(got) != 1 {
-		t.Errorf("receipts %v", got)
+	if err := s.(*SMPP).config.Receipts(t.Context(), Receipt{Message: "a"}); err != nil || len(got) != 1 {
+		t.Errorf("receipts %v, %v", got, err)
 	}
 }
 

@@ -40,19 +40,35 @@ func readPDU(r io.Reader) (pdu.Header, pdu.PDU, error) {
 	}
 	switch header.CommandID {
 	case data.SUBMIT_SM_RESP, data.DELIVER_SM, data.DATA_SM:
-		if p, err := pdu.Parse(bytes.NewReader(frame)); err == nil {
-			return header, p, nil
-		}
+		return parsePDU(header, frame)
 	}
 	return header, nil, nil
+}
+
+// parsePDU reads a body. A panic of the library is an error, which ends the session
+// and not the process: nothing is known of what comes behind such a PDU.
+func parsePDU(header pdu.Header, frame []byte) (_ pdu.Header, p pdu.PDU, err error) {
+	defer func() {
+		if recover() != nil {
+			p, err = nil, errPDU
+		}
+	}()
+	p, parsed := pdu.Parse(bytes.NewReader(frame))
+	if parsed != nil {
+		return header, nil, nil
+	}
+	return header, p, nil
 }
 
 // statusError makes an error of command_status (SMPP 3.4 §5.1.3). Only a destination
 // that the SMSC can't have is the number's fault.
 func statusError(status data.CommandStatusType) *Error {
 	kind := KindRefused
-	if status == data.ESME_RINVDSTADR {
+	switch status {
+	case data.ESME_RINVDSTADR:
 		kind = KindNumber
+	case data.ESME_RTHROTTLED, data.ESME_RMSGQFUL, data.ESME_RSYSERR, data.ESME_RINVBNDSTS:
+		kind = KindAccount
 	}
 	code := status.String()
 	if !strings.HasPrefix(code, "ESME_") { // one of the vendor's own

@@ -1,11 +1,17 @@
 package sms
 
 import (
+	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/linxGnu/gosmpp/data"
@@ -279,7 +285,7 @@ func TestSMPPPartsRefused(t *testing.T) {
 	m := testMessage(t)
 	m.Body = strings.Repeat("0123456789", 40)
 	_, err := sender.Send(t.Context(), m)
-	checkFailure(t, err, Error{Kind: KindRefused, Code: "ESME_RTHROTTLED"})
+	checkFailure(t, err, Error{Kind: KindAccount, Code: "ESME_RTHROTTLED"})
 	if n := len(server.got("submit_sm")); n != 2 {
 		t.Errorf("%d parts left", n)
 	}
@@ -292,7 +298,7 @@ func TestSMPPReceiptsWithoutRoom(t *testing.T) {
 	blocked, got := make(chan struct{}), make(chan Receipt, 8*maxWaiting)
 	unblock := sync.OnceFunc(func() { close(blocked) })
 	sender, _ := server.client(t, func(c *SMPPConfig) {
-		c.Receipts = func(r Receipt) { <-blocked; got <- r }
+		c.Receipts = func(_ context.Context, r Receipt) error { <-blocked; got <- r; return nil }
 	})
 	t.Cleanup(unblock) // before it is closed
 	sendEventually(t, sender)
@@ -327,27 +333,92 @@ func TestSMPPReceiptsWithoutRoom(t *testing.T) {
 	}
 }
 
-// Nobody wants receipts: they are answered all the same.
-func TestSMPPReceiptsForNobody(t *testing.T) {
+// What can't be kept is tried again, and the SMSC keeps what comes meanwhile: its
+// receipts would be lost with a server that ends.
+func TestSMPPReceiptsThatCannotBeKept(t *testing.T) {
 	t.Parallel()
-	server := newSMSC(t, nil, nil)
-	sender, _ := server.client(t, func(c *SMPPConfig) { c.Receipts = nil })
-	sendEventually(t, sender)
-	smscConn{server, 1}.send("deliver_sm", receiptFor("t1", "DELIVRD"))
-	if p := server.wait("deliver_sm_resp", 1)[0]; p.Status != 0 {
-		t.Errorf("answer %+v", p)
+	synctest.Test(t, func(t *testing.T) {
+		var down atomic.Bool
+		var kept []string
+		var tries atomic.Int32
+		s := newSMPPReceipts(func(_ context.Context, r Receipt) error {
+			if tries.Add(1); down.Load() {
+				return errors.New("SQL is down")
+			}
+			kept = append(kept, r.Message)
+			return nil
+		})
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			s.run(t.Context())
+		}()
+		down.Store(true)
+		if !s.take(Receipt{Message: "a", State: Delivered}) {
+			t.Fatal("the first is not taken")
+		}
+		synctest.Wait()
+		if s.take(Receipt{Message: "b", State: Delivered}) {
+			t.Error("one is taken while none can be kept")
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := tries.Load(); n < 4 || n > 10 {
+			t.Errorf("%d tries in a minute", n)
+		}
+		down.Store(false)
+		time.Sleep(maxBackoff)
+		synctest.Wait()
+		if !s.take(Receipt{Message: "c", State: Delivered}) {
+			t.Error("none is taken though they can be kept again")
+		}
+		synctest.Wait()
+
+		// At the end each has one more try, and what is lost is told.
+		down.Store(true)
+		s.take(Receipt{Message: "d", State: Delivered})
+		synctest.Wait()
+		s.close()
+		<-done
+		if n := s.left(); n != 1 {
+			t.Errorf("%d are left, want 1", n)
+		}
+		if want := []string{"a", "c"}; !slices.Equal(kept, want) {
+			t.Errorf("kept %q, want %q", kept, want)
+		}
+	})
+}
+
+// A receipt at which whoever keeps it panics holds up no other.
+func TestSMPPReceiptThatPanics(t *testing.T) {
+	t.Parallel()
+	var kept []string
+	s := newSMPPReceipts(func(_ context.Context, r Receipt) error {
+		if r.Message == "a" {
+			panic("broken")
+		}
+		kept = append(kept, r.Message)
+		return nil
+	})
+	s.take(Receipt{Message: "a", State: Delivered})
+	s.take(Receipt{Message: "b", State: Delivered})
+	s.close()
+	s.run(t.Context())
+	if !slices.Equal(kept, []string{"b"}) || s.left() != 0 {
+		t.Errorf("kept %q, %d left", kept, s.left())
 	}
 }
 
 // tracked runs a history of the tracker and returns what it passed on.
 func tracked(history func(s *smppReceipts)) []string {
 	var out []string
-	s := newSMPPReceipts(func(r Receipt) {
+	s := newSMPPReceipts(func(_ context.Context, r Receipt) error {
 		out = append(out, strings.TrimSpace(fmt.Sprintf("%s %s %s", r.Message, r.State, r.Code)))
+		return nil
 	})
 	history(s)
 	s.close()
-	s.run()
+	s.run(context.Background())
 	return out
 }
 
@@ -449,7 +520,7 @@ func TestSMPPReceiptsTracked(t *testing.T) {
 // What is kept of messages goes when their receipts have come.
 func TestSMPPReceiptsForget(t *testing.T) {
 	t.Parallel()
-	s := newSMPPReceipts(func(Receipt) {})
+	s := newSMPPReceipts(func(context.Context, Receipt) error { return nil })
 	for i := range 100 {
 		ticket := s.begin()
 		names := []string{fmt.Sprintf("a%d", i), fmt.Sprintf("b%d", i)}
@@ -457,7 +528,8 @@ func TestSMPPReceiptsForget(t *testing.T) {
 		s.end(ticket, names)
 		s.take(Receipt{Message: names[0], State: Undelivered})
 	}
-	s.drain()
+	s.close()
+	s.run(t.Context())
 	if n := len(s.open) + len(s.early) + len(s.parts) + len(s.split) + len(s.ready); n != 0 {
 		t.Errorf("%d things are kept: %+v", n, s)
 	}

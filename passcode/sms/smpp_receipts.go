@@ -1,8 +1,10 @@
 package sms
 
 import (
+	"context"
 	"slices"
 	"sync"
+	"time"
 )
 
 const (
@@ -11,13 +13,16 @@ const (
 	maxWaiting = 1024
 	// maxSplit bounds the split messages whose receipts are put together.
 	maxSplit = 4096
+	// keepAgain is the first wait before a receipt that could not be kept is tried
+	// again; it doubles up to maxBackoff.
+	keepAgain = time.Second
 )
 
 // smppReceipts stands between a connection, on which receipts come at any time, and
 // whoever wants them. A receipt may overtake the answer that names its message, and
 // the parts of a split message have a receipt each. It is safe for concurrent use.
 type smppReceipts struct {
-	to func(Receipt)
+	to func(context.Context, Receipt) error
 
 	mu sync.Mutex
 	// tickets counts the messages that were begun; open are those under way.
@@ -29,6 +34,8 @@ type smppReceipts struct {
 	parts map[string]*splitMessage
 	split []*splitMessage
 	ready []Receipt
+	// stuck says that a receipt could not be kept: the SMSC keeps what comes now.
+	stuck bool
 	// more has room for one: somebody was told that there is something to do.
 	more   chan struct{}
 	closed chan struct{}
@@ -51,7 +58,7 @@ type splitMessage struct {
 	sent, ended, unknown bool
 }
 
-func newSMPPReceipts(to func(Receipt)) *smppReceipts {
+func newSMPPReceipts(to func(context.Context, Receipt) error) *smppReceipts {
 	return &smppReceipts{
 		to: to, open: map[uint64]bool{}, parts: map[string]*splitMessage{},
 		more: make(chan struct{}, 1), closed: make(chan struct{}),
@@ -102,12 +109,13 @@ func (s *smppReceipts) forget(m *splitMessage) {
 	}
 }
 
-// take takes a receipt from the connection, and returns false when there is no room.
+// take takes a receipt from the connection, and returns false when there is no room
+// or nobody to keep it: the SMSC then sends it again.
 func (s *smppReceipts) take(r Receipt) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case len(s.ready)+len(s.early) >= maxWaiting:
+	case s.to == nil || s.stuck || len(s.ready)+len(s.early) >= maxWaiting:
 		return false
 	case s.parts[r.Message] == nil && len(s.open) > 0:
 		s.early = append(s.early, earlyReceipt{r, s.tickets})
@@ -176,9 +184,6 @@ func (s *smppReceipts) merge(m *splitMessage, r Receipt) {
 }
 
 func (s *smppReceipts) tell(r Receipt) {
-	if s.to == nil {
-		return
-	}
 	s.ready = append(s.ready, r)
 	select {
 	case s.more <- struct{}{}:
@@ -186,26 +191,88 @@ func (s *smppReceipts) tell(r Receipt) {
 	}
 }
 
-// run passes receipts on, one after the other, until close was called and none is left.
-func (s *smppReceipts) run() {
+// run passes receipts on, one after the other, until close was called and none is
+// left, or none that can be kept.
+func (s *smppReceipts) run(ctx context.Context) {
 	for open := true; open; {
 		select {
 		case <-s.more:
 		case <-s.closed:
 			open = false
 		}
-		for _, r := range s.drain() {
-			s.to(r)
+		for r, ok := s.first(); ok; r, ok = s.first() {
+			if !s.keep(ctx, r) {
+				return
+			}
+			s.kept()
 		}
 	}
 }
 
-func (s *smppReceipts) drain() []Receipt {
+// keep passes a receipt on until it is kept; after close it tries once more.
+func (s *smppReceipts) keep(ctx context.Context, r Receipt) bool {
+	for failures := 0; ; failures++ {
+		last := s.isClosed()
+		if s.offer(ctx, r) == nil {
+			return true
+		}
+		if last {
+			return false
+		}
+		s.mu.Lock()
+		s.stuck = true
+		s.mu.Unlock()
+		timer := time.NewTimer(backoff(keepAgain, failures))
+		select {
+		case <-timer.C:
+		case <-s.closed:
+			timer.Stop()
+		}
+	}
+}
+
+// offer tells of a receipt. One that makes whoever keeps it panic would do so again:
+// it counts as kept, and holds up no other.
+func (s *smppReceipts) offer(ctx context.Context, r Receipt) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = nil
+		}
+	}()
+	return s.to(ctx, r)
+}
+
+func (s *smppReceipts) isClosed() bool {
+	select {
+	case <-s.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// first returns the receipt that has been ready longest, and leaves it there.
+func (s *smppReceipts) first() (Receipt, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ready := s.ready
-	s.ready = nil
-	return ready
+	if len(s.ready) == 0 {
+		return Receipt{}, false
+	}
+	return s.ready[0], true
+}
+
+// kept drops that receipt.
+func (s *smppReceipts) kept() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ready, s.stuck = s.ready[1:], false
+}
+
+// left returns how many receipts are ready and not kept.
+func (s *smppReceipts) left() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.ready)
 }
 
 // close ends run. No message is under way and no connection open any more.

@@ -49,7 +49,7 @@ func newSMPPSession(c *SMPPConfig, conn net.Conn, take func(Receipt) bool) *smpp
 	}
 }
 
-// openSMPP connects and binds as a transceiver. Its error is an [*Error].
+// openSMPP connects and binds. Its error is an [*Error].
 func openSMPP(ctx context.Context, c *SMPPConfig, take func(Receipt) bool) (*smppSession, error) {
 	conn, err := c.dial(ctx)
 	if err != nil {
@@ -75,7 +75,11 @@ func openSMPP(ctx context.Context, c *SMPPConfig, take func(Receipt) bool) (*smp
 }
 
 func (s *smppSession) bind() error {
-	request := pdu.NewBindRequest(pdu.Transceiver)
+	kind, answer := pdu.Transceiver, data.BIND_TRANSCEIVER_RESP
+	if s.config.Receipts == nil { // those that come are not ours to swallow
+		kind, answer = pdu.Transmitter, data.BIND_TRANSMITTER_RESP
+	}
+	request := pdu.NewBindRequest(kind)
 	request.SystemID, request.Password, request.SystemType = s.config.SystemID, s.config.Password, s.config.SystemType
 	request.SetSequenceNumber(s.next())
 	if err := s.put(request); err != nil {
@@ -87,7 +91,7 @@ func (s *smppSession) bind() error {
 			return err
 		}
 		switch status := statusOf(header); {
-		case header.CommandID != data.BIND_TRANSCEIVER_RESP && header.CommandID != data.GENERIC_NACK:
+		case header.CommandID != answer && header.CommandID != data.GENERIC_NACK:
 		case status != data.ESME_ROK:
 			return &Error{Kind: KindUnreachable, Code: statusError(status).Code}
 		default:
@@ -269,6 +273,11 @@ func (s *smppSession) say(p pdu.PDU) {
 // read hears the SMSC until the session ends, by silence at the latest: whatever
 // comes is a sign of life.
 func (s *smppSession) read() {
+	defer func() {
+		if recover() != nil { // what an SMSC sends must not end the process
+			s.end(errPDU)
+		}
+	}()
 	patience := s.config.EnquireLink + s.config.Timeout
 	silence := time.AfterFunc(patience, func() { s.end(context.DeadlineExceeded) })
 	defer silence.Stop()

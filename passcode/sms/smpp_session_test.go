@@ -1,6 +1,7 @@
 package sms
 
 import (
+	"errors"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -52,6 +53,49 @@ func TestSMPPSilenceIsMeasured(t *testing.T) {
 			t.Errorf("it ended by %v", why)
 		}
 	})
+}
+
+// Whatever an SMSC sends, the worst it can end is the session.
+func TestSMPPPanicEndsTheSession(t *testing.T) {
+	t.Parallel()
+	ours, theirs := net.Pipe()
+	defer theirs.Close()
+	s := newSMPPSession(&SMPPConfig{EnquireLink: time.Hour, Timeout: 10 * time.Second}, ours, func(Receipt) bool { panic("broken") })
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.run(t.Context())
+	}()
+	p := pdu.NewDeliverSM().(*pdu.DeliverSM)
+	p.EsmClass = esmReceipt
+	if err := p.Message.SetMessageWithEncoding("id:1 stat:DELIVRD", data.GSM7BIT); err != nil {
+		t.Fatal(err)
+	}
+	b := pdu.NewBuffer(nil)
+	p.Marshal(b)
+	if _, err := theirs.Write(b.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	<-done
+	if why := s.why(); *why != (Error{Kind: KindUnreachable, Code: "EPROTO"}) {
+		t.Errorf("it ended by %v", why)
+	}
+}
+
+// A body at which the library panics: whatever an SMSC sends, the worst it can end is
+// the session.
+func TestSMPPBodyThatPanics(t *testing.T) {
+	t.Parallel()
+	if _, p, err := parsePDU(pdu.Header{}, panickingFrame()); p != nil || !errors.Is(err, errPDU) {
+		t.Errorf("read as %v, %v", p, err)
+	}
+}
+
+// panickingFrame is a query_sm with a parameter, which decision 0014 tells of.
+func panickingFrame() []byte {
+	frame := []byte{0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 1, 'a', 0, 0, 0, 0, 0x00, 0x1e, 0, 1, 0}
+	frame[3] = byte(len(frame))
+	return frame
 }
 
 // A peer that reads nothing holds a message up no longer than an answer may take.

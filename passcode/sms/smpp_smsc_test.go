@@ -3,6 +3,7 @@ package sms
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -65,6 +66,7 @@ type smscPDU struct {
 	ESMClass   int    `json:"esm_class"`
 	DataCoding int    `json:"data_coding"`
 	Registered int    `json:"registered_delivery"`
+	Validity   any    `json:"validity_period"` // as the library reads it: a time, or empty
 	Short      struct {
 		Message string   `json:"message"`
 		UDH     []string `json:"udh"`
@@ -245,7 +247,7 @@ func (c smscConn) answer(p smscPDU) {
 		name := fmt.Sprintf("text-%d", c.names)
 		c.mu.Unlock()
 		c.respond(p, map[string]any{"message_id": name})
-	case "bind_transceiver", "enquire_link", "unbind":
+	case "bind_transceiver", "bind_transmitter", "enquire_link", "unbind":
 		c.respond(p, map[string]any{})
 	}
 }
@@ -338,7 +340,7 @@ func (s *smsc) client(t testing.TB, change func(*SMPPConfig)) (*SMPP, receiptBox
 	c := SMPPConfig{
 		Host: s.addr(), SystemID: "handset", Password: "hunter2", SystemType: "login", From: "+7654321",
 		InsecurePlain: true, AllowPrivate: true, Timeout: 20 * time.Second, // what a busy machine never needs
-		Backoff: time.Millisecond, Receipts: func(r Receipt) { box <- r },
+		Backoff: time.Millisecond, Receipts: func(_ context.Context, r Receipt) error { box <- r; return nil },
 	}
 	if change != nil {
 		change(&c)

@@ -138,11 +138,11 @@ func TestSMPPStatuses(t *testing.T) {
 	for status, want := range map[uint32]Error{
 		0x0b:  {Kind: KindNumber, Code: "ESME_RINVDSTADR"},
 		0x0a:  {Kind: KindRefused, Code: "ESME_RINVSRCADR"},
-		0x08:  {Kind: KindRefused, Code: "ESME_RSYSERR"},
-		0x14:  {Kind: KindRefused, Code: "ESME_RMSGQFUL"},
+		0x08:  {Kind: KindAccount, Code: "ESME_RSYSERR"},
+		0x14:  {Kind: KindAccount, Code: "ESME_RMSGQFUL"},
 		0x45:  {Kind: KindRefused, Code: "ESME_RSUBMITFAIL"},
 		0x50:  {Kind: KindRefused, Code: "ESME_RINVDSTTON"},
-		0x58:  {Kind: KindRefused, Code: "ESME_RTHROTTLED"},
+		0x58:  {Kind: KindAccount, Code: "ESME_RTHROTTLED"},
 		0x40a: {Kind: KindRefused, Code: "ESME_0x40A"},
 	} {
 		t.Run(want.Code, func(t *testing.T) {
@@ -537,7 +537,7 @@ func TestSMPPWindow(t *testing.T) {
 	server.wait("submit_sm", 2)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	checkFailure(t, try(ctx, t, sender), Error{Kind: KindRefused, Code: "EBUSY"})
+	checkFailure(t, try(ctx, t, sender), Error{Kind: KindAccount, Code: "EBUSY"})
 	ended, end := context.WithCancel(t.Context())
 	go end()
 	checkFailure(t, try(ended, t, sender), Error{Kind: KindUnreachable, Code: "ECANCELED"})
@@ -561,7 +561,7 @@ func TestSMPPRate(t *testing.T) {
 	if err := try(t.Context(), t, sender); err != nil {
 		t.Fatal(err)
 	}
-	checkFailure(t, try(t.Context(), t, sender), Error{Kind: KindRefused, Code: "EBUSY"})
+	checkFailure(t, try(t.Context(), t, sender), Error{Kind: KindAccount, Code: "EBUSY"})
 }
 
 // 1,000 messages at once through a window of 10, to an SMSC that throttles every
@@ -610,7 +610,7 @@ func TestSMPPThousandThroughAWindow(t *testing.T) {
 			case err == nil && id == fmt.Sprintf("n%d", i):
 				taken.Add(1)
 				sent[i] = id
-			case err != nil && *e == Error{Kind: KindRefused, Code: "ESME_RTHROTTLED"}:
+			case err != nil && *e == Error{Kind: KindAccount, Code: "ESME_RTHROTTLED"}:
 				throttled.Add(1)
 			default:
 				t.Errorf("message %d: %q, %v", i, id, err)
@@ -771,4 +771,71 @@ func TestSMPPManyDrops(t *testing.T) {
 	}
 	wg.Wait()
 	sendEventually(t, sender)
+}
+
+// A text that comes when its code has ended is of no use: the SMSC is told.
+func TestSMPPValidity(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		valid time.Duration
+		want  string
+	}{
+		{0, ""}, {-time.Second, ""}, {time.Millisecond, "000000000001000R"}, {5 * time.Minute, "000000000500000R"},
+		{time.Hour + time.Minute + 59500*time.Millisecond, "000000010200000R"}, {48 * time.Hour, "000000235959000R"},
+	} {
+		if got := relativeTime(Message{ValidFor: c.valid}.validSeconds(1, smppLongest)); got != c.want {
+			t.Errorf("%v is written %q, want %q", c.valid, got, c.want)
+		}
+	}
+	server := newSMSC(t, nil, nil)
+	sender, _ := server.client(t, nil)
+	for i, valid := range []time.Duration{0, 5 * time.Minute} {
+		m := testMessage(t)
+		m.ValidFor = valid
+		if _, err := sender.Send(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		if said := server.got("submit_sm")[i].Validity; (said != nil && said != "") != (valid > 0) {
+			t.Errorf("for %v it says %v", valid, said)
+		}
+	}
+}
+
+// An SMSC that knows no times from now gets none, from the same text on.
+func TestSMPPValidityNotUnderstood(t *testing.T) {
+	t.Parallel()
+	server := newSMSC(t, nil, numbered("submit_sm", func(c smscConn, p smscPDU, _ int) bool {
+		if p.Validity == nil || p.Validity == "" {
+			return false
+		}
+		c.refuse(p, 0x62)
+		return true
+	}))
+	sender, _ := server.client(t, nil)
+	for range 2 {
+		m := testMessage(t)
+		m.ValidFor = 5 * time.Minute
+		if _, err := sender.Send(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(server.got("submit_sm")); n != 3 {
+		t.Errorf("%d tries for two texts, want 3", n)
+	}
+}
+
+// Who has nobody to take receipts binds so that the SMSC sends it none.
+func TestSMPPTransmitter(t *testing.T) {
+	t.Parallel()
+	server := newSMSC(t, nil, nil)
+	sender, _ := server.client(t, func(c *SMPPConfig) { c.Receipts = nil })
+	sendEventually(t, sender)
+	if n := len(server.got("bind_transmitter")); n != 1 || len(server.got("bind_transceiver")) != 0 {
+		t.Errorf("bound %d times as a transmitter", n)
+	}
+	// One that comes all the same is the SMSC's to keep.
+	smscConn{server, 1}.send("deliver_sm", receiptFor("t1", "DELIVRD"))
+	if p := server.wait("deliver_sm_resp", 1)[0]; p.Status != 0x64 {
+		t.Errorf("answer %+v", p)
+	}
 }

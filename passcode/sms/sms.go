@@ -12,6 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
+	"time"
 
 	"github.com/handset-oidc/handset/passcode/phone"
 )
@@ -26,6 +28,11 @@ type Message struct {
 	// keep to the one of their own options: a number of one is a stranger's to another.
 	From string
 	Body string
+	// Code is the code in Body, empty when there is none: nothing that a route says is
+	// kept that repeats it.
+	Code string
+	// ValidFor is how long the text is of any use to the person; zero has no end.
+	ValidFor time.Duration
 	// ReceiptURL is where the route can say what became of the message; empty
 	// when nobody listens.
 	ReceiptURL string
@@ -41,6 +48,42 @@ type RequestInfo struct {
 
 // Format prints the masked number and never the body, whatever the verb.
 func (m Message) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "text to %s", m.To) }
+
+// validSeconds is ValidFor in whole seconds, no less and no more than a route takes;
+// 0 when it has no end.
+func (m Message) validSeconds(least, most int) int {
+	if m.ValidFor <= 0 {
+		return 0
+	}
+	seconds := int((m.ValidFor + time.Second - 1) / time.Second)
+	return min(max(seconds, least), most)
+}
+
+// minNational is how many digits a national number has at least that is looked for:
+// a shorter one is in many a name by chance.
+const minNational = 6
+
+// quotedIn reports whether a word of a route repeats the code or the number, with the
+// country's code or without it, in whatever way it is grouped.
+func (m Message) quotedIn(word string) bool {
+	if m.Code != "" && strings.Contains(word, m.Code) {
+		return true
+	}
+	digits := strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, word)
+	if len(digits) < minNational {
+		return false
+	}
+	national := m.To.National()
+	if len(national) < minNational {
+		national = strings.TrimPrefix(m.To.E164(), "+")
+	}
+	return national != "" && strings.Contains(digits, national)
+}
 
 // Sender hands a message over to whatever delivers it.
 //

@@ -135,6 +135,30 @@ func (s *SNS) form(m Message) url.Values {
 	return form
 }
 
+// snsFaults are the codes of SNS that mean the number, and those that mean the
+// account and its credentials.
+var snsFaults = faults{
+	"OptedOut": KindNumber,
+
+	"AccessDenied":               KindAccount,
+	"AccessDeniedException":      KindAccount,
+	"AuthorizationError":         KindAccount,
+	"ExpiredToken":               KindAccount,
+	"IncompleteSignature":        KindAccount,
+	"InvalidAccessKeyId":         KindAccount,
+	"InvalidClientTokenId":       KindAccount,
+	"InvalidSecurity":            KindAccount,
+	"MissingAuthenticationToken": KindAccount,
+	"NotAuthorized":              KindAccount,
+	"OptInRequired":              KindAccount,
+	"RequestExpired":             KindAccount,
+	"SignatureDoesNotMatch":      KindAccount,
+	"Throttled":                  KindAccount,
+	"ThrottledException":         KindAccount,
+	"Throttling":                 KindAccount,
+	"ThrottlingException":        KindAccount,
+}
+
 // Send publishes to the number. 200 means that Amazon has it, whatever comes
 // behind.
 //
@@ -161,7 +185,7 @@ func (s *SNS) Send(ctx context.Context, m Message) (string, error) {
 		return cleanName(said.Message), nil
 	}
 	if !readable {
-		return "", got.failure("", false)
+		return "", got.failure("", nil)
 	}
-	return "", got.failure(said.Code, said.Code == "OptedOut")
+	return "", got.failure(said.Code, snsFaults)
 }

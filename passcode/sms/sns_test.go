@@ -203,11 +203,11 @@ func TestSNSErrors(t *testing.T) {
 
 		{snsAnswer{400, snsFault("Sender", "InvalidParameter", "Invalid parameter: PhoneNumber Reason: "+testNumber+" is not valid to publish to")}, KindRefused, "InvalidParameter"},
 		{snsAnswer{400, snsFault("Sender", "InvalidParameterValue", "x")}, KindRefused, "InvalidParameterValue"},
-		{snsAnswer{403, snsFault("Sender", "AuthorizationError", "is not authorized to perform: SNS:Publish")}, KindRefused, "AuthorizationError"},
-		{snsAnswer{403, snsFault("Sender", "InvalidClientTokenId", "x")}, KindRefused, "InvalidClientTokenId"},
-		{snsAnswer{403, snsFault("Sender", "ExpiredToken", "x")}, KindRefused, "ExpiredToken"},
-		{snsAnswer{400, snsFault("Sender", "Throttling", "Rate exceeded")}, KindRefused, "Throttling"},
-		{snsAnswer{429, snsFault("Sender", "Throttled", "x")}, KindRefused, "Throttled"},
+		{snsAnswer{403, snsFault("Sender", "AuthorizationError", "is not authorized to perform: SNS:Publish")}, KindAccount, "AuthorizationError"},
+		{snsAnswer{403, snsFault("Sender", "InvalidClientTokenId", "x")}, KindAccount, "InvalidClientTokenId"},
+		{snsAnswer{403, snsFault("Sender", "ExpiredToken", "x")}, KindAccount, "ExpiredToken"},
+		{snsAnswer{400, snsFault("Sender", "Throttling", "Rate exceeded")}, KindAccount, "Throttling"},
+		{snsAnswer{429, snsFault("Sender", "Throttled", "x")}, KindAccount, "Throttled"},
 		{snsAnswer{400, snsFault("Sender", "What Comes Some Day", "x")}, KindStatus, ""},
 
 		{snsAnswer{500, snsFault("Receiver", "InternalError", "x")}, KindStatus, ""},
@@ -218,7 +218,7 @@ func TestSNSErrors(t *testing.T) {
 		checkVendorFailure(t, try(t.Context(), t, s), Error{Kind: c.kind, Status: c.answer.status, Code: c.code})
 	}
 	s := newTestSNS(t, vendorAt{base: newFakeSNS(t, nil).URL}, func(c *SNSConfig) { c.SecretAccessKey = "another-hunter2" })
-	checkVendorFailure(t, try(t.Context(), t, s), Error{Kind: KindRefused, Status: 403, Code: "SignatureDoesNotMatch"})
+	checkVendorFailure(t, try(t.Context(), t, s), Error{Kind: KindAccount, Status: 403, Code: "SignatureDoesNotMatch"})
 }
 
 func TestSNSSendsNoReceipts(t *testing.T) {

@@ -46,22 +46,39 @@ type Twilio struct {
 	api    api
 }
 
-// twilioNumber are the codes of Twilio's dictionary of errors that mean the
-// number. All others are of the account, its sender or its permissions, and
-// another route may do better; 21612 too, which is about the pair of numbers.
-var twilioNumber = []string{
-	"21211", // not a phone number
-	"21214", // can't be reached
-	"21217", // does not appear to be valid
-	"21265", // a short code
-	"21610", // its owner answered STOP
-	"21614", // no mobile number
-	"21635", // a landline
-	"30003", // handset unreachable
-	"30004", // blocked
-	"30005", // unknown handset
-	"30006", // landline or unreachable carrier
+// twilioFaults are the codes of Twilio's dictionary of errors that mean the number,
+// and those that mean the account or its sender, whatever the number. With all others
+// another route may do better; with 21612 too, which is about the pair of numbers.
+var twilioFaults = faults{
+	"21211": KindNumber, // not a phone number
+	"21214": KindNumber, // can't be reached
+	"21217": KindNumber, // does not appear to be valid
+	"21265": KindNumber, // a short code
+	"21610": KindNumber, // its owner answered STOP
+	"21614": KindNumber, // no mobile number
+	"21635": KindNumber, // a landline
+	"30003": KindNumber, // handset unreachable
+	"30004": KindNumber, // blocked
+	"30005": KindNumber, // unknown handset
+	"30006": KindNumber, // landline or unreachable carrier
+
+	"20003": KindAccount, // authentication failed
+	"20005": KindAccount, // account not active
+	"20006": KindAccount, // access denied
+	"20008": KindAccount, // test credentials
+	"20404": KindAccount, // no such account
+	"20429": KindAccount, // too many requests
+	"21212": KindAccount, // bad From
+	"21603": KindAccount, // no From
+	"21611": KindAccount, // From's queue is full
+	"21701": KindAccount, // no such Messaging Service
+	"21705": KindAccount, // the Messaging Service can't be used
+	"30001": KindAccount, // queue overflow
+	"30002": KindAccount, // account suspended
 }
+
+// twilioLongest is the most that ValidityPeriod can be, in seconds.
+const twilioLongest = 36_000
 
 var (
 	twilioAccounts = regexp.MustCompile(`^AC[0-9a-fA-F]{32}$`)
@@ -124,6 +141,9 @@ func (t *Twilio) Send(ctx context.Context, m Message) (string, error) {
 	if callback := callbackFor(m.ReceiptURL); callback != "" {
 		form.Set("StatusCallback", callback)
 	}
+	if seconds := m.validSeconds(1, twilioLongest); seconds > 0 {
+		form.Set("ValidityPeriod", strconv.Itoa(seconds))
+	}
 	path := t.config.BaseURL + "/2010-04-01/Accounts/" + t.config.AccountSID + "/Messages.json"
 	got, err := t.api.post(ctx, path, "application/x-www-form-urlencoded", form.Encode(), basic(t.config.AccountSID, t.config.AuthToken))
 	if err != nil {
@@ -139,10 +159,9 @@ func (t *Twilio) Send(ctx context.Context, m Message) (string, error) {
 		return cleanName(said.SID), nil
 	}
 	if !readable || said.Code == 0 {
-		return "", got.failure("", false)
+		return "", got.failure("", nil)
 	}
-	code := strconv.Itoa(said.Code)
-	return "", got.failure(code, slices.Contains(twilioNumber, code))
+	return "", got.failure(strconv.Itoa(said.Code), twilioFaults)
 }
 
 // twilioStates are the values of MessageStatus for what we sent.

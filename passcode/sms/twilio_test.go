@@ -10,6 +10,7 @@ import (
 	"sort"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -108,6 +109,8 @@ func TestTwilioRequest(t *testing.T) {
 			"To": {testNumber}, "MessagingServiceSid": {service}, "Body": {testBody}, "StatusCallback": {receiptURL}}},
 		"nobody can call back": {nil, func(m *Message) { m.ReceiptURL = "https://localhost:3000/" }, url.Values{
 			"To": {testNumber}, "From": {"+15005550006"}, "Body": {testBody}}},
+		"for five minutes": {nil, func(m *Message) { m.ReceiptURL, m.ValidFor = "", 5*time.Minute }, url.Values{
+			"To": {testNumber}, "From": {"+15005550006"}, "Body": {testBody}, "ValidityPeriod": {"300"}}},
 		"nobody listens": {nil, func(m *Message) { m.ReceiptURL = "" }, url.Values{
 			"To": {testNumber}, "From": {"+15005550006"}, "Body": {testBody}}},
 	} {
@@ -148,23 +151,23 @@ func TestTwilioErrors(t *testing.T) {
 		{twilioFault{400, 30004}, KindNumber}, {twilioFault{400, 30005}, KindNumber},
 		{twilioFault{400, 30006}, KindNumber},
 
-		{twilioFault{400, 21212}, KindRefused}, // bad From
+		{twilioFault{400, 21212}, KindAccount}, // bad From
 		{twilioFault{400, 21219}, KindRefused}, // a trial account and an unverified number
 		{twilioFault{400, 21266}, KindRefused}, // To is From
 		{twilioFault{403, 21408}, KindRefused}, // no permission for the region
 		{twilioFault{400, 21606}, KindRefused}, // From can't send here
 		{twilioFault{400, 21608}, KindRefused}, // a trial account and an unverified number
-		{twilioFault{429, 21611}, KindRefused}, // From's queue is full
+		{twilioFault{429, 21611}, KindAccount}, // From's queue is full
 		{twilioFault{400, 21612}, KindRefused}, // this pair of numbers has no route
 		{twilioFault{400, 21617}, KindRefused}, // body too long
 		{twilioFault{400, 21703}, KindRefused}, // the service has no number for it
-		{twilioFault{401, 20003}, KindRefused}, // wrong token
-		{twilioFault{400, 20005}, KindRefused}, // account not active
-		{twilioFault{403, 20008}, KindRefused}, // test credentials
-		{twilioFault{404, 20404}, KindRefused}, // no such account
-		{twilioFault{429, 20429}, KindRefused}, // too many requests
-		{twilioFault{400, 30001}, KindRefused}, // queue overflow
-		{twilioFault{400, 30002}, KindRefused}, // account suspended
+		{twilioFault{401, 20003}, KindAccount}, // wrong token
+		{twilioFault{400, 20005}, KindAccount}, // account not active
+		{twilioFault{403, 20008}, KindAccount}, // test credentials
+		{twilioFault{404, 20404}, KindAccount}, // no such account
+		{twilioFault{429, 20429}, KindAccount}, // too many requests
+		{twilioFault{400, 30001}, KindAccount}, // queue overflow
+		{twilioFault{400, 30002}, KindAccount}, // account suspended
 		{twilioFault{400, 30007}, KindRefused}, // filtered
 		{twilioFault{400, 99999}, KindRefused}, // what comes some day
 
@@ -187,7 +190,7 @@ func TestTwilioKnowsItsAccount(t *testing.T) {
 	t.Parallel()
 	fake := newFakeTwilio(t)
 	s := newTestTwilio(t, vendorAt{base: fake.URL}, func(c *TwilioConfig) { c.AuthToken = "another-hunter2" })
-	checkVendorFailure(t, try(t.Context(), t, s), Error{Kind: KindRefused, Status: 401, Code: "20003"})
+	checkVendorFailure(t, try(t.Context(), t, s), Error{Kind: KindAccount, Status: 401, Code: "20003"})
 }
 
 func TestTwilioOptions(t *testing.T) {

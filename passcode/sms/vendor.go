@@ -17,8 +17,9 @@ const (
 	vendorTimeout = 10 * time.Second
 	// maxVendorTimeout is the most that the option timeout can make of it.
 	maxVendorTimeout = 30 * time.Second
-	// maxCode, maxDigits and maxName bound what is kept of a vendor's words.
-	maxCode, maxDigits, maxName = 40, 6, 128
+	// maxCode, maxDigits and maxName bound what is kept of a vendor's words. Codes
+	// that are texted have 6 digits unless the connection says less.
+	maxCode, maxDigits, maxName = 40, 5, 128
 	// callbackWindow is how far the time in a callback may be from ours.
 	callbackWindow = 5 * time.Minute
 )
@@ -97,27 +98,33 @@ func callbackFor(receiptURL string) string {
 	return receiptURL
 }
 
+// faults are the codes of a vendor that mean more than that it doesn't take this
+// message.
+type faults map[string]Kind
+
 // failure says what an answer that does not take the message means. code is the
-// vendor's name of the fault, and final says that the number is at fault. Only a
-// 4xx has a meaning of that kind: a redirect's or a broken server's words have none.
-func (a answer) failure(code string, final bool) *Error {
-	e := &Error{Status: a.status, Code: cleanCode(code)}
+// vendor's name of the fault. Only a 4xx has a meaning of that kind: a redirect's or
+// a broken server's words have none.
+func (a answer) failure(code string, known faults) *Error {
+	e := &Error{Kind: KindRefused, Status: a.status, Code: cleanCode(code)}
+	if kind, ok := known[e.Code]; ok {
+		e.Kind = kind
+	}
 	switch {
 	case a.status < 400 || a.status >= 500 || e.Code == "":
 		e.Kind, e.Code = KindStatus, ""
 		if a.status == http.StatusUnauthorized {
 			e.Kind = KindUnauthorized
 		}
-	case final:
-		e.Kind = KindNumber
-	default:
-		e.Kind = KindRefused
+	case e.Kind == KindNumber:
+	case a.status == http.StatusUnauthorized || a.status == http.StatusPaymentRequired || a.status == http.StatusTooManyRequests:
+		e.Kind = KindAccount
 	}
 	return e
 }
 
 // cleanCode keeps a vendor's code when it is one: nothing of a sentence, and nothing
-// with digits enough for a phone number.
+// with digits enough for a phone number or for the code of a text.
 func cleanCode(code string) string {
 	digits := 0
 	for _, r := range code {

@@ -310,8 +310,9 @@ func TestVendorsOutOfReach(t *testing.T) {
 func TestCodes(t *testing.T) {
 	t.Parallel()
 	for code, kept := range map[string]bool{
-		"21610": true, "low-balance": true, "InvalidParameter": true, "DLR-4.2": true, "E_1": true, "123456": true, "": true,
-		"819012345678": false, testNumber: false, "a1b2c3d4e5f6g7": false, "a b": false, "a:b": false, "ä": false, "a\x00": false,
+		"21610": true, "low-balance": true, "InvalidParameter": true, "DLR-4.2": true, "E_1": true, "12345": true, "": true,
+		"123456":       false, // as the codes of texts are
+		"819012345678": false, testNumber: false, "a1b2c3d4e5f6": false, "a b": false, "a:b": false, "ä": false, "a\x00": false,
 		"a/b": false, "<b>": false, strings.Repeat("x", 41): false,
 	} {
 		if got := cleanCode(code); got != map[bool]string{true: code}[kept] {

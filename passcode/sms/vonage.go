@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -47,14 +46,26 @@ type Vonage struct {
 	key    []byte
 }
 
-// vonageNumber are the codes of Vonage's list of errors that mean the number.
-var vonageNumber = []string{
-	"1050", // barred
-	"1170", // missing or invalid
-	"1190", // no longer active
-	"1240", // its owner answered STOP
-	"1430", // invalid recipient
+// vonageFaults are the codes of Vonage's list of errors that mean the number, and
+// those that mean the account.
+var vonageFaults = faults{
+	"1050": KindNumber, // barred
+	"1170": KindNumber, // missing or invalid
+	"1190": KindNumber, // no longer active
+	"1240": KindNumber, // its owner answered STOP
+	"1430": KindNumber, // invalid recipient
+
+	"1000": KindAccount, // throttled
+	"1060": KindAccount, // account barred
+	"1070": KindAccount, // quota exceeded
+	"1080": KindAccount, // account not enabled for the API
+
+	"account-suspended": KindAccount,
 }
+
+// vonageShortest and vonageLongest are the least and the most that ttl can be, in
+// seconds.
+const vonageShortest, vonageLongest = 20, 7 * 24 * 3600
 
 func (c VonageConfig) check() Problems {
 	var found Problems
@@ -99,6 +110,7 @@ type vonageMessage struct {
 	SMS     struct {
 		Encoding string `json:"encoding_type"`
 	} `json:"sms"`
+	TTL            int    `json:"ttl,omitempty"`
 	Ref            string `json:"client_ref,omitempty"`
 	WebhookURL     string `json:"webhook_url,omitempty"`
 	WebhookVersion string `json:"webhook_version,omitempty"`
@@ -132,6 +144,7 @@ func (v *Vonage) Send(ctx context.Context, m Message) (string, error) {
 		Type: "text", Channel: "sms", Text: m.Body, Ref: m.ID, WebhookURL: callbackFor(m.ReceiptURL),
 		// Vonage wants numbers without the plus, those that we send from as well.
 		To: strings.TrimPrefix(m.To.E164(), "+"), From: strings.TrimPrefix(v.config.From, "+"),
+		TTL: m.validSeconds(vonageShortest, vonageLongest),
 	}
 	out.SMS.Encoding = "auto"
 	if out.WebhookURL != "" {
@@ -155,10 +168,9 @@ func (v *Vonage) Send(ctx context.Context, m Message) (string, error) {
 		return cleanName(said.Message), nil
 	}
 	if !readable {
-		return "", got.failure("", false)
+		return "", got.failure("", nil)
 	}
-	code := said.code()
-	return "", got.failure(code, slices.Contains(vonageNumber, code))
+	return "", got.failure(said.code(), vonageFaults)
 }
 
 // vonageStates are the values of status of a text.

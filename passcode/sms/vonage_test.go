@@ -92,6 +92,10 @@ func TestVonageRequest(t *testing.T) {
 	}{
 		"a number": {"+447700900001", func(*Message) {}, map[string]any{
 			"from": "447700900001", "client_ref": "m-1", "webhook_url": receiptURL, "webhook_version": "v1"}},
+		"for five minutes": {"Shop", func(m *Message) { m.ID, m.ReceiptURL, m.ValidFor = "", "", 299500*time.Millisecond },
+			map[string]any{"from": "Shop", "ttl": 300.0}},
+		"for a moment": {"Shop", func(m *Message) { m.ID, m.ReceiptURL, m.ValidFor = "", "", time.Second },
+			map[string]any{"from": "Shop", "ttl": 20.0}},
 		"a name and nobody who listens": {"Shop", func(m *Message) { m.ReceiptURL, m.ID = "", "" }, map[string]any{"from": "Shop"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -142,19 +146,19 @@ func TestVonageErrors(t *testing.T) {
 		{problem(422, messages("rejected"), `"1430"`), KindNumber, "1430"},
 		{problem(422, messages("rejected"), `1240`), KindNumber, "1240"},
 
-		{problem(429, messages("1000"), `"Throttled"`), KindRefused, "1000"},
+		{problem(429, messages("1000"), `"Throttled"`), KindAccount, "1000"},
 		{problem(422, messages("1020"), `"Invalid params"`), KindRefused, "1020"},
 		{problem(422, messages("1040"), `"Invalid message"`), KindRefused, "1040"},
-		{problem(403, messages("1060"), `"Partner account barred"`), KindRefused, "1060"},
-		{problem(402, messages("1070"), `"Partner quota exceeded"`), KindRefused, "1070"},
+		{problem(403, messages("1060"), `"Partner account barred"`), KindAccount, "1060"},
+		{problem(402, messages("1070"), `"Partner quota exceeded"`), KindAccount, "1070"},
 		{problem(422, messages("1120"), `"Illegal Sender Address"`), KindRefused, "1120"},
 		{problem(422, messages("1160"), `"Non White-listed Destination"`), KindRefused, "1160"},
 		{problem(422, messages("1210"), `"Anti-Spam Rejection"`), KindRefused, "1210"},
 		{problem(422, messages("1470"), `"Fraud Defender"`), KindRefused, "1470"},
 		{problem(422, messages("9999"), `"What comes some day"`), KindRefused, "9999"},
-		{problem(402, generic("low-balance"), `"Low balance"`), KindRefused, "low-balance"},
-		{problem(401, generic("unauthorized"), `"Unauthorized"`), KindRefused, "unauthorized"},
-		{problem(403, generic("account-suspended"), `"Account suspended"`), KindRefused, "account-suspended"},
+		{problem(402, generic("low-balance"), `"Low balance"`), KindAccount, "low-balance"},
+		{problem(401, generic("unauthorized"), `"Unauthorized"`), KindAccount, "unauthorized"},
+		{problem(403, generic("account-suspended"), `"Account suspended"`), KindAccount, "account-suspended"},
 
 		{problem(500, messages("1030"), `"Internal error"`), KindStatus, ""},
 		{problem(503, messages("1430"), `"Invalid recipient"`), KindStatus, ""},
@@ -165,7 +169,7 @@ func TestVonageErrors(t *testing.T) {
 		checkVendorFailure(t, try(t.Context(), t, s), Error{Kind: c.kind, Status: c.answer.status, Code: c.code})
 	}
 	s := newTestVonage(t, vendorAt{base: newFakeVonage(t, nil).URL}, func(c *VonageConfig) { c.APISecret = "another-hunter2" })
-	checkVendorFailure(t, try(t.Context(), t, s), Error{Kind: KindRefused, Status: 401, Code: "unauthorized"})
+	checkVendorFailure(t, try(t.Context(), t, s), Error{Kind: KindAccount, Status: 401, Code: "unauthorized"})
 }
 
 func TestVonageOptions(t *testing.T) {

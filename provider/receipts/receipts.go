@@ -102,14 +102,21 @@ func (h *Handler) url(r *http.Request) string {
 // takeWithin bounds the write of a receipt that came over a connection.
 const takeWithin = 10 * time.Second
 
-// Take keeps a receipt that came over a connection of the sender's own.
-func (h *Handler) Take(ctx context.Context, sender string, receipt sms.Receipt) {
+// Take keeps a receipt that came over a connection of the sender's own. It returns an
+// error when the same receipt could be kept later; what the store would refuse again
+// is logged and lost.
+func (h *Handler) Take(ctx context.Context, sender string, receipt sms.Receipt) error {
 	ctx, cancel := context.WithTimeout(ctx, takeWithin)
 	defer cancel()
 	err := h.save(ctx, sender, receipt)
-	if err != nil && !errors.Is(err, storage.ErrConsumed) {
-		h.Logger.ErrorContext(ctx, "save receipt", slog.String("sender", sender), slog.Any("err", err))
+	if err == nil || errors.Is(err, storage.ErrConsumed) {
+		return nil
 	}
+	h.Logger.ErrorContext(ctx, "save receipt", slog.String("sender", sender), slog.Any("err", err))
+	if errors.Is(err, storage.ErrUnavailable) || ctx.Err() != nil {
+		return err
+	}
+	return nil
 }
 
 func (h *Handler) save(ctx context.Context, sender string, receipt sms.Receipt) error {

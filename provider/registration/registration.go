@@ -138,6 +138,11 @@ func (f *findings) identity(c storage.Client) {
 			f.add(member("countries", i), "want a region as two capital letters, such as JP")
 		}
 	}
+	for i, address := range c.Addresses {
+		if _, err := storage.ParseNetwork(address); err != nil {
+			f.add(member("addresses", i), "want an address, or a network such as 192.0.2.0/24")
+		}
+	}
 	f.oneOf("subject_type", c.SubjectType, oauth.SubjectPublic, oauth.SubjectPairwise)
 	if c.IDTokenAlg != "" {
 		f.oneOf("id_token_signed_response_alg", c.IDTokenAlg, IDTokenAlgorithms()...)

@@ -68,7 +68,7 @@ func (a *API) bearer(r *http.Request) (*storage.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("client of token: %w", err)
 	}
-	return client, nil
+	return client, admits(r.Context(), client)
 }
 
 func unauthorized(code, message, reason string) error {

@@ -35,7 +35,9 @@ type CallbackStore interface {
 // Callbacks tells clients of ends, at the addresses that they gave.
 type Callbacks struct {
 	Store CallbackStore
-	Vault *vault.Vault
+	// Clients says who is still one.
+	Clients Clients
+	Vault   *vault.Vault
 	// HTTP opens no connection to addresses that are not allowed.
 	HTTP   *http.Client
 	Logger *slog.Logger
@@ -84,8 +86,11 @@ func (c *Callbacks) attempt(ctx context.Context, b storage.Callback) error {
 	if err != nil {
 		return err
 	}
-	taken, final := false, false
-	taken, final, b.Outcome = c.post(ctx, record)
+	taken, final, outcome, err := c.tell(ctx, record)
+	if err != nil {
+		return err
+	}
+	b.Outcome = outcome
 	now := c.Now().UTC()
 	b.DueAt = now.Add(backoff[min(b.Attempts, len(backoff))-1])
 	switch {
@@ -104,6 +109,19 @@ type event struct {
 	Type string `json:"type"`
 	Time moment `json:"timestamp"`
 	Data view   `json:"data"`
+}
+
+// tell posts to whoever is still a client: one that was removed is told nothing.
+func (c *Callbacks) tell(ctx context.Context, v storage.Verification) (taken, final bool, outcome string, err error) {
+	_, err = c.Clients.Get(ctx, v.ClientID)
+	if errors.Is(err, storage.ErrNotFound) {
+		return false, true, "client was removed", nil
+	}
+	if err != nil {
+		return false, false, "", err
+	}
+	taken, final, outcome = c.post(ctx, v)
+	return taken, final, outcome, nil
 }
 
 // post tells a client. Only 2xx is success; 410 says that nobody listens there any

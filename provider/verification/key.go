@@ -78,7 +78,7 @@ func (v *Verifier) caller(ctx context.Context, keys []string) (*storage.Client, 
 			return nil, err
 		}
 		if err == nil && c.AppType == oauth.AppVerification {
-			return c, nil
+			return c, admits(ctx, c)
 		}
 	}
 	return nil, errKey("no key of a client")

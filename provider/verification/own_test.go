@@ -1,6 +1,11 @@
 package verification
 
-import "testing"
+import (
+	"context"
+	"testing"
+
+	"github.com/handset-oidc/handset/storage"
+)
 
 // A client's callback must not reach into the operator's network, unless private
 // addresses are allowed; what a name resolves to is checked when it is dialled.
@@ -26,5 +31,22 @@ func TestCallbackAddresses(t *testing.T) {
 				t.Errorf("%q, private allowed %v: %q", address, private, problem)
 			}
 		}
+	}
+}
+
+// nobody knows no client.
+type nobody struct{ Clients }
+
+func (nobody) Get(context.Context, storage.ClientID) (*storage.Client, error) {
+	return nil, storage.ErrNotFound
+}
+
+func TestARemovedClientIsToldNothing(t *testing.T) {
+	t.Parallel()
+	c := &Callbacks{Clients: nobody{}} // with an HTTP client that would panic
+	v := storage.Verification{ClientID: "gone", Details: storage.VerificationDetails{CallbackURL: "https://app.example/hook"}}
+	taken, final, outcome, err := c.tell(t.Context(), v)
+	if taken || !final || outcome != "client was removed" || err != nil {
+		t.Errorf("taken %t, final %t: %s, %v", taken, final, outcome, err)
 	}
 }

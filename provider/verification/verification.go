@@ -120,6 +120,16 @@ func (v *Verifier) number(c *storage.Client, typed string) (phone.Number, error)
 	return own.Parse(typed, "")
 }
 
+// admits holds a client to the networks that it may ask from: a key that got lost
+// must be of no use elsewhere (security.md row 35).
+func admits(ctx context.Context, c *storage.Client) error {
+	if c.Admits(reqctx.From(ctx).Address) {
+		return nil
+	}
+	return &web.Fault{Status: http.StatusForbidden, Code: "address_not_allowed",
+		Message: "this client may not be used from this network address; see its addresses"}
+}
+
 // order is a verification that is asked for.
 type order struct {
 	client  *storage.Client

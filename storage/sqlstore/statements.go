@@ -125,6 +125,7 @@ const (
 	insertText
 	textVerified
 	insertTextEvent
+	countTextEvents
 	lastSender
 	textsByReference
 	eventsByReference
@@ -150,6 +151,7 @@ const (
 	overdueVerifications
 	useVerificationResult
 	deleteVerification
+	deleteVerificationsOfNumber
 	deleteOldVerifications
 	resealVerification
 	verificationsSealedByOthers
@@ -275,6 +277,7 @@ var statementNames = [statementCount]string{
 	insertText:          "insert_text",
 	textVerified:        "text_verified",
 	insertTextEvent:     "insert_text_event",
+	countTextEvents:     "count_text_events",
 	lastSender:          "last_sender",
 	textsByReference:    "texts_by_reference",
 	eventsByReference:   "events_by_reference",
@@ -300,6 +303,7 @@ var statementNames = [statementCount]string{
 	overdueVerifications:        "overdue_verifications",
 	useVerificationResult:       "use_verification_result",
 	deleteVerification:          "delete_verification",
+	deleteVerificationsOfNumber: "delete_verifications_of_number",
 	deleteOldVerifications:      "delete_old_verifications",
 	resealVerification:          "reseal_verification",
 	verificationsSealedByOthers: "verifications_sealed_by_others",

@@ -84,6 +84,12 @@ func (s *Store) insertText(c *conn, t *storage.Text) ([]storage.VerifiedText, er
 }
 
 func addTextEvent(c *conn, e *storage.TextEvent) ([]storage.VerifiedText, error) {
+	if e.Kind != storage.CodeAccepted {
+		var n int
+		if err := c.row(countTextEvents, string(e.Challenge)).Scan(&n); err != nil || n >= storage.MaxTextEvents {
+			return nil, err
+		}
+	}
 	limits, err := json.Marshal(e.Limits)
 	if err != nil {
 		return nil, fmt.Errorf("limits of an event: %w", err)
@@ -126,35 +132,73 @@ func (s *Store) SaveReceipt(ctx context.Context, r storage.TextReceipt) error {
 	return wrap("save receipt", err)
 }
 
-// Timeline returns all that is on record under a reference, each kind oldest
-// first; [storage.ErrNotFound] when there is nothing.
-func (s *Store) Timeline(ctx context.Context, reference string) (t storage.TextTimeline, err error) {
+// Timelines returns all that is on record under a reference, the oldest first;
+// [storage.ErrNotFound] when there is nothing. References are short: two challenges of
+// thirty days may share one.
+func (s *Store) Timelines(ctx context.Context, reference string) (all []storage.TextTimeline, err error) {
 	err = s.db.read(ctx, func(c *conn) error {
-		if t.Texts, err = list(c, textsByReference, s.scanText, reference); err != nil {
+		texts, err := list(c, textsByReference, s.scanText, reference)
+		if err != nil {
 			return err
 		}
-		if t.Events, err = list(c, eventsByReference, scanTextEvent, reference); err != nil {
+		events, err := list(c, eventsByReference, scanTextEvent, reference)
+		if err != nil {
 			return err
 		}
-		for i := range t.Texts {
-			text := &t.Texts[i]
-			if text.MessageID == "" {
-				continue
-			}
-			receipts, err := list(c, receiptsOfText, scanReceipt, text.Sender, text.MessageID)
-			if err != nil {
+		all = byChallenge(texts, events)
+		for i := range all {
+			if all[i].Receipts, err = receiptsOf(c, all[i].Texts); err != nil {
 				return err
 			}
-			t.Receipts = append(t.Receipts, receipts...)
 		}
 		return nil
 	})
-	if err == nil && len(t.Texts)+len(t.Events) == 0 {
+	if err == nil && len(all) == 0 {
 		err = storage.ErrNotFound
 	}
-	slices.SortStableFunc(t.Texts, func(a, b storage.Text) int { return a.At.Compare(b.At) })
-	slices.SortStableFunc(t.Receipts, func(a, b storage.TextReceipt) int { return a.At.Compare(b.At) })
-	return t, wrap("read timeline", err)
+	return all, wrap("read timeline", err)
+}
+
+// byChallenge sorts texts and events into time lines.
+func byChallenge(texts []storage.Text, events []storage.TextEvent) []storage.TextTimeline {
+	slices.SortStableFunc(texts, func(a, b storage.Text) int { return a.At.Compare(b.At) })
+	lines := map[storage.ChallengeID]*storage.TextTimeline{}
+	line := func(id storage.ChallengeID) *storage.TextTimeline {
+		if lines[id] == nil {
+			lines[id] = &storage.TextTimeline{}
+		}
+		return lines[id]
+	}
+	for _, t := range texts {
+		l := line(t.Challenge)
+		l.Texts = append(l.Texts, t)
+	}
+	for _, e := range events {
+		l := line(e.Challenge)
+		l.Events = append(l.Events, e)
+	}
+	var all []storage.TextTimeline
+	for _, l := range lines {
+		all = append(all, *l)
+	}
+	slices.SortFunc(all, func(a, b storage.TextTimeline) int { return a.Began().Compare(b.Began()) })
+	return all
+}
+
+// receiptsOf returns the receipts of texts, the oldest first.
+func receiptsOf(c *conn, texts []storage.Text) (all []storage.TextReceipt, err error) {
+	for i := range texts {
+		if texts[i].MessageID == "" {
+			continue
+		}
+		receipts, err := list(c, receiptsOfText, scanReceipt, texts[i].Sender, texts[i].MessageID)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, receipts...)
+	}
+	slices.SortStableFunc(all, func(a, b storage.TextReceipt) int { return a.At.Compare(b.At) })
+	return all, nil
 }
 
 func (s *Store) scanText(r scanner) (storage.Text, error) {
@@ -282,11 +326,14 @@ func (s *Store) SenderStates(ctx context.Context, now time.Time) (all []storage.
 	return all, wrap("list sender states", err)
 }
 
-// eraseTexts erases the texts to a number, under whatever key they are kept.
-func (s *Store) eraseTexts(c *conn, number phone.Number) error {
+// eraseNumber erases the texts to a number and its verifications, under whatever key
+// they are kept.
+func (s *Store) eraseNumber(c *conn, number phone.Number) error {
 	for _, index := range s.vault.MACs(vault.NumberIndex, number.E164()) {
-		if _, err := c.exec(deleteTextsOfNumber, index); err != nil {
-			return err
+		for _, erase := range []statement{deleteTextsOfNumber, deleteVerificationsOfNumber} {
+			if _, err := c.exec(erase, index); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -201,12 +201,12 @@ func (s *Store) UpdateUser(ctx context.Context, id storage.UserID, edit func(*st
 }
 
 // replaceUser writes number, attributes and updated_at of a person whose number is
-// known to be free. The texts to a number that they leave are erased: later nobody
-// would know whose they were.
+// known to be free. The texts to a number that they leave, and its verifications, are
+// erased: later nobody would know whose they were.
 func (s *Store) replaceUser(c *conn, before phone.Number, u storage.User) error {
 	if u.Number != before {
 		u.VerifiedAt = time.Time{}
-		if err := s.eraseTexts(c, before); err != nil {
+		if err := s.eraseNumber(c, before); err != nil {
 			return err
 		}
 	}
@@ -259,8 +259,8 @@ func (s *Store) UnblockUser(ctx context.Context, id storage.UserID, _ time.Time)
 	return wrap("unblock user", err)
 }
 
-// RemoveUser erases a person, their sessions and the texts to their number, durably,
-// and revokes their grants. These stay until they are swept, so that every token dies; the subject is never
+// RemoveUser erases a person, their sessions, and the texts to their number and its
+// verifications, durably, and revokes their grants. These stay until they are swept, so that every token dies; the subject is never
 // given again, to nobody.
 func (s *Store) RemoveUser(ctx context.Context, id storage.UserID, now time.Time) error {
 	err := s.db.write(ctx, durable, func(c *conn) error {
@@ -268,7 +268,7 @@ func (s *Store) RemoveUser(ctx context.Context, id storage.UserID, now time.Time
 		if err != nil {
 			return err
 		}
-		if err := s.eraseTexts(c, user.Number); err != nil {
+		if err := s.eraseNumber(c, user.Number); err != nil {
 			return err
 		}
 		if _, err := c.exec(deleteUser, string(id)); err != nil {

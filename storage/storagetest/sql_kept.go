@@ -125,8 +125,7 @@ func keptNewSecret(t *testing.T, open func(*vault.Vault) *sqlCase) {
 		c.Errorf("%d people open with the new key, want 451", len(people))
 	}
 	c.attributeTaken()
-	timeline, err := c.store.Timeline(c.Context(), "AAAA11")
-	c.must(err)
+	timeline := c.timeline("AAAA11")
 	if len(timeline.Texts) != 1 || timeline.Texts[0].Number != l.Number {
 		c.Errorf("texts with the new key: %+v", timeline.Texts)
 	}

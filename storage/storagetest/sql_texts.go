@@ -14,7 +14,7 @@ type textStore interface {
 	SaveTexts(ctx context.Context, r storage.TextRecords) ([]storage.VerifiedText, error)
 	LastSender(ctx context.Context, challenge storage.ChallengeID) (string, error)
 	SaveReceipt(ctx context.Context, r storage.TextReceipt) error
-	Timeline(ctx context.Context, reference string) (storage.TextTimeline, error)
+	Timelines(ctx context.Context, reference string) ([]storage.TextTimeline, error)
 	Deliveries(ctx context.Context, since time.Time) ([]storage.Delivery, error)
 	PutSenderStates(ctx context.Context, states []storage.SenderState) error
 	SenderStates(ctx context.Context, now time.Time) ([]storage.SenderState, error)
@@ -22,6 +22,8 @@ type textStore interface {
 
 var textPromises = []promise{
 	{"TimelineHasAllOfAReferenceInOrder", textTimeline},
+	{"TwoLoginsOfOneReferenceHaveATimelineEach", textReferenceShared},
+	{"EventsOfAChallengeAreBounded", textEventsBounded},
 	{"EnteredCodeCountsForTheNewestTextOfItsChallenge", textVerified},
 	{"EnteredCodeCountsThoughItsTextIsRecordedLater", textRecordedLate},
 	{"ReceiptIsTakenOnce", receiptOnce},
@@ -63,6 +65,17 @@ func (c *sqlCase) accept(challenge storage.ChallengeID, at time.Time) []storage.
 	return verified
 }
 
+// timeline is the only time line under a reference.
+func (c *sqlCase) timeline(reference string) storage.TextTimeline {
+	c.Helper()
+	all, err := c.store.Timelines(c.Context(), reference)
+	c.must(err)
+	if len(all) != 1 {
+		c.Fatalf("%d time lines under %s", len(all), reference)
+	}
+	return all[0]
+}
+
 func textTimeline(c *sqlCase) {
 	first, second, other := c.newText("AAAA11"), c.newText("AAAA11"), c.newText("BBBB22")
 	second.At, second.Outcome, second.Sender, second.MessageID = c.now.Add(time.Minute), storage.TextFailed, "", ""
@@ -80,15 +93,55 @@ func textTimeline(c *sqlCase) {
 	for _, r := range receipts {
 		c.must(c.store.SaveReceipt(c.Context(), r))
 	}
-	got, err := c.store.Timeline(c.Context(), "AAAA11")
-	c.must(err)
+	got := c.timeline("AAAA11")
 	round := cmp.Transformer("ms", func(t time.Time) time.Time { return t.Truncate(time.Millisecond) })
 	want := storage.TextTimeline{Texts: []storage.Text{first, second}, Events: events, Receipts: receipts}
 	if diff := cmp.Diff(want, got, numbers, round); diff != "" {
 		c.Errorf("timeline (-want +got):\n%s", diff)
 	}
-	_, err = c.store.Timeline(c.Context(), "CCCC33")
+	_, err = c.store.Timelines(c.Context(), "CCCC33")
 	c.want(err, storage.ErrNotFound)
+}
+
+// textReferenceShared: a reference has 30 bits, so that two logins may have the same.
+func textReferenceShared(c *sqlCase) {
+	later, earlier := c.newText("AAAA11"), c.newText("AAAA11")
+	later.Challenge, later.At = "login:later", c.now.Add(time.Hour)
+	c.saveTexts(later, earlier)
+	refused := storage.TextEvent{Reference: "AAAA11", Challenge: "login:between", At: c.now.Add(time.Minute), Kind: storage.TextRefused, Reason: "send_number"}
+	_, err := c.store.SaveTexts(c.Context(), storage.TextRecords{Events: []storage.TextEvent{refused}})
+	c.must(err)
+	c.must(c.store.SaveReceipt(c.Context(), storage.TextReceipt{Sender: "main", MessageID: later.MessageID, State: "delivered", At: c.now}))
+	all, err := c.store.Timelines(c.Context(), "AAAA11")
+	c.must(err)
+	if len(all) != 3 || len(all[0].Texts) != 1 || all[0].Texts[0].ID != earlier.ID || len(all[0].Receipts) > 0 ||
+		len(all[1].Events) != 1 || len(all[1].Texts) > 0 ||
+		len(all[2].Texts) != 1 || all[2].Texts[0].ID != later.ID || len(all[2].Receipts) != 1 {
+		c.Errorf("time lines %+v", all)
+	}
+}
+
+// textEventsBounded: who asks all night fills no disk, and the code that is entered
+// in the end counts all the same.
+func textEventsBounded(c *sqlCase) {
+	text := c.newText("AAAA11")
+	c.saveTexts(text)
+	for range 3 {
+		var events []storage.TextEvent
+		for i := range storage.MaxTextEvents / 2 {
+			kind, reason := storage.CodeRejected, "wrong"
+			if i%2 == 0 {
+				kind, reason = storage.TextRefused, "cooldown"
+			}
+			events = append(events, storage.TextEvent{Reference: "AAAA11", Challenge: text.Challenge, At: c.now.Add(time.Second), Kind: kind, Reason: reason})
+		}
+		_, err := c.store.SaveTexts(c.Context(), storage.TextRecords{Events: events})
+		c.must(err)
+	}
+	c.wantVerified(c.accept(text.Challenge, c.now.Add(2*time.Second)), storage.VerifiedText{Sender: "main", Region: "JP", Took: 2 * time.Second})
+	if n := len(c.timeline("AAAA11").Events); n != storage.MaxTextEvents {
+		c.Errorf("%d events are on record, want %d", n, storage.MaxTextEvents)
+	}
 }
 
 func (c *sqlCase) wantVerified(got []storage.VerifiedText, want ...storage.VerifiedText) {
@@ -144,8 +197,7 @@ func receiptFirst(c *sqlCase) {
 	text := c.newText("AAAA11")
 	c.must(c.store.SaveReceipt(c.Context(), storage.TextReceipt{Sender: "main", MessageID: text.MessageID, State: "delivered", At: c.now}))
 	c.saveTexts(text)
-	got, err := c.store.Timeline(c.Context(), "AAAA11")
-	c.must(err)
+	got := c.timeline("AAAA11")
 	if len(got.Receipts) != 1 || got.Receipts[0].State != "delivered" {
 		c.Errorf("receipts %+v", got.Receipts)
 	}
@@ -197,9 +249,9 @@ func textErased(c *sqlCase) {
 	theirs.Number = l.Number
 	c.saveTexts(theirs, others)
 	c.must(c.store.RemoveUser(c.Context(), opened.User.ID, c.now))
-	_, err := c.store.Timeline(c.Context(), "AAAA11")
+	_, err := c.store.Timelines(c.Context(), "AAAA11")
 	c.want(err, storage.ErrNotFound)
-	_, err = c.store.Timeline(c.Context(), "BBBB22")
+	_, err = c.store.Timelines(c.Context(), "BBBB22")
 	c.must(err)
 }
 
@@ -212,9 +264,9 @@ func textLeft(c *sqlCase) {
 		u.Number = newNumber()
 		return nil
 	}))
-	_, err := c.store.Timeline(c.Context(), "AAAA11")
+	_, err := c.store.Timelines(c.Context(), "AAAA11")
 	c.want(err, storage.ErrNotFound)
-	_, err = c.store.Timeline(c.Context(), "BBBB22")
+	_, err = c.store.Timelines(c.Context(), "BBBB22")
 	c.must(err)
 }
 
@@ -225,14 +277,13 @@ func textSweep(c *sqlCase) {
 	receipt := storage.TextReceipt{Sender: "main", MessageID: text.MessageID, State: "delivered", At: c.now}
 	c.must(c.store.SaveReceipt(c.Context(), receipt))
 	c.must(c.store.Sweep(c.Context(), c.now.Add(30*24*time.Hour)))
-	got, err := c.store.Timeline(c.Context(), "AAAA11")
-	c.must(err)
+	got := c.timeline("AAAA11")
 	if len(got.Texts) != 1 || len(got.Receipts) != 1 {
 		c.Errorf("on the thirtieth day: %+v", got)
 	}
 	c.must(c.store.Sweep(c.Context(), c.now.Add(30*24*time.Hour+time.Second)))
 	for _, reference := range []string{"AAAA11", "EVENTS"} {
-		_, err = c.store.Timeline(c.Context(), reference)
+		_, err := c.store.Timelines(c.Context(), reference)
 		c.want(err, storage.ErrNotFound)
 	}
 	c.must(c.store.SaveReceipt(c.Context(), receipt)) // forgotten, too

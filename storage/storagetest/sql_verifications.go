@@ -36,6 +36,7 @@ var verificationPromises = []promise{
 	{"IdempotencyKeyNamesOneVerification", verificationIdempotency},
 	{"ResultOfAVerificationIsUsedOnceByItsClient", verificationResult},
 	{"RemovedVerificationIsGoneWithItsCallback", verificationRemoved},
+	{"VerificationsOfARemovedPersonAreErased", verificationErased},
 	{"VerificationsAreKeptFor7Days", verificationSweep},
 	{"EveryEndOfAVerificationQueuesOneCallback", verificationCallbacks},
 	{"CallbackIsClaimedByOneOfManyServers", callbackClaims},
@@ -216,6 +217,20 @@ func verificationRemoved(c *sqlCase) {
 	_, err = c.store.VerificationCallback(c.Context(), v.ID)
 	c.want(err, storage.ErrNotFound)
 	c.want(c.store.RemoveVerification(c.Context(), v.ID), storage.ErrNotFound)
+}
+
+func verificationErased(c *sqlCase) {
+	l, opened := c.login()
+	other := c.verification()
+	v := c.verification(func(v *storage.Verification) { v.Number = l.Number })
+	c.must(c.end(v, storage.VerificationApproved, c.now))
+	c.must(c.store.RemoveUser(c.Context(), opened.User.ID, c.now))
+	_, err := c.store.Verification(c.Context(), v.ID, "", c.now)
+	c.want(err, storage.ErrNotFound)
+	_, err = c.store.VerificationCallback(c.Context(), v.ID)
+	c.want(err, storage.ErrNotFound)
+	_, err = c.store.Verification(c.Context(), other.ID, "", c.now)
+	c.must(err)
 }
 
 func verificationSweep(c *sqlCase) {

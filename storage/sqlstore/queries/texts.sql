@@ -21,6 +21,10 @@ RETURNING sender, region, at_ms, outcome;
 INSERT INTO text_events (reference, challenge, at_ms, kind, reason, retry_ms, limits)
 VALUES ($1, $2, $3, $4, $5, $6, $7);
 
+-- name: count_text_events
+-- There are few: no more are written than may be. Accepted codes always are.
+SELECT COUNT(*) FROM text_events WHERE challenge = $1 AND kind <> 'accepted';
+
 -- name: last_sender
 SELECT sender FROM texts WHERE challenge = $1 AND sender <> '' ORDER BY at_ms DESC LIMIT 1;
 
@@ -31,7 +35,7 @@ FROM texts WHERE reference = $1;
 
 -- name: events_by_reference
 SELECT reference, challenge, at_ms, kind, reason, retry_ms, limits
-FROM text_events WHERE reference = $1 ORDER BY id LIMIT 1000;
+FROM text_events WHERE reference = $1 ORDER BY id;
 
 -- name: receipts_of_text
 SELECT sender, message_id, state, code, at_ms

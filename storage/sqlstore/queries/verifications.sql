@@ -36,6 +36,9 @@ WHERE id = $1 AND client_id = $3 AND status = 'approved' AND result_used_ms IS N
 -- name: delete_verification
 DELETE FROM verifications WHERE id = $1;
 
+-- name: delete_verifications_of_number
+DELETE FROM verifications WHERE number_index = $1;
+
 -- name: delete_old_verifications
 DELETE FROM verifications WHERE id IN (SELECT id FROM verifications WHERE created_ms < $1 ORDER BY created_ms LIMIT $2);
 
