@@ -17,6 +17,8 @@ NEEDS     = redis-server:redis-server chromium:chromium gcc:build-essential npm:
             curl:curl openssl:openssl python3:python3
 # make, within a recipe that make -n must not run.
 AGAIN     = $(MAKE) --no-print-directory
+# An example that is a module of its own, as an outside team's would be.
+EXAMPLE   = examples/purchasing
 # Folders of npm packages that tests use.
 NPM_DIRS  = $(patsubst %/package-lock.json,%,$(wildcard internal/e2e/*/package-lock.json passcode/sms/*/package-lock.json))
 
@@ -27,6 +29,10 @@ help: ## this list
 .PHONY: demo
 demo: ## provider, application and inbox on this machine, nothing kept
 	$(GO) run ./cmd/handset demo
+
+.PHONY: purchasing
+purchasing: ## the demo, and a company with a REST and a gRPC API that takes its tokens
+	$(GO) -C $(EXAMPLE) run .
 
 .PHONY: build
 build: ## bin/handset, one static binary
@@ -39,6 +45,7 @@ build: ## bin/handset, one static binary
 test: prepare ## install what the tests need, fuzz for a moment, and run them all
 	@status=0; \
 	$(AGAIN) fuzz-brief || status=1; \
+	CI=true $(GO) -C $(EXAMPLE) test -race -shuffle=on -timeout 20m ./... || status=1; \
 	CI=true $(GO) test -race -shuffle=on -timeout 60m ./... || status=1; \
 	exit $$status
 
@@ -79,11 +86,13 @@ check-format:
 
 .PHONY: check-vet
 check-vet:
-	@$(GO) vet ./... && $(GO) vet -tags soak ./internal/e2e
+	@$(GO) vet ./... && $(GO) vet -tags soak ./internal/e2e && $(GO) -C $(EXAMPLE) vet ./...
 
 .PHONY: check-static
 check-static:
 	@$(GO) tool staticcheck ./...
+	@# The tool is one of this module; the example has none.
+	@tool=$$($(GO) tool -n staticcheck) && cd $(EXAMPLE) && $$tool ./...
 
 .PHONY: check-architecture
 check-architecture:

@@ -34,7 +34,7 @@ type Observer interface {
 	Attempted(sender, region, outcome string, took time.Duration)
 	// Verified says that a code was entered, so long after its text was asked for.
 	Verified(sender, region string, took time.Duration)
-	// Dropped says that so many records were lost because SQL took none for long.
+	// Dropped says that so many records were lost: SQL took none for long, or not these.
 	Dropped(n int)
 }
 
@@ -55,7 +55,7 @@ const (
 type recorder struct {
 	mu      sync.Mutex
 	pending storage.TextRecords
-	// dropped counts the records that there was no room for, until it is told.
+	// dropped counts the records that are lost, until it is told.
 	dropped int
 
 	// writing is held from taking records to having written them or put them back.
@@ -125,6 +125,12 @@ func fit[T any](all []T) (kept []T, dropped int) {
 	return all[:maxPending], len(all) - maxPending
 }
 
+func (r *recorder) drop(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dropped += n
+}
+
 // lost returns how many records were dropped since it was last asked.
 func (r *recorder) lost() int {
 	r.mu.Lock()
@@ -168,7 +174,11 @@ func (e *Engine) flush(ctx context.Context) error {
 		if len(taken.Texts)+len(taken.Events) == 0 {
 			break
 		}
-		if err := e.save(ctx, taken); err != nil {
+		err := e.save(ctx, taken)
+		if err != nil && !errors.Is(err, storage.ErrUnavailable) && ctx.Err() == nil {
+			taken, err = e.saveEach(ctx, taken)
+		}
+		if err != nil {
 			e.recorder.putBack(taken)
 			return errors.Join(err, e.tellLost())
 		}
@@ -191,7 +201,33 @@ func (e *Engine) save(ctx context.Context, taken storage.TextRecords) error {
 	return nil
 }
 
-// tellLost counts the records that there was no room for.
+// saveEach writes records one by one, and drops those that the store refuses: one that
+// it will never take must not keep the others from being written. It returns what is
+// left when the store can't be reached.
+func (e *Engine) saveEach(ctx context.Context, taken storage.TextRecords) (storage.TextRecords, error) {
+	write := func(one storage.TextRecords) error {
+		err := e.save(ctx, one)
+		if err == nil || errors.Is(err, storage.ErrUnavailable) || ctx.Err() != nil {
+			return err
+		}
+		e.recorder.drop(1)
+		e.report(ctx, err, "a record of a text is refused")
+		return nil
+	}
+	for ; len(taken.Texts) > 0; taken.Texts = taken.Texts[1:] {
+		if err := write(storage.TextRecords{Texts: taken.Texts[:1]}); err != nil {
+			return taken, err
+		}
+	}
+	for ; len(taken.Events) > 0; taken.Events = taken.Events[1:] {
+		if err := write(storage.TextRecords{Events: taken.Events[:1]}); err != nil {
+			return taken, err
+		}
+	}
+	return taken, nil
+}
+
+// tellLost counts the records that there was no room for, or that were refused.
 func (e *Engine) tellLost() error {
 	n := e.recorder.lost()
 	if n == 0 || e.records == nil {
@@ -200,7 +236,7 @@ func (e *Engine) tellLost() error {
 	if e.observer != nil {
 		e.observer.Dropped(n)
 	}
-	return fmt.Errorf("%d records of texts were lost: SQL took none for long", n)
+	return fmt.Errorf("%d records of texts were lost", n)
 }
 
 // stateReport is what this server last said of its senders.

@@ -18,11 +18,13 @@ import (
 
 // memory keeps records for a test to look at.
 type memory struct {
-	mu     sync.Mutex
-	down   bool
-	kept   storage.TextRecords
-	most   int // records in one write
-	states []storage.SenderState
+	mu   sync.Mutex
+	down bool
+	kept storage.TextRecords
+	most int // records in one write
+	// refuses is a text that is never taken.
+	refuses storage.TextID
+	states  []storage.SenderState
 }
 
 func (m *memory) SaveTexts(_ context.Context, r storage.TextRecords) ([]storage.VerifiedText, error) {
@@ -30,6 +32,9 @@ func (m *memory) SaveTexts(_ context.Context, r storage.TextRecords) ([]storage.
 	defer m.mu.Unlock()
 	if m.down {
 		return nil, storage.ErrUnavailable
+	}
+	if slices.ContainsFunc(r.Texts, func(t storage.Text) bool { return t.ID == m.refuses && m.refuses != "" }) {
+		return nil, storage.ErrConflict
 	}
 	m.most = max(m.most, len(r.Texts)+len(r.Events))
 	m.kept.Texts = append(m.kept.Texts, r.Texts...)
@@ -372,6 +377,25 @@ func TestRecordsSurviveADatabaseThatIsDown(t *testing.T) {
 	if len(r.records.kept.Texts) != 1 || len(r.records.kept.Events) != 1 {
 		t.Errorf("on record: %+v", r.records.kept)
 	}
+}
+
+// A record that the store will never take keeps no other from being written.
+func TestARecordThatIsRefusedHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	r := newRouted(t)
+	r.records.refuses = "bad"
+	for _, id := range []storage.TextID{"a", "bad", "b"} {
+		r.engine.recorder.text(storage.Text{ID: id})
+	}
+	r.engine.recorder.event(storage.TextEvent{Reason: "c"})
+	if err := r.engine.flush(t.Context()); err == nil || r.tally.dropped != 1 {
+		t.Errorf("%d records are counted as lost, %v", r.tally.dropped, err)
+	}
+	kept := r.records.kept
+	if len(kept.Texts) != 2 || kept.Texts[0].ID != "a" || kept.Texts[1].ID != "b" || len(kept.Events) != 1 {
+		t.Errorf("on record: %+v", kept)
+	}
+	r.flush()
 }
 
 // A database that is down for long fills no memory, and what is lost is counted.

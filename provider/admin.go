@@ -50,7 +50,7 @@ func newMetrics() *metrics {
 		Name: "handset_sms_verified_seconds", Help: "From a text that was asked for to the entry of its code, by sender and region.",
 		Buckets: []float64{2, 5, 10, 15, 20, 30, 45, 60, 120, 300}}, []string{"sender", "region"})
 	m.dropped = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "handset_sms_records_dropped_total", Help: "Records of texts that were lost because the database took none for long."})
+		Name: "handset_sms_records_dropped_total", Help: "Records of texts that were lost: the database took none for long, or refused them."})
 	m.registry.MustRegister(m.requests, m.seconds, m.attempts, m.receipts, m.verified, m.dropped, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -256,7 +256,7 @@ func TestNothingPrintsItself(t *testing.T) {
 	}
 }
 
-// TestIdentifiersAreTypes: none can be passed where another is wanted, as the
+// requirements.md D8: none can be passed where another is wanted, as the
 // compiler decides it.
 func TestIdentifiersAreTypes(t *testing.T) {
 	t.Parallel()

@@ -24,7 +24,10 @@ import (
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/provider/client"
+	"github.com/handset-oidc/handset/provider/mint"
 	"github.com/handset-oidc/handset/resource"
+	"github.com/handset-oidc/handset/storage"
+	"github.com/handset-oidc/handset/storage/sqlstore"
 )
 
 // demoFlags are the demo's own settings.
@@ -144,6 +147,9 @@ func (env *environment) runDemo(ctx context.Context, f demoFlags, public, app ne
 		return err
 	}
 	defer s.Close()
+	if err := employ(ctx, s.SQL, c, env.now()); err != nil {
+		return err
+	}
 	application, err := webapp.New(ctx, webapp.Config{
 		Name: c.Clients[0].Name, Issuer: c.Issuer, ClientID: demoClientID, ClientSecret: secret, BaseURL: "http://" + f.appListen,
 		InboxURL: c.Issuer + "inbox",
@@ -165,6 +171,34 @@ const (
 	// demoVerification has numbers verified over HTTP.
 	demoVerification = "demo-verification"
 )
+
+// The one person who is registered in the demo from the beginning, and may use its
+// API: packages resourcetest and examples/purchasing log in as them. Everybody else is
+// refused there, as in a company.
+const (
+	demoEmployee   = "+15005550006"
+	demoEmployeeID = "291"
+)
+
+// employ registers the employee, unless a folder of data has them from before.
+func employ(ctx context.Context, sql *sqlstore.Store, c *config.Config, now time.Time) error {
+	number, err := server.Rules(c).Parse(demoEmployee, "")
+	if err != nil {
+		return fmt.Errorf("register the employee: %w", err)
+	}
+	u := storage.User{ID: mint.UserID(), Number: number, CreatedAt: now, UpdatedAt: now, Attributes: map[string]any{"employee_id": demoEmployeeID}}
+	switch err := sql.AddUser(ctx, u); {
+	case errors.As(err, new(*storage.TakenError)):
+		return nil
+	case err != nil:
+		return fmt.Errorf("register the employee: %w", err)
+	}
+	a := storage.Assignment{UserID: u.ID, Audience: storage.Audience(resource.DefaultAudience), Allowance: storage.Allowance{AllScopes: true}, CreatedAt: now}
+	if err := sql.Assign(ctx, a, now); err != nil {
+		return fmt.Errorf("let the employee use the API: %w", err)
+	}
+	return nil
+}
 
 // demoConfig is the configuration that nobody has to write. It goes through
 // the same validation as a file.
@@ -192,7 +226,8 @@ func demoConfig(f demoFlags, secret string) (*config.Config, *vault.Vault, error
 		c.Clients[i].SetDefaults()
 	}
 	c.ResourceServers = []config.ResourceServer{{
-		Identifier: string(resource.DefaultAudience), Name: "Purchasing", Users: "any", AllowOfflineAccess: true,
+		Identifier: string(resource.DefaultAudience), Name: "Purchasing", Users: "assigned", AllowOfflineAccess: true,
+		Claims: config.Claims{"employee_id": "user.employee_id"},
 		Scopes: []config.Scope{{Value: "read:vendors", Description: "see vendors"}, {Value: "write:vendors", Description: "change vendors"}},
 	}}
 	c.ResourceServers[0].SetDefaults()
@@ -251,7 +286,8 @@ To verify a number over HTTP, without a login:
   curl -H "x-functions-key: %s.%s" -d '"+447400123456"' \
     %sorchestrators/E4_SmsPhoneVerification
 `, demoVerification, secret, c.Issuer)
-	fmt.Fprintf(env.stdout, "\nThe issuer is %s\n%s\n", c.Issuer, kept)
+	fmt.Fprintf(env.stdout, "\nThe issuer is %s\nIts API %s takes employee %s alone: %s, code 424242.\n%s\n",
+		c.Issuer, resource.DefaultAudience, demoEmployeeID, demoEmployee, kept)
 }
 
 // serveApp serves the demo application until ctx ends.

@@ -97,6 +97,7 @@ To run it:
 		newClientCommand(env),
 		newAPICommand(env),
 		newUserCommand(env),
+		newMigrateCommand(env),
 		newVerificationCommand(env),
 		newWhyCommand(env),
 		newSMSCommand(env),

@@ -182,6 +182,7 @@ To verify a number over HTTP, without a login:
     http://localhost:3000/orchestrators/E4_SmsPhoneVerification
 
 The issuer is http://localhost:3000/
+Its API https://purchasing.example.com takes employee 291 alone: +15005550006, code 424242.
 Nothing is kept: it lives in memory until you press Ctrl-C.
 `
 	if got := out.String(); got != want {

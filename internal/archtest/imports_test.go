@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -49,6 +50,7 @@ var house = []room{
 	{"internal/archtest", nil, "it looks at source text, not at packages"},
 	{"views", nil, "pages get view models that are ready to print; they call no domain code"},
 	{"internal/attributes", nil, whyLeaf},
+	{"internal/auth0", []string{"storage"}, "it reads another provider's exports; who keeps them is the business of who calls it"},
 	{"internal/people", []string{"internal/attributes", "passcode/phone", "storage"}, "it reads and writes lists of people; which store keeps them is the business of who calls it"},
 	{"config", []string{"internal/attributes", "passcode/limit", "passcode/phone", "passcode/sms", "provider/oauth", "provider/registration", "storage"}, "configuration knows leaves, what templates of texts may say and what senders ask of their options, so that every command can read it"},
 
@@ -178,9 +180,12 @@ type listed struct {
 	GoFiles []string
 }
 
-// packages are those of the module, as go list sees them.
-var packages = sync.OnceValues(func() ([]listed, error) {
-	out, err := exec.Command("go", "list", "-json=ImportPath,Name,Doc,Imports,Deps,GoFiles,TestImports,XTestImports", module+"/...").Output()
+// packages are those of the module.
+var packages = sync.OnceValues(func() ([]listed, error) { return list(root) })
+
+// list returns the packages of the module that a folder is in, as go list sees them.
+func list(folder string) ([]listed, error) {
+	out, err := exec.Command("go", "list", "-C", folder, "-json=ImportPath,Name,Doc,Imports,Deps,GoFiles,TestImports,XTestImports", "./...").Output()
 	if err != nil {
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			err = errors.New(string(exit.Stderr))
@@ -198,7 +203,7 @@ var packages = sync.OnceValues(func() ([]listed, error) {
 		}
 		all = append(all, p)
 	}
-})
+}
 
 func load(t *testing.T) []listed {
 	t.Helper()
@@ -315,6 +320,38 @@ func TestLibrariesStandAlone(t *testing.T) {
 			if first, _, _ := strings.Cut(dep, "/"); strings.Contains(first, ".") && !below(dep, module) {
 				t.Errorf("%s depends on %s, which is another module's", path, dep)
 			}
+		}
+	}
+}
+
+// TestTheExampleIsFromOutside: examples/purchasing is a module of its own, in the place
+// of an outside team's: it imports what they can import.
+func TestTheExampleIsFromOutside(t *testing.T) {
+	t.Parallel()
+	all, err := list(filepath.Join(root, "examples", "purchasing"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := []string{"resource", "resource/grpcauth", "resource/resourcetest"}
+	used := map[string]bool{}
+	for _, p := range all {
+		for _, dep := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
+			inner, ok := ours(dep)
+			if !ok || below(inner, "examples/purchasing") {
+				continue
+			}
+			used[inner] = true
+			if !slices.Contains(public, inner) {
+				t.Errorf("%s imports %s, which another module can't or should not", p.ImportPath, inner)
+			}
+		}
+		if p.Doc == "" && len(p.GoFiles) > 0 {
+			t.Errorf("%s has no package comment", p.ImportPath)
+		}
+	}
+	for _, path := range public {
+		if !used[path] {
+			t.Errorf("the example does not use %s", path)
 		}
 	}
 }

@@ -19,7 +19,7 @@ const dependencies = "docs/dependencies.md"
 // and every npm package has its line, and no line is left over.
 func TestDependenciesAreExplained(t *testing.T) {
 	t.Parallel()
-	want := slices.Concat(importedModules(t), tools(t), npmPackages(t))
+	want := slices.Concat(importedModules(t), exampleModules(t), tools(t), npmPackages(t))
 	var got []string
 	for _, c := range read(t, dependencies).chapters() {
 		for _, row := range c.rows {
@@ -79,7 +79,7 @@ func modulesOf(t *testing.T, chosen func(name string) bool) []string {
 	required := requirements(t)
 	found := map[string]bool{}
 	for _, name := range tree(t, ".go") {
-		if !chosen(name) || !compiled(t, name) {
+		if strings.HasPrefix(name, example+"/") || !chosen(name) || !compiled(t, name) {
 			continue
 		}
 		for _, spec := range parse(t, name).Imports {
@@ -105,6 +105,25 @@ func modulesOf(t *testing.T, chosen func(name string) bool) []string {
 	return all
 }
 
+// example is a module of its own.
+const example = "examples/purchasing"
+
+// exampleModules are what it requires directly.
+func exampleModules(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, line := range goMod(t, example) {
+		m := requirement.FindStringSubmatch(line)
+		if m != nil && !strings.HasSuffix(line, "// indirect") && m[1] != "github.com/handset-oidc/handset" {
+			all = append(all, m[1])
+		}
+	}
+	if len(all) < 5 {
+		t.Fatalf("only %d modules found in the go.mod of %s", len(all), example)
+	}
+	return all
+}
+
 // compiled reports whether a file's build constraints let it in.
 func compiled(t *testing.T, name string) bool {
 	t.Helper()
@@ -121,7 +140,7 @@ var requirement = regexp.MustCompile(`^\t?(?:require )?([a-z0-9.-]+\.[a-z]+/?\S*
 func requirements(t *testing.T) []string {
 	t.Helper()
 	var all []string
-	for _, line := range goMod(t) {
+	for _, line := range goMod(t, ".") {
 		if m := requirement.FindStringSubmatch(line); m != nil {
 			all = append(all, m[1])
 		}
@@ -136,7 +155,7 @@ func tools(t *testing.T) []string {
 	t.Helper()
 	var all []string
 	within := false
-	for _, line := range goMod(t) {
+	for _, line := range goMod(t, ".") {
 		switch {
 		case line == "tool (":
 			within = true
@@ -151,9 +170,9 @@ func tools(t *testing.T) []string {
 	return all
 }
 
-func goMod(t *testing.T) []string {
+func goMod(t *testing.T, folder string) []string {
 	t.Helper()
-	f, err := os.Open(filepath.Join(root, "go.mod"))
+	f, err := os.Open(filepath.Join(root, folder, "go.mod"))
 	if err != nil {
 		t.Fatal(err)
 	}

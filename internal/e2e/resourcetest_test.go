@@ -97,15 +97,45 @@ func TestLoginAtTheDemo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	people := map[resource.Subject]bool{first.Subject: true}
+	var employee string
+	if err := first.Claim("employee_id", &employee); err != nil || employee != "291" {
+		t.Errorf("the demo's employee is %q: %v", employee, err)
+	}
+	// Others may log in, and not for the API.
+	h := resourcetest.FromEnvironment()
+	if _, err := h.TryLogin(t.Context(), "+447700900982"); !errors.As(err, new(*resource.AccessDenied)) {
+		t.Errorf("somebody else gets %v", err)
+	}
+	h.Audience = ""
+	people := map[any]bool{string(first.Subject): true}
 	for _, number := range []string{"+447700900982", "+447700900982", "+819012345678"} {
-		caller, err := api.Verify(t.Context(), resourcetest.Login(t, number).AccessToken)
-		if err != nil {
-			t.Fatal(err)
-		}
-		people[caller.Subject] = true
+		people[claims(t, h.Login(t, number).IDToken)["sub"]] = true
 	}
 	if len(people) != 3 {
 		t.Errorf("%d people with three numbers", len(people))
+	}
+}
+
+// TestVisit: the library is the browser of somebody whom a program asks to log in.
+func TestVisit(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	number := newNumber()
+	browser := resourcetest.Handset{Issuer: r.issuer, Code: func(_ context.Context, number string) (string, error) { return r.gateway.code(number), nil }}
+	request := r.base + "/authorize?" + r.newRequest(webClient).Encode()
+	back, err := browser.Visit(t.Context(), request, number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := back.Scheme + "://" + back.Host + back.Path; got != r.callback || back.Query().Get("code") == "" || back.Query().Get("iss") != r.issuer {
+		t.Errorf("came back to %s", back)
+	}
+	for name, request := range map[string]string{
+		"no address": "://", "nowhere to come back to": r.issuer + "authorize?client_id=" + webClient,
+		"another callback": r.base + "/authorize?" + r.newRequest(webClient).with("redirect_uri", r.callback+"/elsewhere").Encode(),
+	} {
+		if back, err := browser.Visit(t.Context(), request, number); err == nil {
+			t.Errorf("%s: %s", name, back)
+		}
 	}
 }

@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	// batch is how many people one transaction takes: logins wait for one at most.
-	batch = 500
+	// batch is how many people one transaction takes. Logins that wait for one look
+	// again every so often, so it is short: BenchmarkBesideAnImport measures their wait.
+	batch = 200
 	// breath is how long the database is left to others between two of them.
 	breath = 10 * time.Millisecond
 )
@@ -53,6 +54,8 @@ type Importer struct {
 	DryRun bool
 	// Report gets each refused line, in the order of the list.
 	Report func(*LineError) error
+	// Note gets what is not taken of a line that is; nil: nobody does.
+	Note func(*LineError) error
 }
 
 // Summary counts what became of the people of a list.
@@ -132,6 +135,14 @@ func (r *importRun) take(row Row, err error) error {
 		return err
 	}
 	r.people, r.lines = append(r.people, p), append(r.lines, row.Line)
+	for _, note := range row.Notes {
+		if r.Note == nil {
+			break
+		}
+		if err := r.Note(&LineError{row.Line, note}); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -20,6 +20,8 @@ type Row struct {
 	Blocked *bool
 	// Attributes are checked by the schema; nil takes one away.
 	Attributes map[string]any
+	// Notes say what of the line is not taken.
+	Notes []string
 }
 
 // Rows reads a list. Next returns a [*LineError] for a line that is refused and can be
@@ -48,6 +50,12 @@ func Open(r io.Reader, format string, schema attributes.Schema) (Rows, error) {
 	}
 	if format == "" && bytes.HasPrefix(bytes.TrimSpace(first.text), []byte("{")) {
 		format = NDJSON
+	}
+	if format == Auth0 {
+		if bytes.HasPrefix(bytes.TrimSpace(first.text), []byte("[")) {
+			return nil, errors.New("want one user per line, as an export job of Auth0 writes them")
+		}
+		return &auth0Users{lines: l, schema: schema}, nil
 	}
 	if format == NDJSON {
 		return &objects{lines: l, schema: schema}, nil
@@ -153,11 +161,18 @@ func attributeError(name string, err error) error {
 	return fmt.Errorf("%s: %w", name, err)
 }
 
-// checkID takes what can be a sub (OIDC Core §2: at most 255 ASCII characters) and
-// can't be mistaken for a number on a command line.
+// machines is how the subjects of machines end (decision 0018). A person whose subject
+// ended so would be taken for one, where tokens are checked.
+const machines = "@clients"
+
+// checkID takes what can be a sub (OIDC Core §2: at most 255 ASCII characters), is no
+// machine's, and can't be mistaken for a number on a command line.
 func checkID(id string) error {
 	if len(id) > 255 || strings.HasPrefix(id, "+") || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return errors.New("user_id: want at most 255 visible ASCII characters, the first no +")
+	}
+	if strings.HasSuffix(id, machines) {
+		return errors.New("user_id: ends in " + machines + ", as those of machines do, and no person's may")
 	}
 	return nil
 }

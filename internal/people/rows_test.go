@@ -101,6 +101,7 @@ func TestTables(t *testing.T) {
 		"too few cells":         {"phone,level\n+819012345678\n+819012345679,1\n", []string{"line 2: has 1 cells, the header has 2", `3 +819012345679  {"level":1}`}},
 		"too many cells":        {"phone,level\n+819012345678,1,2\n", []string{"line 2: has 3 cells, the header has 2"}},
 		"values":                {"phone,level,hired,blocked\n+1,x,,\n+1,,4/1/2024,\n+1,,,yes\n", []string{"line 2: level: want a whole number", "line 3: hired: want a date such as 2026-04-01", "line 4: blocked: want true or false"}},
+		"IDs of machines":       {"phone,user_id\n1,nightly-batch@clients\n1,@clients\n1,a@clients.example\n", []string{machineRefused(2), machineRefused(3), "4 1 a@clients.example {}"}},
 		"IDs":                   {"phone,user_id\n1,+81\n1,a b\n1,é\n1," + strings.Repeat("a", 256) + "\n", []string{idRefused(2), idRefused(3), idRefused(4), idRefused(5)}},
 		"a quote inside":        {"phone,department\n+1,5\" pipe\n+2,c\n", []string{quoteRefused(2), `3 +2  {"department":"c"}`}},
 		"text behind a quote":   {"phone,department\n+1,\"a\"b\n+2,c\n", []string{quoteRefused(2), `3 +2  {"department":"c"}`}},
@@ -130,6 +131,10 @@ func TestTables(t *testing.T) {
 
 func idRefused(line int) string {
 	return fmt.Sprintf("line %d: user_id: want at most 255 visible ASCII characters, the first no +", line)
+}
+
+func machineRefused(line int) string {
+	return fmt.Sprintf("line %d: user_id: ends in @clients, as those of machines do, and no person's may", line)
 }
 
 func quoteRefused(line int) string {
@@ -182,6 +187,7 @@ func TestObjects(t *testing.T) {
 		"encodings":   {`{"phone_number":"+1","attributes":{"department":"caf` + "\xe9" + `"}}`, []string{notUTF8(1)}},
 		"a huge line": {`{"phone_number":"+1","attributes":{"department":"` + strings.Repeat("x", 1<<20) + `"}}` + "\n{}", []string{"line 1: is longer than 65536 bytes", "2   null"}},
 		"deep":        {strings.Repeat(`{"attributes":`, 4000) + "1" + strings.Repeat("}", 4000), []string{"line 1: attributes: no attribute of people; they are department, employee_id, hired, level"}},
+		"a machine's": {`{"phone_number":"+1","user_id":"batch@clients"}`, []string{machineRefused(1)}},
 		"an ID":       {`{"phone_number":"+1","user_id":"+81"}`, []string{idRefused(1)}},
 	} {
 		format := ""

@@ -71,27 +71,48 @@ func InternationalExample(region string) string {
 	return phonenumbers.Format(n, phonenumbers.INTERNATIONAL)
 }
 
-// National returns the number's digits without the country's code: "9012345678".
-// Empty for a number that can't be read, and for the zero Number.
-func (n Number) National() string {
-	p, err := phonenumbers.Parse(n.E164(), "")
-	if err != nil {
-		return ""
+// callingCodes are the country calling codes in use. None begins with another one.
+var callingCodes = sync.OnceValue(phonenumbers.GetSupportedCallingCodes)
+
+// split parts a number behind its calling code, 0 when it has none. It is asked for
+// each text, several times; parsing is slow.
+func (n Number) split() (calling int, national string) {
+	digits := strings.TrimPrefix(n.E164(), "+")
+	for l := 1; l <= min(3, len(digits)); l++ {
+		code, err := strconv.Atoi(digits[:l])
+		if err == nil && callingCodes()[code] {
+			return code, digits[l:]
+		}
 	}
-	return phonenumbers.GetNationalSignificantNumber(p)
+	return 0, ""
+}
+
+// National returns the number's digits without the country's code: "9012345678".
+// Empty for a number that has none, and for the zero Number.
+func (n Number) National() string {
+	_, national := n.split()
+	return national
 }
 
 // Region returns the two-letter code of the number's region, or "" when the
 // number belongs to none: not assigned, or not geographic.
 func (n Number) Region() string {
+	calling, _ := n.split()
+	if of := phonenumbers.GetRegionCodesForCountryCode(calling); len(of) == 1 {
+		return known(of[0])
+	}
 	p, err := phonenumbers.Parse(n.E164(), "")
 	if err != nil {
 		return ""
 	}
-	if region := phonenumbers.GetRegionCodeForNumber(p); KnownRegion(region) {
-		return region
+	return known(phonenumbers.GetRegionCodeForNumber(p))
+}
+
+func known(region string) string {
+	if !KnownRegion(region) {
+		return ""
 	}
-	return ""
+	return region
 }
 
 // Covered returns the regions all of whose numbers begin with one of the prefixes

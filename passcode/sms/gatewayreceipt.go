@@ -49,8 +49,9 @@ type gatewayReceipt struct {
 }
 
 // Receipts reads a callback signed as Standard Webhooks say. One that is sent
-// again within five minutes is taken again: a gateway that lost our answer must
-// send it again, by the same specification, and it says the same.
+// again within five minutes passes: a gateway that lost our answer must send it again,
+// by the same specification. It says the same, and whoever keeps receipts knows that
+// it was told.
 func (g *Gateway) Receipts(c Callback) ([]Receipt, error) {
 	if g.receipts == nil {
 		return nil, ErrForged

@@ -104,7 +104,7 @@ func (h Handset) TryLogin(ctx context.Context, number string) (*Session, error) 
 	if err != nil {
 		return nil, fmt.Errorf("resourcetest: log in to %s: %w", h.Issuer, err)
 	}
-	answer, err := l.throughThePages(ctx, number)
+	answer, err := l.throughThePages(ctx, l.request(), number)
 	if err == nil {
 		err = l.check(answer)
 	}
@@ -163,13 +163,52 @@ func (l *login) request() string {
 	return l.authorize + "?" + q.Encode()
 }
 
+// Visit is a person's browser: it opens the authorization request of an application,
+// types the number and the code, and returns the address that it is sent back to, with
+// the answer. That address is the application's; Visit does not open it. Tests of a
+// program that logs in by itself give it what the program would show to a person.
+// Issuer and Code are all that it needs of a Handset.
+func (h Handset) Visit(ctx context.Context, request, number string) (*url.URL, error) {
+	back, err := h.visit(ctx, request, number)
+	if err != nil {
+		return nil, fmt.Errorf("resourcetest: %w", err)
+	}
+	return back, nil
+}
+
+func (h Handset) visit(ctx context.Context, request, number string) (*url.URL, error) {
+	h.Issuer = cmp.Or(h.Issuer, resource.DefaultIssuer)
+	u, err := url.Parse(request)
+	if err != nil {
+		return nil, errors.New("the request is not an address")
+	}
+	if h.RedirectURI = u.Query().Get("redirect_uri"); h.RedirectURI == "" {
+		return nil, errors.New("the request has no redirect_uri")
+	}
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return nil, err
+	}
+	l := &login{h: h, browser: &browser{client: &http.Client{Jar: jar, Timeout: 30 * time.Second}, end: h.RedirectURI}}
+	answer, err := l.throughThePages(ctx, request, number)
+	if err != nil {
+		return nil, err
+	}
+	back, err := url.Parse(h.RedirectURI)
+	if err != nil {
+		return nil, err
+	}
+	back.RawQuery = answer.Encode()
+	return back, nil
+}
+
 // throughThePages returns the answer that the application gets at its callback.
-func (l *login) throughThePages(ctx context.Context, number string) (url.Values, error) {
+func (l *login) throughThePages(ctx context.Context, request, number string) (url.Values, error) {
 	read, err := l.h.codeReader(ctx, number)
 	if err != nil {
 		return nil, err
 	}
-	p, err := l.browser.get(ctx, l.request())
+	p, err := l.browser.get(ctx, request)
 	if err != nil {
 		return nil, err
 	}

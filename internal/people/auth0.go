@@ -1,0 +1,166 @@
+package people
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/handset-oidc/handset/internal/attributes"
+)
+
+// Auth0 is the format of that provider's export jobs: one user per line, as JSON.
+const Auth0 = "auth0"
+
+// auth0Users reads an export of Auth0. It has what its user was asked to put in, and
+// what it has beyond people as they are here is told by notes.
+type auth0Users struct {
+	lines  *lines
+	schema attributes.Schema
+}
+
+// auth0User is what counts of a user.
+type auth0User struct {
+	UserID        string          `json:"user_id"`
+	PhoneNumber   string          `json:"phone_number"`
+	PhoneVerified bool            `json:"phone_verified"`
+	Blocked       bool            `json:"blocked"`
+	AppMetadata   map[string]any  `json:"app_metadata"`
+	UserMetadata  map[string]any  `json:"user_metadata"`
+	Identities    []auth0Identity `json:"identities"`
+}
+
+type auth0Identity struct {
+	Provider string `json:"provider"`
+	UserID   string `json:"user_id"`
+	// ProfileData is that of an identity that was linked to another.
+	ProfileData struct {
+		PhoneNumber   string `json:"phone_number"`
+		PhoneVerified bool   `json:"phone_verified"`
+	} `json:"profileData"`
+}
+
+// sms is Auth0's name of the provider whose users log in with a code.
+const sms = "sms"
+
+// Next returns the next person.
+func (u *auth0Users) Next() (Row, error) {
+	for {
+		one, err := u.lines.next()
+		switch {
+		case err != nil:
+			return Row{}, err
+		case one.err != nil:
+			return Row{}, one.err
+		case len(bytes.TrimSpace(one.text)) == 0:
+			continue
+		}
+		row, err := u.parse(one)
+		if err != nil {
+			return Row{}, &LineError{one.n, err.Error()}
+		}
+		return row, nil
+	}
+}
+
+func (u *auth0Users) parse(one line) (Row, error) {
+	var in auth0User
+	d := json.NewDecoder(bytes.NewReader(one.text))
+	d.UseNumber()
+	if err := d.Decode(&in); err != nil {
+		return Row{}, objectError(err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return Row{}, errors.New("want one JSON object per line")
+	}
+	row := Row{Line: one.n, ID: in.UserID, Number: in.PhoneNumber, Blocked: &in.Blocked}
+	if err := checkID(row.ID); err != nil {
+		return Row{}, err
+	}
+	if row.ID == "" {
+		return Row{}, errors.New("user_id: is missing: applications know people by it; export it")
+	}
+	proved := in.PhoneVerified || strings.HasPrefix(in.UserID, sms+"|")
+	for _, identity := range in.Identities {
+		if identity.Provider != sms {
+			continue
+		}
+		proved = true
+		if row.Number == "" {
+			row.Number = identity.ProfileData.PhoneNumber
+		}
+	}
+	switch {
+	case row.Number == "":
+		return Row{}, errors.New("phone_number: is missing: people log in with one here")
+	case !proved:
+		// Else whoever typed somebody's number once would be found by it.
+		return Row{}, errors.New("phone_number: was never verified, and the user logs in by other means")
+	}
+	return row, u.metadata(&row, in)
+}
+
+// metadata takes what people.attributes has out of app_metadata. Not out of
+// user_metadata: people could write that themselves.
+func (u *auth0Users) metadata(row *Row, in auth0User) error {
+	var unknown []string
+	for _, name := range slices.Sorted(maps.Keys(in.AppMetadata)) {
+		value := in.AppMetadata[name]
+		if !attributes.IsName(name) || u.schema.Known(name) != nil || compound(value) {
+			unknown = append(unknown, name)
+			continue
+		}
+		if value == nil {
+			continue
+		}
+		checked, err := u.schema.Check(name, value)
+		if err != nil {
+			return fmt.Errorf("app_metadata: %w", attributeError(name, err))
+		}
+		if row.Attributes == nil {
+			row.Attributes = map[string]any{}
+		}
+		row.Attributes[name] = checked
+	}
+	if len(unknown) > 0 {
+		row.Notes = append(row.Notes, "app_metadata: not taken, since people.attributes has none of such a name and kind: "+foreign(unknown))
+	}
+	if len(in.UserMetadata) > 0 {
+		row.Notes = append(row.Notes, "user_metadata: not taken: people could write it themselves")
+	}
+	var other []string
+	for _, identity := range in.Identities {
+		if identity.Provider != sms && !slices.Contains(other, identity.Provider) {
+			other = append(other, identity.Provider)
+		}
+	}
+	if len(other) > 0 {
+		row.Notes = append(row.Notes, "identities: not taken: "+foreign(other))
+	}
+	return nil
+}
+
+// compound reports whether a value is an object or a list, which no attribute is.
+func compound(value any) bool {
+	switch value.(type) {
+	case map[string]any, []any:
+		return true
+	}
+	return false
+}
+
+// foreign lists names of others, without those that could be anything.
+func foreign(names []string) string {
+	out := make([]string, len(names))
+	for i, name := range names {
+		out[i] = name
+		if !attributes.IsName(strings.ReplaceAll(name, "-", "_")) {
+			out[i] = "one of another form"
+		}
+	}
+	return strings.Join(out, ", ")
+}
