@@ -139,7 +139,11 @@ soak: prepare ## 10,000 codes through two senders, one of which fails half the t
 	@CI=true $(GO) test -tags soak -count=1 -timeout 30m -run '^TestSoak$$' -v ./internal/e2e
 
 .PHONY: test-all
-test-all: check test fuzz soak ## check, test, fuzz and soak
+test-all: check test fuzz soak test-sdks ## check, test, fuzz, soak, and every version of the SDKs
+
+.PHONY: test-sdks
+test-sdks: prepare
+	@CI=true HANDSET_TEST_EVERY_SDK=true $(GO) test -count=1 -timeout 30m -run '^TestAuth0' ./internal/e2e
 
 .PHONY: bench
 bench: prepare ## whole logins against a running server: what one costs

@@ -48,40 +48,24 @@ func (r *rig) nodeRP(settings map[string]any) nodeRP {
 	}
 	cmd := exec.CommandContext(r.t.Context(), "node", "rp.mjs", string(text))
 	cmd.Dir = "openidclient"
-	rp := nodeRP{t: r.t, stderr: &safeBuffer{}}
-	cmd.Stderr = rp.stderr
-	if rp.in, err = cmd.StdinPipe(); err != nil {
-		r.t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	rp.out = bufio.NewScanner(out)
-	if err := cmd.Start(); err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(func() {
-		_ = cmd.Wait() // the test's context has ended it when it still ran
-	})
-	return rp
+	return startNode(r.t, cmd)
 }
 
 // hear reads the next line that the relying party prints.
 func (rp nodeRP) hear(into any) {
 	rp.t.Helper()
 	if !rp.out.Scan() {
-		rp.t.Fatalf("openid-client gave up: %s", rp.stderr.String())
+		rp.t.Fatalf("node gave up: %s", rp.stderr.String())
 	}
 	if err := json.Unmarshal(rp.out.Bytes(), into); err != nil {
-		rp.t.Fatalf("openid-client says %s: %v", rp.out.Text(), err)
+		rp.t.Fatalf("node says %s: %v", rp.out.Text(), err)
 	}
 }
 
 func (rp nodeRP) tell(line string) {
 	rp.t.Helper()
 	if _, err := io.WriteString(rp.in, line+"\n"); err != nil {
-		rp.t.Fatalf("openid-client is gone: %v: %s", err, rp.stderr.String())
+		rp.t.Fatalf("node is gone: %v: %s", err, rp.stderr.String())
 	}
 }
 
