@@ -155,10 +155,14 @@ func (r *importRun) person(row Row) (storage.Import, error) {
 	if err := r.once(row, number); err != nil {
 		return storage.Import{}, err
 	}
-	return storage.Import{
+	p := storage.Import{
 		ID: storage.UserID(row.ID), NewID: r.NewID(), Number: number,
 		Decide: func(u storage.User, known bool) (storage.User, error) { return r.decide(u, known, row, number) },
-	}, nil
+	}
+	if p.Metadata = row.Metadata; !r.Update {
+		p.MetadataDiffers = errDiffers
+	}
+	return p, nil
 }
 
 var (
