@@ -102,6 +102,7 @@ func (u *auth0Users) parse(one line) (Row, error) {
 		// Else whoever typed somebody's number once would be found by it.
 		return Row{}, errors.New("phone_number: was never verified, and the user logs in by other means")
 	}
+	row.Verified = true
 	return row, u.metadata(&row, in)
 }
 

@@ -220,6 +220,9 @@ var errDiffers = errors.New("is registered already, and differs (--update change
 // decide says what becomes of a person. It is called inside a transaction.
 func (r *importRun) decide(u storage.User, known bool, row Row, number phone.Number) (storage.User, error) {
 	differs := !known || u.Number != number
+	if !known && row.Verified {
+		u.VerifiedAt = r.Now()
+	}
 	u.Number = number
 	if row.Blocked != nil {
 		differs = differs || u.Blocked != *row.Blocked

@@ -23,6 +23,8 @@ type Row struct {
 	Attributes map[string]any
 	// Notes say what of the line is not taken.
 	Notes []string
+	// Verified says that the number was proved where the list comes from.
+	Verified bool
 	// Metadata is what else applications keep with the person; nil: nothing is said.
 	Metadata *storage.Metadata
 }
