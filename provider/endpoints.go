@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/text/language"
 
+	"github.com/handset-oidc/handset/passcode"
 	"github.com/handset-oidc/handset/passcode/phone"
 	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/provider/api"
@@ -20,6 +21,7 @@ import (
 	"github.com/handset-oidc/handset/provider/introspect"
 	"github.com/handset-oidc/handset/provider/login"
 	"github.com/handset-oidc/handset/provider/logout"
+	"github.com/handset-oidc/handset/provider/management"
 	"github.com/handset-oidc/handset/provider/mint"
 	"github.com/handset-oidc/handset/provider/posted"
 	"github.com/handset-oidc/handset/provider/receipts"
@@ -29,6 +31,7 @@ import (
 	"github.com/handset-oidc/handset/provider/token"
 	"github.com/handset-oidc/handset/provider/userinfo"
 	"github.com/handset-oidc/handset/provider/verification"
+	"github.com/handset-oidc/handset/storage"
 	"github.com/handset-oidc/handset/views"
 )
 
@@ -54,6 +57,7 @@ type handlers struct {
 	discovery  *discovery.Handler
 	durable    *verification.Durable
 	verify     *verification.API
+	management *management.Handler
 }
 
 // endpoints builds every endpoint: those of people's browsers, those of
@@ -70,6 +74,9 @@ func (p *Provider) endpoints() (h handlers, err error) {
 		return h, err
 	}
 	if err := p.verificationEndpoints(&h, minter); err != nil {
+		return h, err
+	}
+	if err := p.managementEndpoints(&h, minter); err != nil {
 		return h, err
 	}
 	h.receipts = p.receipts
@@ -100,6 +107,26 @@ func (p *Provider) verificationEndpoints(h *handlers, minter *mint.Minter) (err 
 	return err
 }
 
+// managementEndpoints builds those of operators' programs.
+func (p *Provider) managementEndpoints(h *handlers, minter *mint.Minter) (err error) {
+	inUse := storage.ConnectionName(storedConnection)
+	if p.c.Connection != nil {
+		inUse = ""
+	}
+	h.management, err = management.New(management.Config{
+		Issuer: p.c.Issuer, Store: p.c.SQL, Tokens: p.apiTokens(minter), Vault: p.c.Vault, InUse: inUse,
+		CheckConnection: func(c storage.Connection) error {
+			_, err := passcode.ParseConnection(c, p.senders)
+			return err
+		},
+		FileConnections: p.c.ShownConnections, FileClients: p.c.Clients, FileAPIs: p.fixedAPIs(), FileGrants: p.c.Grants,
+		Rules: p.c.Rules, Schema: p.c.Schema, Now: p.c.Now,
+		// A caller that hangs up must not leave this server behind the others.
+		Changed: func(ctx context.Context) { p.follow(context.WithoutCancel(ctx)) },
+	})
+	return err
+}
+
 // browserEndpoints builds those that share cookies: the dispatcher, the steps
 // of a login, and its end.
 func (p *Provider) browserEndpoints(h *handlers, minter *mint.Minter) {
@@ -113,7 +140,8 @@ func (p *Provider) browserEndpoints(h *handlers, minter *mint.Minter) {
 	h.authorize = authorize.New(authorize.Config{
 		Posted: forms, Pending: p.engine.PendingLimit,
 		Issuer: p.c.Issuer, Base: p.base, Clients: p.clients, Transactions: p.c.Redis, Grants: p.c.SQL, Hints: minter,
-		APIs: p.apis, Subjects: p.subjects, Mint: minter, Sessions: sessions, Browser: browser, Pages: p.pages, Now: p.c.Now,
+		Enabled: func(id storage.ClientID) bool { return p.connection.Load().Enabled(id) },
+		APIs:    p.apis, Subjects: p.subjects, Mint: minter, Sessions: sessions, Browser: browser, Pages: p.pages, Now: p.c.Now,
 		TransactionLife: transactionLife, CodeLife: codeLife,
 	})
 	h.login = login.New(login.Config{

@@ -14,9 +14,11 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/handset-oidc/handset/internal/attributes"
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/keys"
@@ -28,6 +30,7 @@ import (
 	"github.com/handset-oidc/handset/provider/discovery"
 	"github.com/handset-oidc/handset/provider/introspect"
 	"github.com/handset-oidc/handset/provider/login"
+	"github.com/handset-oidc/handset/provider/management"
 	"github.com/handset-oidc/handset/provider/oauth"
 	"github.com/handset-oidc/handset/provider/posted"
 	"github.com/handset-oidc/handset/provider/receipts"
@@ -53,6 +56,7 @@ type Durable interface {
 	userinfo.People
 	client.Store
 	api.Store
+	management.Store
 	subject.Store
 	revoke.Grants
 	keys.Store
@@ -63,7 +67,6 @@ type Durable interface {
 	verification.ResultStore
 	verification.CallbackStore
 
-	Connections(ctx context.Context) ([]storage.Connection, error)
 	// Changes must return the rows behind after, in order, or
 	// [storage.ErrNotFound] when some of them are gone already.
 	Changes(ctx context.Context, after int64) ([]storage.Change, error)
@@ -111,7 +114,12 @@ type Config struct {
 	Lifetimes Lifetimes
 	// Connection is declared by configuration; nil takes the one named sms from SQL.
 	Connection *storage.Connection
-	Sending    passcode.Sending
+	// ShownConnections are those of the configuration as operators may see them: the
+	// secrets of their options are left out.
+	ShownConnections []storage.Connection
+	// Schema says what may be said of people.
+	Schema  attributes.Schema
+	Sending passcode.Sending
 	// AllowPrivateCallbacks lets clients of the verification API name loopback and
 	// private addresses.
 	AllowPrivateCallbacks bool
@@ -143,6 +151,7 @@ type Provider struct {
 	callbacks   *verification.Callbacks
 	// verifications is our own dialect, of which some requests wait.
 	verifications *verification.API
+	following     sync.Mutex // guards lastChange and unfollowed
 	lastChange    int64
 	unfollowed    map[storage.Change]bool // changes read, without their numbers, that are still to be applied
 	metrics       *metrics
@@ -224,7 +233,7 @@ func (p *Provider) engines(ctx context.Context) (err error) {
 	}
 	p.subjects = subject.New(p.c.SQL, p.clients)
 	p.apis, err = api.New(ctx, api.Config{
-		Store: p.c.SQL, Fixed: append(slices.Clone(p.c.APIs), verification.BuiltIn(p.c.Issuer)), FixedGrants: p.c.Grants, Userinfo: p.userinfo(),
+		Store: p.c.SQL, Fixed: p.fixedAPIs(), FixedGrants: p.c.Grants, Userinfo: p.userinfo(),
 	})
 	if err != nil {
 		return err
@@ -239,6 +248,12 @@ func (p *Provider) engines(ctx context.Context) (err error) {
 		return err
 	}
 	return p.sending(ctx)
+}
+
+// fixedAPIs are the APIs that nobody changes while servers run: the configuration's and
+// Handset's own.
+func (p *Provider) fixedAPIs() []storage.API {
+	return append(slices.Clone(p.c.APIs), verification.BuiltIn(p.c.Issuer), management.BuiltIn(p.c.Issuer))
 }
 
 // userinfo is the userinfo endpoint as tokens for APIs name it beside the API.

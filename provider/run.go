@@ -80,6 +80,8 @@ func (p *Provider) report(ctx context.Context, what string, err error) {
 // One that can't be followed is tried again at every look, and holds up no
 // other: a broken file in the keys folder must not keep revoked tokens alive.
 func (p *Provider) follow(ctx context.Context) {
+	p.following.Lock()
+	defer p.following.Unlock()
 	changes, err := p.c.SQL.Changes(ctx, p.lastChange)
 	if errors.Is(err, storage.ErrNotFound) {
 		p.report(ctx, "read everything anew", p.reload(ctx))

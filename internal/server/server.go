@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -183,7 +184,7 @@ func (s *Server) providerConfig(ring *keys.Ring) provider.Config {
 			Access: c.Tokens.Access, ID: c.Tokens.ID, RefreshIdle: c.Tokens.RefreshIdle, RefreshAbsolute: c.Tokens.RefreshAbsolute,
 			SessionIdle: c.Sessions.Idle, SessionAbsolute: c.Sessions.Absolute, IDTokenOnRefresh: c.Tokens.IDTokenOnRefresh,
 		},
-		Connection: Connection(c),
+		Connection: Connection(c), ShownConnections: ShownConnections(c), Schema: c.People.Schema(),
 		Sending: Sending(c, sms.Deps{
 			Client:       sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: c.AllowPrivateGateways}),
 			AllowPrivate: c.AllowPrivateGateways, Console: s.c.Console, Inbox: s.c.Inbox, Now: s.c.Now,
@@ -267,6 +268,18 @@ func Connection(c *config.Config) *storage.Connection {
 	}
 	first := c.Connections[0]
 	return &storage.Connection{Name: storage.ConnectionName(first.Name), Strategy: first.Strategy, Options: first.Options.JSON()}
+}
+
+// ShownConnections returns the connections of the file without the secrets of their
+// options.
+func ShownConnections(c *config.Config) []storage.Connection {
+	if len(c.Connections) == 0 {
+		return nil
+	}
+	shown := *Connection(c)
+	shown.FromFile = true
+	shown.Options, _ = json.Marshal(c.Connections[0].Options.Redacted()) // it was JSON
+	return []storage.Connection{shown}
 }
 
 // ServeHTTP answers a request of people and applications.
