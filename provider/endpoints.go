@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/text/language"
 
+	"github.com/handset-oidc/handset/passcode"
 	"github.com/handset-oidc/handset/passcode/phone"
 	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/provider/api"
@@ -20,6 +21,7 @@ import (
 	"github.com/handset-oidc/handset/provider/introspect"
 	"github.com/handset-oidc/handset/provider/login"
 	"github.com/handset-oidc/handset/provider/logout"
+	"github.com/handset-oidc/handset/provider/management"
 	"github.com/handset-oidc/handset/provider/mint"
 	"github.com/handset-oidc/handset/provider/passwordless"
 	"github.com/handset-oidc/handset/provider/posted"
@@ -30,6 +32,7 @@ import (
 	"github.com/handset-oidc/handset/provider/token"
 	"github.com/handset-oidc/handset/provider/userinfo"
 	"github.com/handset-oidc/handset/provider/verification"
+	"github.com/handset-oidc/handset/storage"
 	"github.com/handset-oidc/handset/views"
 )
 
@@ -56,6 +59,7 @@ type handlers struct {
 	durable    *verification.Durable
 	verify     *verification.API
 	doors      *passwordless.Doors
+	management *management.Handler
 }
 
 // endpoints builds every endpoint: those of people's browsers, those of
@@ -73,6 +77,9 @@ func (p *Provider) endpoints() (h handlers, err error) {
 		return h, err
 	}
 	if err := p.verificationEndpoints(&h, minter); err != nil {
+		return h, err
+	}
+	if err := p.managementEndpoints(&h, minter); err != nil {
 		return h, err
 	}
 	h.receipts = p.receipts
@@ -98,16 +105,37 @@ func (p *Provider) verificationEndpoints(h *handlers, minter *mint.Minter) (err 
 		Issuer: strings.TrimRight(p.c.Issuer, "/"), Store: p.c.SQL, Codes: p.engine, Challenges: p.c.Redis, Connection: p.connection.Load,
 		Clients: p.clients, Vault: p.c.Vault, Rules: p.c.Rules, Logger: p.c.Logger, Now: p.c.Now,
 	})
-	allowPrivate := p.c.Sending.Deps.AllowPrivate
+	allowPrivate := p.c.AllowPrivateCallbacks
 	h.verify = verification.NewAPI(v, verification.APIConfig{
 		Audience: verification.BuiltIn(p.c.Issuer).Identifier, Tokens: p.apiTokens(minter), Results: minter, Used: p.c.SQL,
 		AllowPrivate: allowPrivate,
 	})
+	p.verifications = h.verify
 	p.callbacks = &verification.Callbacks{
 		Store: p.c.SQL, Clients: p.clients, Vault: p.c.Vault, Logger: p.c.Logger, Now: p.c.Now,
 		HTTP: sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: allowPrivate}),
 	}
 	h.durable, err = verification.NewDurable(v)
+	return err
+}
+
+// managementEndpoints builds those of operators' programs.
+func (p *Provider) managementEndpoints(h *handlers, minter *mint.Minter) (err error) {
+	inUse := storage.ConnectionName(storedConnection)
+	if p.c.Connection != nil {
+		inUse = ""
+	}
+	h.management, err = management.New(management.Config{
+		Issuer: p.c.Issuer, Store: p.c.SQL, Tokens: p.apiTokens(minter), Vault: p.c.Vault, InUse: inUse,
+		CheckConnection: func(c storage.Connection) error {
+			_, err := passcode.ParseConnection(c, p.senders)
+			return err
+		},
+		FileConnections: p.c.ShownConnections, FileClients: p.c.Clients, FileAPIs: p.fixedAPIs(), FileGrants: p.c.Grants,
+		Rules: p.c.Rules, Schema: p.c.Schema, Now: p.c.Now,
+		// A caller that hangs up must not leave this server behind the others.
+		Changed: func(ctx context.Context) { p.follow(context.WithoutCancel(ctx)) },
+	})
 	return err
 }
 
@@ -124,7 +152,8 @@ func (p *Provider) browserEndpoints(h *handlers, minter *mint.Minter) {
 	h.authorize = authorize.New(authorize.Config{
 		Posted: forms, Pending: p.engine.PendingLimit,
 		Issuer: p.c.Issuer, Base: p.base, Clients: p.clients, Transactions: p.c.Redis, Grants: p.c.SQL, Hints: minter,
-		APIs: p.apis, Subjects: p.subjects, Mint: minter, Sessions: sessions, Browser: browser, Tickets: h.doors, Pages: p.pages, Now: p.c.Now,
+		Enabled: func(id storage.ClientID) bool { return p.connection.Load().Enabled(id) },
+		APIs:    p.apis, Subjects: p.subjects, Mint: minter, Sessions: sessions, Browser: browser, Tickets: h.doors, Pages: p.pages, Now: p.c.Now,
 		TransactionLife: transactionLife, CodeLife: codeLife,
 	})
 	h.login = login.New(login.Config{

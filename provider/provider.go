@@ -14,9 +14,11 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/handset-oidc/handset/internal/attributes"
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/keys"
@@ -28,6 +30,7 @@ import (
 	"github.com/handset-oidc/handset/provider/discovery"
 	"github.com/handset-oidc/handset/provider/introspect"
 	"github.com/handset-oidc/handset/provider/login"
+	"github.com/handset-oidc/handset/provider/management"
 	"github.com/handset-oidc/handset/provider/oauth"
 	"github.com/handset-oidc/handset/provider/passwordless"
 	"github.com/handset-oidc/handset/provider/posted"
@@ -54,6 +57,7 @@ type Durable interface {
 	userinfo.People
 	client.Store
 	api.Store
+	management.Store
 	subject.Store
 	revoke.Grants
 	keys.Store
@@ -65,7 +69,6 @@ type Durable interface {
 	verification.ResultStore
 	verification.CallbackStore
 
-	Connections(ctx context.Context) ([]storage.Connection, error)
 	// Changes must return the rows behind after, in order, or
 	// [storage.ErrNotFound] when some of them are gone already.
 	Changes(ctx context.Context, after int64) ([]storage.Change, error)
@@ -112,10 +115,18 @@ type Config struct {
 	Limits    map[string]storage.Limit
 	Lifetimes Lifetimes
 	// Connection is declared by configuration; nil takes the one named sms from SQL.
-	Connection     *storage.Connection
-	Sending        passcode.Sending
-	TrustedProxies []netip.Prefix
-	Logger         *slog.Logger
+	Connection *storage.Connection
+	// ShownConnections are those of the configuration as operators may see them: the
+	// secrets of their options are left out.
+	ShownConnections []storage.Connection
+	// Schema says what may be said of people.
+	Schema  attributes.Schema
+	Sending passcode.Sending
+	// AllowPrivateCallbacks lets clients of the verification API name loopback and
+	// private addresses.
+	AllowPrivateCallbacks bool
+	TrustedProxies        []netip.Prefix
+	Logger                *slog.Logger
 	// SendWait is how long the number page waits for a text to be handed over
 	// before it goes on as sent; zero is 3 s.
 	SendWait time.Duration
@@ -140,11 +151,14 @@ type Provider struct {
 	replaced    replaced
 	receipts    *receipts.Handler
 	callbacks   *verification.Callbacks
-	lastChange  int64
-	unfollowed  map[storage.Change]bool // changes read, without their numbers, that are still to be applied
-	metrics     *metrics
-	patterns    []string
-	handler     http.Handler
+	// verifications is our own dialect, of which some requests wait.
+	verifications *verification.API
+	following     sync.Mutex // guards lastChange and unfollowed
+	lastChange    int64
+	unfollowed    map[storage.Change]bool // changes read, without their numbers, that are still to be applied
+	metrics       *metrics
+	patterns      []string
+	handler       http.Handler
 }
 
 // New wires a Provider. It reads from the stores once and starts nothing; call
@@ -184,6 +198,10 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 // ServeHTTP answers a request.
 func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
 
+// Stop lets go of requests that wait for something to happen. It is called once, when
+// the server begins to stop.
+func (p *Provider) Stop() { p.verifications.Stop() }
+
 // DrainWithin is how long [Provider.Drain] may take where every sender hangs.
 const DrainWithin = passcode.DrainWithin
 
@@ -217,7 +235,7 @@ func (p *Provider) engines(ctx context.Context) (err error) {
 	}
 	p.subjects = subject.New(p.c.SQL, p.clients)
 	p.apis, err = api.New(ctx, api.Config{
-		Store: p.c.SQL, Fixed: append(slices.Clone(p.c.APIs), verification.BuiltIn(p.c.Issuer)), FixedGrants: p.c.Grants, Userinfo: p.userinfo(),
+		Store: p.c.SQL, Fixed: p.fixedAPIs(), FixedGrants: p.c.Grants, Userinfo: p.userinfo(),
 	})
 	if err != nil {
 		return err
@@ -232,6 +250,12 @@ func (p *Provider) engines(ctx context.Context) (err error) {
 		return err
 	}
 	return p.sending(ctx)
+}
+
+// fixedAPIs are the APIs that nobody changes while servers run: the configuration's and
+// Handset's own.
+func (p *Provider) fixedAPIs() []storage.API {
+	return append(slices.Clone(p.c.APIs), verification.BuiltIn(p.c.Issuer), management.BuiltIn(p.c.Issuer))
 }
 
 // userinfo is the userinfo endpoint as tokens for APIs name it beside the API.

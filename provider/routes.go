@@ -10,6 +10,7 @@ import (
 	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/keys"
 	"github.com/handset-oidc/handset/provider/discovery"
+	"github.com/handset-oidc/handset/provider/management"
 	"github.com/handset-oidc/handset/provider/oauth"
 	"github.com/handset-oidc/handset/provider/passwordless"
 	"github.com/handset-oidc/handset/provider/receipts"
@@ -41,7 +42,7 @@ type route struct {
 func (p *Provider) routes(h handlers) []route {
 	page, oauthJSON := p.pages.Page, web.OAuth
 	get, post := http.MethodGet, http.MethodPost
-	return []route{
+	return append(p.managementRoutes(h.management), []route{
 		{method: get, path: discovery.PathAuthorize, handler: page(h.authorize.Authorize)},
 		{method: post, path: discovery.PathAuthorize, handler: page(h.authorize.Authorize)},
 		{method: post, path: discovery.PathToken, handler: oauthJSON(h.token.Serve), cors: true},
@@ -81,6 +82,42 @@ func (p *Provider) routes(h handlers) []route {
 		{method: post, path: passwordless.PathChallenge, handler: oauthJSON(h.doors.Challenge), cors: true},
 		{method: post, path: passwordless.PathCrossOrigin, handler: oauthJSON(h.doors.CrossOrigin), clients: true, cookies: true},
 		{method: get, path: "/assets/{hash}/{name}", handler: views.Assets()},
+	}...)
+}
+
+// managementRoutes are the rows of the Management API, each with the scope that it takes.
+func (p *Provider) managementRoutes(m *management.Handler) []route {
+	get, post, patch, remove := http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete
+	managed := func(scope string, h web.Handler) http.Handler { return web.StatusJSON(m.Guard(scope, h)) }
+	return []route{
+		{method: get, path: management.PathConnections, handler: managed("read:connections", m.ListConnections)},
+		{method: post, path: management.PathConnections, handler: managed("create:connections", m.CreateConnection)},
+		{method: get, path: management.PathConnection, handler: managed("read:connections", m.ShowConnection)},
+		{method: patch, path: management.PathConnection, handler: managed("update:connections", m.UpdateConnection)},
+		{method: remove, path: management.PathConnection, handler: managed("delete:connections", m.RemoveConnection)},
+		{method: get, path: management.PathConnectionClients, handler: managed("read:connections", m.ListConnectionClients)},
+		{method: patch, path: management.PathConnectionClients, handler: managed("update:connections", m.UpdateConnectionClients)},
+		{method: get, path: management.PathClients, handler: managed("read:clients", m.ListClients)},
+		{method: post, path: management.PathClients, handler: managed("create:clients", m.CreateClient)},
+		{method: get, path: management.PathClient, handler: managed("read:clients", m.ShowClient)},
+		{method: patch, path: management.PathClient, handler: managed("update:clients", m.UpdateClient)},
+		{method: remove, path: management.PathClient, handler: managed("delete:clients", m.RemoveClient)},
+		{method: post, path: management.PathRotateSecret, handler: managed("update:client_keys", m.RotateSecret)},
+		{method: get, path: management.PathResourceServers, handler: managed("read:resource_servers", m.ListAPIs)},
+		{method: post, path: management.PathResourceServers, handler: managed("create:resource_servers", m.CreateAPI)},
+		{method: get, path: management.PathResourceServer, handler: managed("read:resource_servers", m.ShowAPI)},
+		{method: patch, path: management.PathResourceServer, handler: managed("update:resource_servers", m.UpdateAPI)},
+		{method: remove, path: management.PathResourceServer, handler: managed("delete:resource_servers", m.RemoveAPI)},
+		{method: get, path: management.PathClientGrants, handler: managed("read:client_grants", m.ListGrants)},
+		{method: post, path: management.PathClientGrants, handler: managed("create:client_grants", m.CreateGrant)},
+		{method: get, path: management.PathClientGrant, handler: managed("read:client_grants", m.ShowGrant)},
+		{method: patch, path: management.PathClientGrant, handler: managed("update:client_grants", m.UpdateGrant)},
+		{method: remove, path: management.PathClientGrant, handler: managed("delete:client_grants", m.RemoveGrant)},
+		{method: get, path: management.PathUsers, handler: managed("read:users", m.ListUsers)},
+		{method: post, path: management.PathUsers, handler: managed("create:users", m.CreateUser)},
+		{method: get, path: management.PathUser, handler: managed("read:users", m.ShowUser)},
+		{method: patch, path: management.PathUser, handler: managed("update:users", m.UpdateUser)},
+		{method: remove, path: management.PathUser, handler: managed("delete:users", m.RemoveUser)},
 	}
 }
 
@@ -127,7 +164,7 @@ func (p *Provider) mux(routes []route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The mux would lead "//oauth/token" to "/oauth/token" with 307, and with it
 		// the form (RFC 9700 §4.12). Nobody is told such an address.
-		if !clean(r.URL.Path) {
+		if !clean(r.URL.EscapedPath()) {
 			p.notFound(w, r)
 			return
 		}
@@ -146,7 +183,7 @@ const unrouted = "/"
 // unrouted answers what no row takes: 405 with the methods that would do, else 404.
 func (p *Provider) unrouted(w http.ResponseWriter, r *http.Request, mux *http.ServeMux) {
 	var methods []string
-	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete, http.MethodOptions} {
+	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete, http.MethodOptions} {
 		other := r.Clone(r.Context())
 		other.Method = m
 		if _, pattern := mux.Handler(other); pattern != unrouted {
@@ -159,6 +196,10 @@ func (p *Provider) unrouted(w http.ResponseWriter, r *http.Request, mux *http.Se
 	}
 	allow := strings.Join(methods, ", ")
 	w.Header().Set("Allow", allow)
+	if p.managed(r) {
+		management.NotFound(http.StatusMethodNotAllowed)(w, r)
+		return
+	}
 	if strings.Contains(r.Header.Get("Accept"), "text/html") { // a person's browser, not an application
 		p.pages.Fail(w, r, &web.Problem{Kind: views.ProblemMethod, Status: http.StatusMethodNotAllowed,
 			Details: "this address takes " + allow})
@@ -169,6 +210,16 @@ func (p *Provider) unrouted(w http.ResponseWriter, r *http.Request, mux *http.Se
 	})(w, r)
 }
 
+// managed reports whether a request is for the Management API, whose clients read its
+// errors for what it does not have, too.
+func (p *Provider) managed(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, strings.TrimRight(p.url.Path, "/")+management.Path)
+}
+
 func (p *Provider) notFound(w http.ResponseWriter, r *http.Request) {
+	if p.managed(r) {
+		management.NotFound(http.StatusNotFound)(w, r)
+		return
+	}
 	p.pages.Fail(w, r, &web.Problem{Kind: views.ProblemNotFound, Status: http.StatusNotFound})
 }

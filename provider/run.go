@@ -27,6 +27,7 @@ func (p *Provider) Run(ctx context.Context) error {
 	g.Go(func() error { return p.every(ctx, watchEvery, p.follow) })
 	g.Go(func() error { return p.engine.Run(ctx) })
 	g.Go(func() error {
+		defer p.callbacks.Wait()
 		return p.every(ctx, callbackEvery, func(ctx context.Context) {
 			p.report(ctx, "tell of verifications", p.callbacks.Turn(ctx))
 		})
@@ -79,6 +80,8 @@ func (p *Provider) report(ctx context.Context, what string, err error) {
 // One that can't be followed is tried again at every look, and holds up no
 // other: a broken file in the keys folder must not keep revoked tokens alive.
 func (p *Provider) follow(ctx context.Context) {
+	p.following.Lock()
+	defer p.following.Unlock()
 	changes, err := p.c.SQL.Changes(ctx, p.lastChange)
 	if errors.Is(err, storage.ErrNotFound) {
 		p.report(ctx, "read everything anew", p.reload(ctx))

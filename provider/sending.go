@@ -119,12 +119,17 @@ func (p *Provider) retireLater(ctx context.Context, c, next *passcode.Connection
 	})
 }
 
-// connectionFor returns the connection in use, if that is its name.
-func (p *Provider) connectionFor(name string, _ storage.ClientID) (*passcode.Connection, error) {
-	if c := p.connection.Load(); string(c.Name) == name {
-		return c, nil
+// connectionFor returns the connection in use, if that is its name and the client may
+// use it.
+func (p *Provider) connectionFor(name string, id storage.ClientID) (*passcode.Connection, error) {
+	c := p.connection.Load()
+	switch {
+	case string(c.Name) != name:
+		return nil, passwordless.ErrNoConnection
+	case !c.Enabled(id):
+		return nil, passwordless.ErrDisabledConnection
 	}
-	return nil, passwordless.ErrNoConnection
+	return c, nil
 }
 
 // changedConnection reads the connection in use anew when the change is one of it.

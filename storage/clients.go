@@ -76,10 +76,30 @@ func (c *Client) MayUse(grant string) bool { return slices.Contains(c.GrantTypes
 
 // Connection is a way to prove a number. Options are Auth0's, as JSON, sealed at rest.
 type Connection struct {
-	Name      ConnectionName
-	Strategy  string
-	Options   json.RawMessage
+	Name     ConnectionName
+	Strategy string
+	Options  json.RawMessage
+	Settings ConnectionSettings
+	// FromFile says that configuration declares the connection.
+	FromFile  bool
 	UpdatedAt time.Time
+}
+
+// ConnectionSettings are what is said of a connection beside its options, by Auth0's
+// names.
+type ConnectionSettings struct {
+	DisplayName string `json:"display_name,omitempty"`
+	// Restricted means EnabledClients alone; otherwise every client may use the
+	// connection, and EnabledClients is empty.
+	Restricted     bool       `json:"restricted,omitempty"`
+	EnabledClients []ClientID `json:"enabled_clients,omitempty"`
+	// The others are kept for who asks, and change nothing here.
+	IsDomainConnection bool              `json:"is_domain_connection,omitempty"`
+	ShowAsButton       *bool             `json:"show_as_button,omitempty"`
+	Realms             []string          `json:"realms,omitempty"`
+	Metadata           map[string]string `json:"metadata,omitempty"`
+	Authentication     json.RawMessage   `json:"authentication,omitempty"`
+	ConnectedAccounts  json.RawMessage   `json:"connected_accounts,omitempty"`
 }
 
 // SigningKey is a private key as kept: PKCS#8, sealed at rest.

@@ -20,6 +20,19 @@ type User struct {
 	Attributes map[string]any
 }
 
+// Metadata is what applications keep with a person, in Auth0's words: App is theirs,
+// User is the person's own. Numbers in it are json.Number.
+type Metadata struct {
+	App  map[string]any `json:"app_metadata,omitempty"`
+	User map[string]any `json:"user_metadata,omitempty"`
+}
+
+// Profile is a person with all that is kept of them.
+type Profile struct {
+	User
+	Metadata Metadata
+}
+
 // Session is one sign-on of one person in one browser (single sign-on).
 type Session struct {
 	ID        SessionID
@@ -70,9 +83,15 @@ type Import struct {
 	NewID  UserID
 	Number phone.Number
 	// Decide returns the person as they shall be kept. It gets them as they are
-	// kept, or a new person of nothing but ID and Number. An error refuses this
+	// kept, or a new person of nothing but ID and Number, whose CreatedAt and VerifiedAt
+	// it may say; those of others stay. An error refuses this
 	// person alone. Decide must be quick and must not use the store.
 	Decide func(u User, known bool) (User, error)
+	// Metadata replaces what is kept with a person who is not refused; nil leaves it.
+	Metadata *Metadata
+	// MetadataDiffers refuses people who are there with other metadata; nil: it is
+	// replaced.
+	MetadataDiffers error
 }
 
 // ImportMode says what becomes of the others when a person is refused.

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/handset-oidc/handset/internal/server"
+	"github.com/handset-oidc/handset/provider/management"
 	"github.com/handset-oidc/handset/provider/oauth"
 	"github.com/handset-oidc/handset/provider/registration"
 	"github.com/handset-oidc/handset/provider/verification"
@@ -202,7 +203,7 @@ alone takes them until their end.`,
 
 // findAPI returns an API of the file or of the database, or Handset's own.
 func findAPI(ctx context.Context, db *database, id storage.Audience) (storage.API, error) {
-	for _, api := range append(server.APIs(db.config), verification.BuiltIn(db.config.Issuer)) {
+	for _, api := range append(server.APIs(db.config), verification.BuiltIn(db.config.Issuer), management.BuiltIn(db.config.Issuer)) {
 		if api.Identifier == id {
 			return api, nil
 		}

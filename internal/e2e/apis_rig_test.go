@@ -39,10 +39,10 @@ func withAPIs() option {
 				s.SetDefaults()
 				c.ResourceServers = append(c.ResourceServers, s)
 			}
-			c.ClientGrants = []config.ClientGrant{
+			c.ClientGrants = append(c.ClientGrants, []config.ClientGrant{
 				{ClientID: machine, Audience: purchasing, Scope: []string{"read:vendors"}},
 				{ClientID: basicClient, Audience: reports, AllowAllScopes: true},
-			}
+			}...)
 		})(o)
 		ofSecret := func(change func(*config.Client)) func(*config.Client) {
 			return func(c *config.Client) {

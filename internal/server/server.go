@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -183,12 +184,12 @@ func (s *Server) providerConfig(ring *keys.Ring) provider.Config {
 			Access: c.Tokens.Access, ID: c.Tokens.ID, RefreshIdle: c.Tokens.RefreshIdle, RefreshAbsolute: c.Tokens.RefreshAbsolute,
 			SessionIdle: c.Sessions.Idle, SessionAbsolute: c.Sessions.Absolute, IDTokenOnRefresh: c.Tokens.IDTokenOnRefresh,
 		},
-		Connection: Connection(c),
+		Connection: Connection(c), ShownConnections: ShownConnections(c), Schema: c.People.Schema(),
 		Sending: Sending(c, sms.Deps{
 			Client:       sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: c.AllowPrivateGateways}),
 			AllowPrivate: c.AllowPrivateGateways, Console: s.c.Console, Inbox: s.c.Inbox, Now: s.c.Now,
 		}),
-		TrustedProxies: c.TrustedProxies, Logger: s.c.Logger, Now: s.c.Now, SendWait: s.c.Waits.Text,
+		AllowPrivateCallbacks: c.AllowPrivateCallbacks, TrustedProxies: c.TrustedProxies, Logger: s.c.Logger, Now: s.c.Now, SendWait: s.c.Waits.Text,
 	}
 }
 
@@ -269,6 +270,18 @@ func Connection(c *config.Config) *storage.Connection {
 	return &storage.Connection{Name: storage.ConnectionName(first.Name), Strategy: first.Strategy, Options: first.Options.JSON()}
 }
 
+// ShownConnections returns the connections of the file without the secrets of their
+// options.
+func ShownConnections(c *config.Config) []storage.Connection {
+	if len(c.Connections) == 0 {
+		return nil
+	}
+	shown := *Connection(c)
+	shown.FromFile = true
+	shown.Options, _ = json.Marshal(c.Connections[0].Options.Redacted()) // it was JSON
+	return []storage.Connection{shown}
+}
+
 // ServeHTTP answers a request of people and applications.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
@@ -299,6 +312,7 @@ func (s *Server) Serve(ctx context.Context, public, admin net.Listener) error {
 	work.Go(func() error { return s.Provider.Run(background) })
 
 	people := s.httpServer(s.handler)
+	people.RegisterOnShutdown(s.Provider.Stop)
 	servers := []*http.Server{people}
 	g.Go(func() error { return serve(people, public) })
 	if admin != nil {

@@ -41,6 +41,7 @@ const (
 	AddressTag     Use = "address-tag"       // keyed tag of a network address in Redis
 	Number         Use = "number"            // sealed phone number
 	Attributes     Use = "attributes"        // sealed attributes of a person
+	Metadata       Use = "metadata"          // sealed metadata of a person
 	AttributeIndex Use = "attribute-index"   // blind index of an attribute that no two people share
 	SigningKey     Use = "signing-key"       // sealed private key
 	Options        Use = "options"           // sealed connection options

@@ -54,6 +54,10 @@ func ProblemJSON(h Handler) http.HandlerFunc { return faults(h, writeProblem) }
 // MessageJSON adapts a handler whose clients expect {"message": …}.
 func MessageJSON(h Handler) http.HandlerFunc { return faults(h, writeMessage) }
 
+// StatusJSON adapts a handler whose clients expect the errors of Auth0's Management
+// API: {"statusCode", "error", "message", "errorCode"}.
+func StatusJSON(h Handler) http.HandlerFunc { return faults(h, writeStatus) }
+
 func faults(h Handler, write func(http.ResponseWriter, *http.Request, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		reqctx.From(r.Context()).Errors = write
@@ -81,6 +85,16 @@ func writeMessage(w http.ResponseWriter, r *http.Request, err error) {
 	}{f.Message})
 }
 
+func writeStatus(w http.ResponseWriter, r *http.Request, err error) {
+	f := begin(w, r, err)
+	answerJSON(w, r, f.Status, "application/json; charset=utf-8", struct {
+		StatusCode int    `json:"statusCode"`
+		Error      string `json:"error"`
+		Message    string `json:"message"`
+		ErrorCode  string `json:"errorCode,omitempty"`
+	}{f.Status, http.StatusText(f.Status), f.Message, f.Code})
+}
+
 // begin notes the error and sets the headers that go with it.
 func begin(w http.ResponseWriter, r *http.Request, err error) *Fault {
 	reqctx.From(r.Context()).Fail(err)
@@ -89,7 +103,7 @@ func begin(w http.ResponseWriter, r *http.Request, err error) *Fault {
 		w.Header().Set("Retry-After", seconds(f.RetryAfter))
 	}
 	if f.Challenge != "" {
-		e := &oauth.Error{Challenge: f.Challenge, Code: oauth.Code(f.Code), Description: f.Message}
+		e := &oauth.Error{Challenge: f.Challenge, Code: oauth.Code(f.Code), Description: f.Message, Unasked: f.Code == ""}
 		if f.Status == http.StatusUnauthorized && f.Code != string(oauth.InvalidToken) {
 			e.Description = "" // a request without a token gets no error code (RFC 6750 §3.1)
 		}

@@ -3,6 +3,7 @@ package web
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -183,6 +184,28 @@ func JSONObject(w http.ResponseWriter, r *http.Request) (map[string]json.RawMess
 		return nil, errors.New("too many members")
 	}
 	return body, nil
+}
+
+// maxDocument is how long the JSON document of an operator's program may be.
+const maxDocument = 256 << 10
+
+// ErrTooLong says that a body is longer than what is taken, or did not arrive whole.
+var ErrTooLong = errors.New("the body is too long, or did not arrive whole")
+
+// ErrMediaType says that a body is of another media type than the one that is taken.
+var ErrMediaType = errors.New("the body is of another media type")
+
+// DocumentBody returns the JSON document of an operator's program as it came; whether
+// it is one is for the caller to find out. The errors are [ErrMediaType] and [ErrTooLong].
+func DocumentBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != jsonType {
+		return nil, ErrMediaType
+	}
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxDocument))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTooLong, err)
+	}
+	return raw, nil
 }
 
 // StrictBody is Body for the endpoints that clients call directly: a repeated

@@ -139,3 +139,21 @@ func UnknownScopes(a storage.Allowance, api *storage.API) []string {
 	offered := api.Offers(a.Scopes)
 	return slices.DeleteFunc(slices.Clone(a.Scopes), func(s string) bool { return slices.Contains(offered, s) })
 }
+
+// SetAPIDefaults gives an API that comes by API what it has where nothing is said.
+func SetAPIDefaults(a *storage.API) {
+	for _, d := range []struct {
+		field *string
+		value string
+	}{
+		{&a.Name, string(a.Identifier)}, {&a.SigningAlg, SigningAlgorithms()[0]},
+		{&a.Users, storage.Assigned}, {&a.Clients, storage.Anyone},
+	} {
+		if *d.field == "" {
+			*d.field = d.value
+		}
+	}
+	if a.TokenLifetime == 0 {
+		a.TokenLifetime = int(UsualToken.Seconds())
+	}
+}

@@ -224,3 +224,28 @@ func (f *findings) grants(c storage.Client) {
 		f.add("callbacks", "missing: the address that a login returns to")
 	}
 }
+
+// SetDefaults gives a client that comes by API what its kind of application has where
+// nothing is said. A client that does not authenticate must use PKCE.
+func SetDefaults(c *storage.Client) {
+	fill := func(field *string, value string) {
+		if *field == "" {
+			*field = value
+		}
+	}
+	fill(&c.Name, string(c.ClientID))
+	fill(&c.AppType, oauth.AppRegularWeb)
+	fill(&c.SubjectType, oauth.SubjectPublic)
+	fill(&c.IDTokenAlg, IDTokenAlgorithms()[0])
+	switch {
+	case c.AppType == oauth.AppSPA || c.AppType == oauth.AppNative:
+		fill(&c.TokenEndpointAuthMethod, oauth.AuthNone)
+	case len(c.JWKS) > 0 && len(c.SecretMACs) == 0:
+		fill(&c.TokenEndpointAuthMethod, oauth.AuthPrivateKeyJWT)
+	}
+	fill(&c.TokenEndpointAuthMethod, oauth.AuthSecretPost)
+	if c.GrantTypes == nil {
+		c.GrantTypes = UsualGrants(c.AppType)
+	}
+	c.RequirePKCE = c.RequirePKCE || c.Public()
+}

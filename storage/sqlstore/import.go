@@ -92,16 +92,32 @@ func (s *Store) importTo(c *conn, p storage.Import, before storage.User, known b
 	if err != nil {
 		return storage.Imported{ID: before.ID, Err: err}, nil
 	}
-	u.ID, u.VerifiedAt = before.ID, before.VerifiedAt
-	if known && u.Number == before.Number && u.Blocked == before.Blocked && sameAttributes(u.Attributes, before.Attributes) {
-		return storage.Imported{ID: u.ID, Outcome: storage.Unchanged}, nil
+	u.ID = before.ID
+	if known {
+		u.VerifiedAt = before.VerifiedAt
+		same, err := s.sameMetadata(c, u.ID, p.Metadata)
+		if err != nil {
+			return storage.Imported{}, err
+		}
+		if !same && p.MetadataDiffers != nil {
+			return storage.Imported{ID: u.ID, Err: p.MetadataDiffers}, nil
+		}
+		if same && u.Number == before.Number && u.Blocked == before.Blocked && sameAttributes(u.Attributes, before.Attributes) {
+			return storage.Imported{ID: u.ID, Outcome: storage.Unchanged}, nil
+		}
 	}
 	if err := s.free(c, u); err != nil {
 		return storage.Imported{}, err
 	}
 	if !known {
-		u.CreatedAt, u.UpdatedAt = now, now
-		return storage.Imported{ID: u.ID, Outcome: storage.Added}, s.addUser(c, u)
+		u.UpdatedAt = now
+		if u.CreatedAt.IsZero() {
+			u.CreatedAt = now
+		}
+		if err := s.addUser(c, u); err != nil {
+			return storage.Imported{}, err
+		}
+		return storage.Imported{ID: u.ID, Outcome: storage.Added}, s.importMetadata(c, u.ID, p.Metadata)
 	}
 	u.UpdatedAt = now
 	if err := s.replaceUser(c, before.Number, u); err != nil {
@@ -113,7 +129,27 @@ func (s *Store) importTo(c *conn, p storage.Import, before storage.User, known b
 	case !u.Blocked && before.Blocked:
 		_, err = c.exec(unblockUser, string(u.ID))
 	}
-	return storage.Imported{ID: u.ID, Outcome: storage.Updated}, err
+	if err != nil {
+		return storage.Imported{}, err
+	}
+	return storage.Imported{ID: u.ID, Outcome: storage.Updated}, s.importMetadata(c, u.ID, p.Metadata)
+}
+
+// importMetadata keeps the metadata of an import that brings some.
+func (s *Store) importMetadata(c *conn, id storage.UserID, m *storage.Metadata) error {
+	if m == nil {
+		return nil
+	}
+	return s.putMetadata(c, id, *m)
+}
+
+// sameMetadata reports whether an import leaves the metadata of a person as it is.
+func (s *Store) sameMetadata(c *conn, id storage.UserID, m *storage.Metadata) (bool, error) {
+	if m == nil {
+		return true, nil
+	}
+	kept, err := s.metadata(c, id)
+	return sameAttributes(kept.App, m.App) && sameAttributes(kept.User, m.User), err
 }
 
 func sameAttributes(a, b map[string]any) bool {

@@ -18,12 +18,12 @@ const (
 )
 
 // Reseal writes what other secret keys have sealed again under the active one, in
-// small transactions: numbers and attributes of people, numbers of texts, verifications, signing
+// small transactions: numbers, attributes and metadata of people, numbers of texts, verifications, signing
 // keys, options of connections. When it returns, a replaced key is needed only for
 // what expires by itself (sessions, codes, refresh tokens) and for the client
 // secrets made under it. With nothing to do it costs a look-up.
 func (s *Store) Reseal(ctx context.Context) error {
-	for _, batch := range []func(*conn, sealedRange) (int, error){s.resealPeople, s.resealTexts, s.resealVerifications} {
+	for _, batch := range []func(*conn, sealedRange) (int, error){s.resealPeople, s.resealTexts, s.resealVerifications, s.resealMetadata} {
 		if err := s.inBatches(ctx, batch); err != nil {
 			return wrap("reseal numbers", err)
 		}

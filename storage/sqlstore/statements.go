@@ -42,6 +42,13 @@ const (
 	indexedAttributes
 	insertIndexedAttribute
 	deleteIndexedAttribute
+	usersFrom
+	countUsers
+	setVerified
+	metadataOfUser
+	putMetadata
+	deleteMetadata
+	metadataSealedByOthers
 
 	insertSession
 	sessionByMAC
@@ -106,6 +113,9 @@ const (
 	deleteExpiredRevokedTokens
 
 	allConnections
+	connectionByName
+	insertConnection
+	deleteConnection
 	putConnection
 	seedConnection
 	sealedConnections
@@ -148,7 +158,8 @@ const (
 	verificationHandedOver
 	endVerification
 	expireVerification
-	overdueVerifications
+	untoldVerifications
+	expireVerifications
 	useVerificationResult
 	deleteVerification
 	deleteVerificationsOfNumber
@@ -194,6 +205,13 @@ var statementNames = [statementCount]string{
 	indexedAttributes:      "indexed_attributes",
 	insertIndexedAttribute: "insert_indexed_attribute",
 	deleteIndexedAttribute: "delete_indexed_attribute",
+	usersFrom:              "users_from",
+	countUsers:             "count_users",
+	setVerified:            "set_verified",
+	metadataOfUser:         "metadata_of_user",
+	putMetadata:            "put_metadata",
+	deleteMetadata:         "delete_metadata",
+	metadataSealedByOthers: "metadata_sealed_by_others",
 
 	insertSession:         "insert_session",
 	sessionByMAC:          "session_by_mac",
@@ -258,6 +276,9 @@ var statementNames = [statementCount]string{
 	deleteExpiredRevokedTokens: "delete_expired_revoked_tokens",
 
 	allConnections:    "all_connections",
+	connectionByName:  "connection_by_name",
+	insertConnection:  "insert_connection",
+	deleteConnection:  "delete_connection",
 	putConnection:     "put_connection",
 	seedConnection:    "seed_connection",
 	sealedConnections: "sealed_connections",
@@ -300,7 +321,8 @@ var statementNames = [statementCount]string{
 	verificationHandedOver:      "verification_handed_over",
 	endVerification:             "end_verification",
 	expireVerification:          "expire_verification",
-	overdueVerifications:        "overdue_verifications",
+	untoldVerifications:         "untold_verifications",
+	expireVerifications:         "expire_verifications",
 	useVerificationResult:       "use_verification_result",
 	deleteVerification:          "delete_verification",
 	deleteVerificationsOfNumber: "delete_verifications_of_number",

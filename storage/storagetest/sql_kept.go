@@ -101,6 +101,8 @@ func keptNewSecret(t *testing.T, open func(*vault.Vault) *sqlCase) {
 		u := storage.User{ID: newUserID(), Number: newNumber(), CreatedAt: c.now, UpdatedAt: c.now, Attributes: map[string]any{"a": "b"}}
 		c.must(c.store.AddUser(c.Context(), u))
 	}
+	withMetadata := c.newProfile()
+	c.must(c.store.AddProfile(c.Context(), withMetadata))
 	text := c.newText("AAAA11")
 	text.Number = l.Number
 	c.saveTexts(text)
@@ -121,9 +123,10 @@ func keptNewSecret(t *testing.T, open func(*vault.Vault) *sqlCase) {
 	}
 	people, err := c.store.Users(c.Context(), "", 1000)
 	c.must(err)
-	if len(people) != 451 {
-		c.Errorf("%d people open with the new key, want 451", len(people))
+	if len(people) != 452 {
+		c.Errorf("%d people open with the new key, want 452", len(people))
 	}
+	c.isKept(withMetadata)
 	c.attributeTaken()
 	timeline := c.timeline("AAAA11")
 	if len(timeline.Texts) != 1 || timeline.Texts[0].Number != l.Number {

@@ -3,6 +3,7 @@ package storagetest
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -176,6 +177,8 @@ func clientInheritsNothing(c *sqlCase) {
 var registryPromises = []promise{
 	{"ConnectionSMSExistsFromTheFirstStart", connectionFirst},
 	{"ConnectionIsKeptAsWritten", connectionKept},
+	{"ConnectionIsMadeChangedAndRemoved", connectionLife},
+	{"NoEditOfAConnectionIsLostUnder50Racers", connectionRace},
 	{"SigningKeysAreKeptAsWritten", keysKept},
 	{"SigningKeysChangeWholeOrNotAtAll", keysEditFails},
 	{"NoSigningKeyIsLostUnder50Racers", keysRace},
@@ -193,8 +196,12 @@ func connectionFirst(c *sqlCase) {
 }
 
 func connectionKept(c *sqlCase) {
+	yes := true
 	want := []storage.Connection{
-		{Name: "other", Strategy: "sms", Options: []byte(`{}`), UpdatedAt: c.sec},
+		{Name: "other", Strategy: "sms", Options: []byte(`{}`), UpdatedAt: c.sec, Settings: storage.ConnectionSettings{
+			DisplayName: "Other", Restricted: true, EnabledClients: []storage.ClientID{"app"}, IsDomainConnection: true, ShowAsButton: &yes,
+			Realms: []string{"other"}, Metadata: map[string]string{"a": "b"}, Authentication: []byte(`{"active":true}`), ConnectedAccounts: []byte(`{}`),
+		}},
 		{Name: "sms", Strategy: "sms", Options: []byte(`{"provider":"twilio","twilio_token":"s"}`), UpdatedAt: c.sec},
 	}
 	changes := c.changed(func() {
@@ -211,6 +218,52 @@ func connectionKept(c *sqlCase) {
 	c.must(err)
 	if diff := cmp.Diff(want, got); diff != "" {
 		c.Errorf("connections (-want +got):\n%s", diff)
+	}
+}
+
+func connectionLife(c *sqlCase) {
+	made := storage.Connection{Name: "made", Strategy: "sms", Options: []byte(`{"a":1}`), UpdatedAt: c.sec}
+	changes := c.changed(func() {
+		c.must(c.store.CreateConnection(c.Context(), made))
+		c.want(c.store.CreateConnection(c.Context(), made), storage.ErrConflict)
+		c.must(c.store.UpdateConnection(c.Context(), "made", func(got *storage.Connection) error {
+			c.same("connection to change", made, *got)
+			got.Name, got.Strategy, got.Options = "renamed", "email", []byte(`{"b":2}`) // the names stay
+			return nil
+		}))
+		c.want(c.store.UpdateConnection(c.Context(), "made", func(got *storage.Connection) error {
+			got.Options = nil
+			return errEdit
+		}), errEdit)
+	})
+	ref := storage.Change{Kind: storage.ChangeConnection, Ref: "made"}
+	c.same("changes", []storage.Change{ref, ref}, changes)
+	made.Options = []byte(`{"b":2}`)
+	got, err := c.store.Connection(c.Context(), "made")
+	c.must(err)
+	c.same("changed connection", made, got)
+	c.same("changes of a removal", []storage.Change{ref}, c.changed(func() { c.must(c.store.RemoveConnection(c.Context(), "made")) }))
+	c.want(c.store.RemoveConnection(c.Context(), "made"), storage.ErrNotFound)
+	c.want(c.store.UpdateConnection(c.Context(), "made", func(*storage.Connection) error { return nil }), storage.ErrNotFound)
+	_, err = c.store.Connection(c.Context(), "made")
+	c.want(err, storage.ErrNotFound)
+}
+
+var errEdit = errors.New("edit refuses")
+
+func connectionRace(c *sqlCase) {
+	if _, lost := c.race(func(i int) error {
+		return c.store.UpdateConnection(c.Context(), "sms", func(got *storage.Connection) error {
+			got.Settings.Realms = append(got.Settings.Realms, strconv.Itoa(i))
+			return nil
+		})
+	}); len(lost) > 0 {
+		c.Error(lost)
+	}
+	got, err := c.store.Connection(c.Context(), "sms")
+	c.must(err)
+	if len(got.Settings.Realms) != 50 {
+		c.Errorf("%d of 50 edits are left", len(got.Settings.Realms))
 	}
 }
 

@@ -71,6 +71,10 @@ type peopleStore interface {
 	BlockUser(ctx context.Context, id storage.UserID, now time.Time) error
 	UnblockUser(ctx context.Context, id storage.UserID, now time.Time) error
 	RemoveUser(ctx context.Context, id storage.UserID, now time.Time) error
+	Profile(ctx context.Context, id storage.UserID) (storage.Profile, error)
+	Profiles(ctx context.Context, skip, limit int) ([]storage.Profile, int, error)
+	AddProfile(ctx context.Context, p storage.Profile) error
+	EditProfile(ctx context.Context, id storage.UserID, now time.Time, edit func(*storage.Profile) error) (storage.Profile, error)
 }
 
 type clientStore interface {
@@ -105,7 +109,11 @@ type subjectStore interface {
 
 type registryStore interface {
 	Connections(ctx context.Context) ([]storage.Connection, error)
+	Connection(ctx context.Context, name storage.ConnectionName) (storage.Connection, error)
 	PutConnection(ctx context.Context, connection storage.Connection) error
+	CreateConnection(ctx context.Context, connection storage.Connection) error
+	UpdateConnection(ctx context.Context, name storage.ConnectionName, edit func(*storage.Connection) error) error
+	RemoveConnection(ctx context.Context, name storage.ConnectionName) error
 	SigningKeys(ctx context.Context) ([]storage.SigningKey, error)
 	UpdateSigningKeys(ctx context.Context, edit func([]storage.SigningKey) ([]storage.SigningKey, error)) error
 }
@@ -122,7 +130,7 @@ type promise struct {
 func RunSQL(t *testing.T, open func(t *testing.T) SQL) {
 	t.Helper()
 	topics := [][]promise{
-		loginPromises, sessionPromises, grantPromises, refreshPromises, peoplePromises, importPromises,
+		loginPromises, sessionPromises, grantPromises, refreshPromises, peoplePromises, profilePromises, importPromises,
 		clientPromises, apiPromises, assignmentPromises, subjectPromises, registryPromises, textPromises, verificationPromises,
 		sweepPromises,
 	}

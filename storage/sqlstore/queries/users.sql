@@ -71,3 +71,28 @@ INSERT INTO indexed_attributes (name) VALUES ($1);
 
 -- name: delete_indexed_attribute
 DELETE FROM indexed_attributes WHERE name = $1;
+
+-- name: users_from
+-- For those who ask for a page by its number: what lies before it is walked.
+SELECT id, number, created_at, updated_at, last_login_at, verified_at, blocked_at, attributes
+FROM users ORDER BY id LIMIT $1 OFFSET $2;
+
+-- name: count_users
+SELECT COUNT(*) FROM users;
+
+-- name: set_verified
+UPDATE users SET verified_at = $1 WHERE id = $2;
+
+-- name: metadata_of_user
+SELECT user_id, metadata FROM user_metadata WHERE user_id = $1;
+
+-- name: put_metadata
+INSERT INTO user_metadata (user_id, metadata, sealed_by) VALUES ($1, $2, $3)
+ON CONFLICT (user_id) DO UPDATE SET metadata = excluded.metadata, sealed_by = excluded.sealed_by;
+
+-- name: delete_metadata
+DELETE FROM user_metadata WHERE user_id = $1;
+
+-- name: metadata_sealed_by_others
+-- By the index of sealed_by, on both sides of the active key.
+SELECT user_id, metadata FROM user_metadata WHERE sealed_by < $1 OR sealed_by > $1 LIMIT $2;

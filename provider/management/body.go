@@ -1,0 +1,108 @@
+package management
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/handset-oidc/handset/internal/web"
+)
+
+// document is the object of a request's body.
+type document map[string]json.RawMessage
+
+func readBody(w http.ResponseWriter, r *http.Request, v any) error {
+	raw, err := web.DocumentBody(w, r)
+	switch {
+	case errors.Is(err, web.ErrMediaType):
+		return fault(http.StatusUnsupportedMediaType, "", textMediaType)
+	case err != nil:
+		return fault(http.StatusRequestEntityTooLarge, "", textTooLong)
+	case !json.Valid(raw):
+		return fault(http.StatusBadRequest, "", textMalformed)
+	}
+	if json.Unmarshal(raw, v) != nil {
+		return invalid("", "Expected type %s", shapeOf(v))
+	}
+	return nil
+}
+
+// readDocument reads a body that must be an object.
+func readDocument(w http.ResponseWriter, r *http.Request) (document, error) {
+	var d document
+	if err := readBody(w, r, &d); err != nil {
+		return nil, err
+	}
+	if d == nil {
+		return nil, invalid("", "Expected type object but found type null")
+	}
+	return d, nil
+}
+
+// into fills the properties that are there, by name, and refuses all others and those
+// of another type. null counts as absent.
+func (d document) into(path string, properties map[string]any) error {
+	for _, name := range slices.Sorted(maps.Keys(d)) {
+		target, known := properties[name]
+		if !known {
+			return invalid("", "Additional properties not allowed: %s", named(path+name))
+		}
+		if string(d[name]) == "null" {
+			continue
+		}
+		if err := decode(d[name], target); err != nil {
+			return invalid(path+name, "Expected type %s", shapeOf(target))
+		}
+	}
+	return nil
+}
+
+// has reports whether a property is there, and not null.
+func (d document) has(name string) bool {
+	raw, ok := d[name]
+	return ok && string(raw) != "null"
+}
+
+// decode keeps numbers as they are written.
+func decode(raw json.RawMessage, target any) error {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	return d.Decode(target)
+}
+
+// shapeOf names the JSON type of what a property is read into.
+func shapeOf(target any) string {
+	switch target.(type) {
+	case *string, **string:
+		return "string"
+	case *bool, **bool:
+		return "boolean"
+	case *int:
+		return "integer"
+	case *map[string]any, *map[string]string, *document, *json.RawMessage, *object:
+		return "object"
+	}
+	return "array"
+}
+
+// object is an answer.
+type object map[string]any
+
+// asObject is a record by its JSON names.
+func asObject(v any) (object, error) {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	var o object
+	return o, decode(raw, &o)
+}
+
+// isObject takes raw JSON that is an object.
+func isObject(raw json.RawMessage) bool {
+	var o map[string]json.RawMessage
+	return json.Unmarshal(raw, &o) == nil && o != nil
+}
