@@ -525,3 +525,60 @@ func originOf(address string) string {
 	u, _ := url.Parse(address)
 	return u.Scheme + "://" + u.Host
 }
+
+// A connection that is taken from a client through the Management API has no texts for it.
+func TestPasswordlessOfADisabledClient(t *testing.T) {
+	t.Parallel()
+	m := startManaged(t, withPasswordless())
+	m.does(http.StatusNoContent, "PATCH", "/connections/"+m.smsID()+"/clients", []map[string]any{{"client_id": webClient, "status": false}})
+	m.postJSON("/passwordless/start", smsStart(newNumber())).wantsError(t, 400, "bad.connection", "Connection is disabled")
+	m.form("/oauth/token", otp(newNumber(), "123456")).wantsError(t, 400, "invalid_request", "the connection was disabled")
+}
+
+// The text of a start: the connection's template by the language that was asked for,
+// in the header of Auth0's SDKs or by the caller's, a code of the connection's length and
+// life, and no line that binds it to our own pages.
+func TestPasswordlessTemplates(t *testing.T) {
+	t.Parallel()
+	with := func(more map[string]any) *rig {
+		return start(t, withPasswordless(), withConfig(func(c *config.Config) {
+			var o map[string]any
+			if err := json.Unmarshal(c.Connections[0].Options.JSON(), &o); err != nil {
+				t.Fatal(err)
+			}
+			maps.Copy(o, more)
+			text, err := json.Marshal(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Connections[0].Options = config.NewOptions(string(text))
+		}))
+	}
+	macros := with(map[string]any{"syntax": "md_with_macros", "template": "@@password@@ for @@application.name@@", "totp": map[string]any{"length": 8, "time_step": 60}})
+	number := newNumber()
+	code := macros.otpFor(number)
+	if body := macros.gateway.wait(number, 1).Body; len(code) != 8 || body != code+" for The web app" {
+		t.Errorf("the text is %q", body)
+	}
+	macros.clock.Advance(61 * time.Second)
+	macros.form("/oauth/token", otp(number, code)).wantsError(t, 403, "invalid_grant", "The verification code has expired. Please try to login again.")
+
+	liquid := with(map[string]any{"syntax": "liquid", "template": "{% if request_language contains 'fr-FR' %}Votre code : {{ code }}{% else %}Your code: {{ password }}{% endif %}"})
+	for want, header := range map[string][]string{
+		"Votre code : ": {"x-request-language", "fr-FR"},
+		"Your code: ":   {"x-request-language", "de", "Accept-Language", "fr-FR"},
+	} {
+		number := newNumber()
+		if a := liquid.postJSON("/passwordless/start", smsStart(number), header...); a.status != http.StatusOK {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		if body := liquid.gateway.wait(number, 1).Body; !strings.HasPrefix(body, want) {
+			t.Errorf("%v: the text is %q", header, body)
+		}
+	}
+	number = newNumber()
+	liquid.postJSON("/passwordless/start", smsStart(number), "Accept-Language", "fr-FR,fr;q=0.9")
+	if body := liquid.gateway.wait(number, 1).Body; !strings.HasPrefix(body, "Votre code : ") {
+		t.Errorf("by Accept-Language: the text is %q", body)
+	}
+}
