@@ -88,16 +88,11 @@ func (h *Handler) CrossOrigin(w http.ResponseWriter, r *http.Request) error {
 		return noCrossOrigin.err()
 	case v.Get("credential_type") != oauth.GrantPasswordlessOTP:
 		return otherType.err()
-	case !c.MayUse(oauth.GrantPasswordlessOTP):
-		return oauth.GrantNotAllowed(oauth.GrantPasswordlessOTP)
 	}
 	unknown := wording{http.StatusBadRequest, oauth.InvalidRequest, "Unknown realm " + printable(v.Get("realm")) + "."}
-	p, err := h.find(c, v.Get("realm"), v.Get("username"), unknown, unknown)
-	if e := oauth.AsError(err); e != nil {
-		return e
-	}
+	p, err := h.find(c, v.Get("realm"), v.Get("username"), amiss{unknown, unknown, wrongCross})
 	if err != nil {
-		return wrongCross.because("not a number")
+		return err
 	}
 	proof, err := h.prove(r.Context(), p, v.Get("otp"), reqctx.From(r.Context()).Address)
 	if err != nil {
@@ -234,20 +229,13 @@ func (d *Doors) Verify(w http.ResponseWriter, r *http.Request) error {
 	if !d.allowOrigin(w, r, c, false) {
 		return nil
 	}
-	if !c.MayUse(oauth.GrantPasswordlessOTP) {
-		return oauth.GrantNotAllowed(oauth.GrantPasswordlessOTP)
-	}
-	p, err := d.find(c, v.Get("connection"), v.Get("phone_number"), realmNotFound, realmDisabled)
-	if e := oauth.AsError(err); e != nil {
-		return e
-	}
-	say := told{wrongPassword, wrongPassword, wrongPassword}
+	p, err := d.find(c, v.Get("connection"), v.Get("phone_number"), amiss{realmNotFound, realmDisabled, wrongPassword})
 	if err != nil {
-		return say.wrong.because("not a number")
+		return err
 	}
 	proof, err := d.prove(r.Context(), p, v.Get("verification_code"), reqctx.From(r.Context()).Address)
 	if err != nil {
-		return d.rejected(w, err, say)
+		return d.rejected(w, err, told{wrongPassword, wrongPassword, wrongPassword})
 	}
 	if err := d.keep(w, r, PathVerify, verifiedTicket(v), p, proof); err != nil {
 		return err
@@ -268,9 +256,6 @@ func (d *Doors) verifyForTokens(w http.ResponseWriter, r *http.Request, v web.Va
 	c, ok, err := d.startClient(w, r, v)
 	if err != nil || !ok {
 		return err
-	}
-	if !c.MayUse(oauth.GrantPasswordlessOTP) {
-		return oauth.GrantNotAllowed(oauth.GrantPasswordlessOTP)
 	}
 	by := credentials{v.Get("connection"), v.Get("username"), v.Get("password")}
 	code, err := d.signIn(r.Context(), w, c, by, v, told{wrongPassword, wrongPassword, wrongPassword})

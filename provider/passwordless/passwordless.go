@@ -138,15 +138,21 @@ func (h *Handler) challenge(p place) storage.ChallengeID {
 	return storage.ChallengeID("passwordless:" + string(p.client.ClientID) + ":" + mac)
 }
 
-// find returns the place that a request names. none and disabled are what is wrong
-// with the connection in the words of the door.
-func (h *Handler) find(c *storage.Client, connection, number string, none, disabled wording) (place, error) {
+// amiss is what is wrong with a connection or a number, in the words of the door.
+type amiss struct{ none, disabled, number wording }
+
+// find returns the place that a request of a client names, if the client may use the
+// doors at all.
+func (h *Handler) find(c *storage.Client, connection, number string, say amiss) (place, error) {
+	if !c.MayUse(oauth.GrantPasswordlessOTP) {
+		return place{}, oauth.GrantNotAllowed(oauth.GrantPasswordlessOTP)
+	}
 	conn, err := h.Connection(connection, c.ClientID)
 	switch {
 	case errors.Is(err, ErrNoConnection):
-		return place{}, none.err()
+		return place{}, say.none.err()
 	case errors.Is(err, ErrDisabledConnection):
-		return place{}, disabled.err()
+		return place{}, say.disabled.err()
 	case err != nil:
 		return place{}, err
 	}
@@ -156,7 +162,10 @@ func (h *Handler) find(c *storage.Client, connection, number string, none, disab
 		own.Life = life
 	}
 	n, err := h.Rules.Parse(number, "")
-	return place{c, &own, n}, err
+	if err != nil {
+		return place{}, say.number.because("number refused: " + err.Error())
+	}
+	return place{c, &own, n}, nil
 }
 
 // prove uses a code up. It returns a [*passcode.Rejection] when the code proves

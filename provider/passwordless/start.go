@@ -46,15 +46,9 @@ func (h *Handler) Start(w http.ResponseWriter, r *http.Request) error {
 	if err != nil || !ok {
 		return err
 	}
-	if !caller.MayUse(oauth.GrantPasswordlessOTP) {
-		return oauth.GrantNotAllowed(oauth.GrantPasswordlessOTP)
-	}
-	p, err := h.find(caller, v.Get("connection"), v.Get("phone_number"), noConnection, disabledConnection)
-	if e := oauth.AsError(err); e != nil {
-		return e
-	}
+	p, err := h.find(caller, v.Get("connection"), v.Get("phone_number"), amiss{noConnection, disabledConnection, numberRefused})
 	if err != nil {
-		return &oauth.Error{Status: numberRefused.status, Code: numberRefused.code, Description: numberRefused.description, Err: err}
+		return err
 	}
 	reqctx.Add(r.Context(), slog.Any("number", p.number), slog.String("sdk", sdkName(r)))
 	known, err := h.text(w, r, p, v)
@@ -285,12 +279,9 @@ func (h *Handler) signIn(ctx context.Context, w http.ResponseWriter, c *storage.
 	if err != nil {
 		return "", err
 	}
-	p, err := h.find(c, by.connection, by.number, realmNotFound, realmDisabled)
-	if e := oauth.AsError(err); e != nil {
-		return "", e
-	}
+	p, err := h.find(c, by.connection, by.number, amiss{realmNotFound, realmDisabled, say.wrong})
 	if err != nil {
-		return "", say.wrong.because("not a number")
+		return "", err
 	}
 	proof, err := h.prove(ctx, p, by.code, fromOf(ctx, c))
 	if err != nil {
