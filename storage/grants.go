@@ -59,7 +59,7 @@ type Redemption struct {
 // RefreshFamily is the line of refresh tokens of one grant. A token is family,
 // counter and MAC; nothing of it but this row is stored.
 type RefreshFamily struct {
-	ID      string // random, part of each token
+	ID      FamilyID
 	GrantID GrantID
 	// Counter is that of the one token that may be used.
 	Counter int64
@@ -74,7 +74,7 @@ type RefreshFamily struct {
 
 // Rotation uses the token with counter Presented.
 type Rotation struct {
-	Family    string
+	Family    FamilyID
 	Presented int64
 	Now       time.Time
 	// Grace is how long after a rotation its predecessor still gets the same

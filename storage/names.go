@@ -12,6 +12,9 @@ type (
 	SessionID string
 	// GrantID names one authorization: what one person allowed one client once.
 	GrantID string
+	// FamilyID names the line of refresh tokens of a grant. It is random, a part of each
+	// token, and opens nothing without the rest.
+	FamilyID string
 	// TransactionID names one login transaction. It stands in URLs and opens
 	// nothing without the browser's cookie.
 	TransactionID string

@@ -14,7 +14,7 @@ func TestIdentifiersAreTypes(t *testing.T) {
 	t.Parallel()
 	types := []reflect.Type{
 		reflect.TypeFor[storage.UserID](), reflect.TypeFor[storage.ClientID](), reflect.TypeFor[storage.SessionID](),
-		reflect.TypeFor[storage.GrantID](), reflect.TypeFor[storage.TransactionID](), reflect.TypeFor[storage.ChallengeID](),
+		reflect.TypeFor[storage.GrantID](), reflect.TypeFor[storage.FamilyID](), reflect.TypeFor[storage.TransactionID](), reflect.TypeFor[storage.ChallengeID](),
 		reflect.TypeFor[storage.KeyID](), reflect.TypeFor[storage.ConnectionName](), reflect.TypeFor[storage.Audience](),
 		reflect.TypeFor[storage.Subject](), reflect.TypeFor[storage.Sector](), reflect.TypeFor[storage.TokenID](),
 		reflect.TypeFor[storage.TextID](), reflect.TypeFor[storage.VerificationID](), reflect.TypeFor[phone.Number](), reflect.TypeFor[string](),

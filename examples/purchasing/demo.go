@@ -49,8 +49,12 @@ func (d demo) find(ctx context.Context, out io.Writer) (program string, cleanUp 
 	return program, cleanUp, nil
 }
 
-// errEnded is a demo that has ended by itself; it has said why.
-var errEnded = errors.New("handset demo has ended")
+var (
+	// errStopped ends everything, and is no fault.
+	errStopped = errors.New("stopped")
+	// errEnded is a demo that has ended by itself; it has said why.
+	errEnded = errors.New("handset demo has ended")
+)
 
 // run runs it until ctx ends, and tells its issuer once.
 func (d demo) run(ctx context.Context, program string, out io.Writer, issuer chan<- string) error {
@@ -65,8 +69,8 @@ func (d demo) run(ctx context.Context, program string, out io.Writer, issuer cha
 	}
 	child.WaitDelay = 30 * time.Second // it lets logins under way finish
 	err := child.Run()
-	if ctx.Err() != nil {
-		return nil // it was asked to
+	if ctx.Err() != nil || err == nil {
+		return errStopped // by us, or by the Ctrl-C that reaches it as well
 	}
 	if child.ProcessState == nil {
 		return fmt.Errorf("start handset: %w", err)

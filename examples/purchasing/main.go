@@ -29,7 +29,8 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
+	err := run(ctx, os.Args[1:], os.Stderr)
+	if err != nil && !errors.Is(err, errStopped) && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "purchasing:", err)
 		os.Exit(1)
 	}

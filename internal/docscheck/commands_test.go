@@ -62,7 +62,7 @@ func TestCommandsInDocuments(t *testing.T) {
 				looked++
 				var path []string
 				for _, w := range words[1:] {
-					if !regexp.MustCompile(`^[a-z][a-z-]*$`).MatchString(w) || len(path) == 2 {
+					if !regexp.MustCompile(`^[a-z][a-z0-9-]*$`).MatchString(w) || len(path) == 2 {
 						break
 					}
 					path = append(path, w)

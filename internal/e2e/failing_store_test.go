@@ -162,7 +162,7 @@ func (s failingSQL) RevokeGrant(ctx context.Context, id storage.GrantID, now tim
 	return s.f.call("RevokeGrant", func() error { return s.Durable.RevokeGrant(ctx, id, now) })
 }
 
-func (s failingSQL) RefreshFamily(ctx context.Context, id string) (family storage.RefreshFamily, grant storage.Grant, user storage.User, err error) {
+func (s failingSQL) RefreshFamily(ctx context.Context, id storage.FamilyID) (family storage.RefreshFamily, grant storage.Grant, user storage.User, err error) {
 	err = s.f.call("RefreshFamily", func() (err error) {
 		family, grant, user, err = s.Durable.RefreshFamily(ctx, id)
 		return err

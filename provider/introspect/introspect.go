@@ -31,14 +31,14 @@ import (
 // Minter tells what a token is and what to look it up by.
 type Minter interface {
 	// ParseRefreshToken must report false for whatever Handset did not make.
-	ParseRefreshToken(token string) (family string, counter int64, ok bool)
+	ParseRefreshToken(token string) (family storage.FamilyID, counter int64, ok bool)
 	// AccessTokenMACs must return nil for what has not the form of an access token.
 	AccessTokenMACs(token string) [][]byte
 }
 
 // Records finds refresh tokens.
 type Records interface {
-	RefreshFamily(ctx context.Context, id string) (storage.RefreshFamily, storage.Grant, storage.User, error)
+	RefreshFamily(ctx context.Context, id storage.FamilyID) (storage.RefreshFamily, storage.Grant, storage.User, error)
 }
 
 // AccessTokens finds opaque access tokens by their MACs.
@@ -216,7 +216,7 @@ func (h *Handler) accessToken(ctx context.Context, caller *storage.Client, macs 
 // refreshToken answers for the one token of a family that may be used next, to
 // its own client only. token_type is left out: it says how a token is presented
 // to an API (RFC 6749 §7.1), which a refresh token never is.
-func (h *Handler) refreshToken(ctx context.Context, caller *storage.Client, id string, counter int64) (*oidc.IntrospectionResponse, error) {
+func (h *Handler) refreshToken(ctx context.Context, caller *storage.Client, id storage.FamilyID, counter int64) (*oidc.IntrospectionResponse, error) {
 	family, grant, person, err := h.c.Records.RefreshFamily(ctx, id)
 	if errors.Is(err, storage.ErrNotFound) {
 		return inactive(ctx, "unknown token")

@@ -363,7 +363,7 @@ type faults struct {
 	unrevoked bool
 }
 
-func (f *faults) RefreshFamily(ctx context.Context, id string) (storage.RefreshFamily, storage.Grant, storage.User, error) {
+func (f *faults) RefreshFamily(ctx context.Context, id storage.FamilyID) (storage.RefreshFamily, storage.Grant, storage.User, error) {
 	if f.fail == "RefreshFamily" {
 		f.hit++
 		return storage.RefreshFamily{}, storage.Grant{}, storage.User{}, f.err

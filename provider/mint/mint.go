@@ -132,4 +132,4 @@ func ordered() string {
 }
 
 // FamilyID returns a new refresh token family's name.
-func FamilyID() string { return rand.Text() }
+func FamilyID() storage.FamilyID { return storage.FamilyID(rand.Text()) }

@@ -204,7 +204,7 @@ func TestIdentifiers(t *testing.T) {
 		"session":     {func() string { return string(mint.SessionID()) }, `^[0-9A-V]{8}[A-Z2-7]{26}$`},
 		"grant":       {func() string { return string(mint.GrantID()) }, `^[0-9A-V]{8}[A-Z2-7]{26}$`},
 		"transaction": {func() string { return string(mint.TransactionID()) }, `^[0-9A-V]{8}[A-Z2-7]{26}$`},
-		"family":      {mint.FamilyID, `^[A-Z2-7]{26}$`},
+		"family":      {func() string { return string(mint.FamilyID()) }, `^[A-Z2-7]{26}$`},
 	} {
 		seen := map[string]bool{}
 		for range 100 {

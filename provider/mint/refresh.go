@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/handset-oidc/handset/internal/vault"
+	"github.com/handset-oidc/handset/storage"
 )
 
 // A refresh token is its family, a counter and a MAC over both, so that a
@@ -25,9 +26,9 @@ var strict = base64.RawURLEncoding.Strict()
 
 // RefreshToken returns the family's token with that counter. Under one secret
 // key it is always the same.
-func (m *Minter) RefreshToken(family string, counter int64) string {
+func (m *Minter) RefreshToken(family storage.FamilyID, counter int64) string {
 	b := make([]byte, 0, macSize+counterSize+len(family))
-	b = append(b, m.vault.MAC(vault.RefreshToken, family, strconv.FormatInt(counter, 10))...)
+	b = append(b, m.vault.MAC(vault.RefreshToken, string(family), strconv.FormatInt(counter, 10))...)
 	b = binary.BigEndian.AppendUint64(b, uint64(counter))
 	b = append(b, family...)
 	return refreshPrefix + base64.RawURLEncoding.EncodeToString(b)
@@ -35,7 +36,7 @@ func (m *Minter) RefreshToken(family string, counter int64) string {
 
 // ParseRefreshToken returns the family and counter of a token that RefreshToken
 // made under any live key. Whether it may still be used is the store's to say.
-func (m *Minter) ParseRefreshToken(text string) (family string, counter int64, ok bool) {
+func (m *Minter) ParseRefreshToken(text string) (family storage.FamilyID, counter int64, ok bool) {
 	encoded, ok := strings.CutPrefix(text, refreshPrefix)
 	if !ok || len(encoded) > base64.RawURLEncoding.EncodedLen(macSize+counterSize+maxFamily) {
 		return "", 0, false
@@ -47,8 +48,8 @@ func (m *Minter) ParseRefreshToken(text string) (family string, counter int64, o
 	}
 	mac, rest := b[:macSize], b[macSize:]
 	counter = int64(binary.BigEndian.Uint64(rest))
-	family = string(rest[counterSize:])
-	if counter < 0 || !m.vault.Verify(mac, vault.RefreshToken, family, strconv.FormatInt(counter, 10)) {
+	family = storage.FamilyID(rest[counterSize:])
+	if counter < 0 || !m.vault.Verify(mac, vault.RefreshToken, string(family), strconv.FormatInt(counter, 10)) {
 		return "", 0, false
 	}
 	return family, counter, true

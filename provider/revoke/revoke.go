@@ -23,14 +23,14 @@ import (
 // Minter tells what a token is and what to look it up by.
 type Minter interface {
 	// ParseRefreshToken must report false for whatever Handset did not make.
-	ParseRefreshToken(token string) (family string, counter int64, ok bool)
+	ParseRefreshToken(token string) (family storage.FamilyID, counter int64, ok bool)
 	// AccessTokenMACs must return nil for what has not the form of an access token.
 	AccessTokenMACs(token string) [][]byte
 }
 
 // Grants revokes.
 type Grants interface {
-	RefreshFamily(ctx context.Context, id string) (storage.RefreshFamily, storage.Grant, storage.User, error)
+	RefreshFamily(ctx context.Context, id storage.FamilyID) (storage.RefreshFamily, storage.Grant, storage.User, error)
 	// RevokeGrant must end the grant and its refresh tokens; it may be repeated.
 	RevokeGrant(ctx context.Context, id storage.GrantID, now time.Time) error
 	// RevokeToken must end one token for an API until it has expired; it may be repeated.
@@ -117,7 +117,7 @@ func (h *Handler) revoke(ctx context.Context, caller storage.ClientID, token str
 // refreshToken revokes the grant: RFC 7009 §2.1 wants the access tokens of the
 // same grant to end too. A token that was rotated away counts as well: a client
 // that lost an answer has no other.
-func (h *Handler) refreshToken(ctx context.Context, caller storage.ClientID, family string) error {
+func (h *Handler) refreshToken(ctx context.Context, caller storage.ClientID, family storage.FamilyID) error {
 	_, grant, _, err := h.c.Grants.RefreshFamily(ctx, family)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nothing(ctx, "unknown token")

@@ -280,7 +280,7 @@ func (f *faults) RevokeToken(ctx context.Context, t storage.RevokedToken) error 
 	return f.SQL.RevokeToken(ctx, t)
 }
 
-func (f *faults) RefreshFamily(ctx context.Context, id string) (storage.RefreshFamily, storage.Grant, storage.User, error) {
+func (f *faults) RefreshFamily(ctx context.Context, id storage.FamilyID) (storage.RefreshFamily, storage.Grant, storage.User, error) {
 	if err := f.broken("RefreshFamily"); err != nil {
 		return storage.RefreshFamily{}, storage.Grant{}, storage.User{}, err
 	}

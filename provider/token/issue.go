@@ -21,9 +21,9 @@ type Minter interface {
 	APIToken(alg string, c mint.APITokenClaims) (string, error)
 	// AuthCodeMACs must return nil for what has not the form of a code.
 	AuthCodeMACs(code string) [][]byte
-	RefreshToken(family string, counter int64) string
+	RefreshToken(family storage.FamilyID, counter int64) string
 	// ParseRefreshToken must report false for whatever Handset did not make.
-	ParseRefreshToken(token string) (family string, counter int64, ok bool)
+	ParseRefreshToken(token string) (family storage.FamilyID, counter int64, ok bool)
 }
 
 // order says what to issue.

@@ -229,7 +229,7 @@ func TestThingsThatAreNoRefreshToken(t *testing.T) {
 		"access token":   first.AccessToken,
 		"ID token":       first.IDToken,
 		"code":           code,
-		"family":         family,
+		"family":         string(family),
 		"cut":            first.RefreshToken[:len(first.RefreshToken)-1],
 		"longer":         first.RefreshToken + "A",
 		"forged":         "hsr1_" + strings.Repeat("A", 96),

@@ -234,7 +234,7 @@ func (f *faults) RevokeGrant(ctx context.Context, id storage.GrantID, now time.T
 	return f.SQL.RevokeGrant(ctx, id, now)
 }
 
-func (f *faults) RefreshFamily(ctx context.Context, id string) (storage.RefreshFamily, storage.Grant, storage.User, error) {
+func (f *faults) RefreshFamily(ctx context.Context, id storage.FamilyID) (storage.RefreshFamily, storage.Grant, storage.User, error) {
 	if err := f.broken("RefreshFamily"); err != nil {
 		return storage.RefreshFamily{}, storage.Grant{}, storage.User{}, err
 	}
@@ -266,10 +266,12 @@ func (f *faults) DeleteAccessToken(ctx context.Context, macs [][]byte) error {
 	return f.Redis.DeleteAccessToken(ctx, macs)
 }
 
-func (f *faults) AccessToken() (string, []byte)              { return f.Minter.AccessToken() }
-func (f *faults) AuthCodeMACs(code string) [][]byte          { return f.Minter.AuthCodeMACs(code) }
-func (f *faults) RefreshToken(family string, n int64) string { return f.Minter.RefreshToken(family, n) }
-func (f *faults) ParseRefreshToken(text string) (string, int64, bool) {
+func (f *faults) AccessToken() (string, []byte)     { return f.Minter.AccessToken() }
+func (f *faults) AuthCodeMACs(code string) [][]byte { return f.Minter.AuthCodeMACs(code) }
+func (f *faults) RefreshToken(family storage.FamilyID, n int64) string {
+	return f.Minter.RefreshToken(family, n)
+}
+func (f *faults) ParseRefreshToken(text string) (storage.FamilyID, int64, bool) {
 	return f.Minter.ParseRefreshToken(text)
 }
 

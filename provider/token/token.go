@@ -37,7 +37,7 @@ type Grants interface {
 	RedeemGrant(ctx context.Context, r storage.Redemption) error
 	// RevokeGrant must end the grant and its refresh tokens; it may be repeated.
 	RevokeGrant(ctx context.Context, id storage.GrantID, now time.Time) error
-	RefreshFamily(ctx context.Context, id string) (storage.RefreshFamily, storage.Grant, storage.User, error)
+	RefreshFamily(ctx context.Context, id storage.FamilyID) (storage.RefreshFamily, storage.Grant, storage.User, error)
 	// RotateRefreshToken must give all callers that present one token within
 	// its grace the same successor. For one used before it must revoke family
 	// and grant and return storage.ErrConsumed; for a revoked or expired one

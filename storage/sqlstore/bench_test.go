@@ -79,7 +79,7 @@ func opened(b testing.TB, s *Store, n int) []storage.Login {
 
 func family(l storage.Login) *storage.RefreshFamily {
 	return &storage.RefreshFamily{
-		ID: rand.Text(), GrantID: l.Grant.ID, Counter: 1, CreatedAt: testTime,
+		ID: storage.FamilyID(rand.Text()), GrantID: l.Grant.ID, Counter: 1, CreatedAt: testTime,
 		IdleExpires: testTime.Add(time.Hour), AbsoluteExpires: testTime.Add(time.Hour),
 	}
 }
@@ -126,7 +126,7 @@ func BenchmarkRedeemGrantWithRefreshToken(b *testing.B) {
 func BenchmarkRotateRefreshToken(b *testing.B) {
 	bench(b, func(b *testing.B, s *Store, n int) func(int) error {
 		all := opened(b, s, n)
-		families := make([]string, n)
+		families := make([]storage.FamilyID, n)
 		for i, l := range all {
 			f := family(l)
 			families[i] = f.ID

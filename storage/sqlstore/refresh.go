@@ -11,7 +11,7 @@ import (
 
 func (s *Store) addFamily(c *conn, grant storage.GrantID, f storage.RefreshFamily) error {
 	idle := min(f.IdleExpires.Unix(), f.AbsoluteExpires.Unix())
-	if _, err := c.exec(insertFamily, f.ID, string(grant), f.Counter, orNull(f.RotatedAt), f.CreatedAt.Unix(),
+	if _, err := c.exec(insertFamily, string(f.ID), string(grant), f.Counter, orNull(f.RotatedAt), f.CreatedAt.Unix(),
 		idle, f.AbsoluteExpires.Unix()); err != nil {
 		return err
 	}
@@ -42,13 +42,13 @@ func (f *familyColumns) family(revoked sql.NullInt64) storage.RefreshFamily {
 // RefreshFamily returns a family with its grant and person. It may be revoked or
 // expired, and the person blocked: the records say so, and the caller decides.
 // [storage.ErrNotFound]: there is none, or the person was removed.
-func (s *Store) RefreshFamily(ctx context.Context, id string) (family storage.RefreshFamily, grant storage.Grant, user storage.User, err error) {
+func (s *Store) RefreshFamily(ctx context.Context, id storage.FamilyID) (family storage.RefreshFamily, grant storage.Grant, user storage.User, err error) {
 	err = s.db.read(ctx, func(c *conn) error {
 		var f familyColumns
 		var g grantColumns
 		var u userColumns
 		dest := append(append(f.dest(), g.dest()...), u.dest()...)
-		if err := c.row(familyByID, id).Scan(dest...); err != nil {
+		if err := c.row(familyByID, string(id)).Scan(dest...); err != nil {
 			return err
 		}
 		family, grant = f.family(g.revoked), g.grant()
@@ -72,7 +72,7 @@ func (s *Store) RotateRefreshToken(ctx context.Context, r storage.Rotation) (out
 	err = s.db.write(ctx, durable, func(c *conn) error {
 		var f familyColumns
 		var revoked sql.NullInt64
-		if err := c.row(familyStanding, r.Family).Scan(append(f.dest(), &revoked)...); err != nil {
+		if err := c.row(familyStanding, string(r.Family)).Scan(append(f.dest(), &revoked)...); err != nil {
 			return err
 		}
 		family := f.family(revoked)
@@ -130,7 +130,7 @@ func decide(f storage.RefreshFamily, r storage.Rotation) use {
 
 func rotate(c *conn, f storage.RefreshFamily, r storage.Rotation) error {
 	idle := earlier(r.IdleExpires, f.AbsoluteExpires)
-	n, err := c.exec(rotateFamily, r.Now.Unix(), idle.Unix(), f.ID, r.Presented)
+	n, err := c.exec(rotateFamily, r.Now.Unix(), idle.Unix(), string(f.ID), r.Presented)
 	if err == nil && n == 0 {
 		// Unreachable where writers take turns.
 		return fmt.Errorf("%w: the family was rotated meanwhile", storage.ErrUnavailable)

@@ -46,9 +46,9 @@ func codeRace(c *sqlCase) {
 
 func codeRefreshRace(c *sqlCase) {
 	l, _ := c.login()
-	families := make([]string, racers)
+	families := make([]storage.FamilyID, racers)
 	for i := range families {
-		families[i] = rand.Text()
+		families[i] = storage.FamilyID(rand.Text())
 	}
 	c.oneWinner(storage.ErrConsumed, func(i int) error {
 		return c.store.RedeemGrant(c.Context(), storage.Redemption{

@@ -31,7 +31,7 @@ func (c *sqlCase) rotate(f storage.RefreshFamily, counter int64, after time.Dura
 	})
 }
 
-func (c *sqlCase) family(id string) storage.RefreshFamily {
+func (c *sqlCase) family(id storage.FamilyID) storage.RefreshFamily {
 	c.Helper()
 	f, _, _, err := c.store.RefreshFamily(c.Context(), id)
 	c.must(err)

@@ -57,7 +57,7 @@ type grantStore interface {
 }
 
 type refreshStore interface {
-	RefreshFamily(ctx context.Context, id string) (storage.RefreshFamily, storage.Grant, storage.User, error)
+	RefreshFamily(ctx context.Context, id storage.FamilyID) (storage.RefreshFamily, storage.Grant, storage.User, error)
 	RotateRefreshToken(ctx context.Context, r storage.Rotation) (storage.Rotated, error)
 }
 
@@ -237,7 +237,7 @@ func (c *sqlCase) refreshable() (storage.Login, storage.RefreshFamily) {
 	c.Helper()
 	l, _ := c.login()
 	f := storage.RefreshFamily{
-		ID: rand.Text(), GrantID: l.Grant.ID, Counter: 1, CreatedAt: c.sec,
+		ID: storage.FamilyID(rand.Text()), GrantID: l.Grant.ID, Counter: 1, CreatedAt: c.sec,
 		IdleExpires: c.sec.Add(7 * 24 * time.Hour), AbsoluteExpires: c.sec.Add(30 * 24 * time.Hour),
 	}
 	c.must(c.store.RedeemGrant(c.Context(), storage.Redemption{Grant: l.Grant.ID, Now: c.now, Refresh: &f}))
