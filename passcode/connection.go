@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,6 +31,9 @@ type Connection struct {
 	SignupDisabled bool
 	// BruteForceProtection is Auth0's switch of that name.
 	BruteForceProtection bool
+	// Restricted means that Clients alone may use the connection.
+	Restricted bool
+	Clients    []storage.ClientID
 
 	own *ownSender
 }
@@ -50,6 +54,11 @@ type ownSender struct {
 func (o *ownSender) Close() error {
 	o.once.Do(func() { o.err = o.Named.Close() })
 	return o.err
+}
+
+// Enabled reports whether a client may use the connection.
+func (c *Connection) Enabled(id storage.ClientID) bool {
+	return !c.Restricted || slices.Contains(c.Clients, id)
 }
 
 // use says that a text of the connection is on its way, until the function that it
@@ -123,7 +132,7 @@ func ParseConnection(c storage.Connection, senders Senders) (*Connection, error)
 		return nil, o.Problems()
 	}
 	out := &Connection{
-		Name: c.Name, From: o.Text("from"),
+		Name: c.Name, From: o.Text("from"), Restricted: c.Settings.Restricted, Clients: c.Settings.EnabledClients,
 		Unbound:              !o.Flag("origin_bound", true),
 		SignupDisabled:       o.Flag("disable_signup", false),
 		BruteForceProtection: o.Flag("brute_force_protection", true),

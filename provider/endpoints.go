@@ -139,7 +139,8 @@ func (p *Provider) browserEndpoints(h *handlers, minter *mint.Minter) {
 	h.authorize = authorize.New(authorize.Config{
 		Posted: forms, Pending: p.engine.PendingLimit,
 		Issuer: p.c.Issuer, Base: p.base, Clients: p.clients, Transactions: p.c.Redis, Grants: p.c.SQL, Hints: minter,
-		APIs: p.apis, Subjects: p.subjects, Mint: minter, Sessions: sessions, Browser: browser, Pages: p.pages, Now: p.c.Now,
+		Enabled: func(id storage.ClientID) bool { return p.connection.Load().Enabled(id) },
+		APIs:    p.apis, Subjects: p.subjects, Mint: minter, Sessions: sessions, Browser: browser, Pages: p.pages, Now: p.c.Now,
 		TransactionLife: transactionLife, CodeLife: codeLife,
 	})
 	h.login = login.New(login.Config{

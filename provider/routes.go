@@ -48,6 +48,7 @@ func (p *Provider) routes(h handlers) []route {
 		{method: post, path: discovery.PathRevoke, handler: oauthJSON(h.revoke.Serve), cors: true},
 		{method: get, path: discovery.PathLogout, handler: page(h.logout.Logout)},
 		{method: post, path: discovery.PathLogout, handler: page(h.logout.Logout)},
+		{method: get, path: discovery.PathAuth0Logout, handler: page(h.logout.Auth0)},
 		{method: get, path: "/.well-known/openid-configuration", handler: oauthJSON(h.discovery.Serve), cors: true},
 		{method: get, path: "/.well-known/oauth-authorization-server", handler: oauthJSON(h.discovery.Serve), cors: true, root: true},
 		{method: get, path: discovery.PathKeys, handler: oauthJSON(p.serveKeys), cors: true},

@@ -95,11 +95,6 @@ type ConnectionSettings struct {
 	ConnectedAccounts  json.RawMessage   `json:"connected_accounts,omitempty"`
 }
 
-// Enabled reports whether a client may use the connection.
-func (c *Connection) Enabled(id ClientID) bool {
-	return !c.Settings.Restricted || slices.Contains(c.Settings.EnabledClients, id)
-}
-
 // SigningKey is a private key as kept: PKCS#8, sealed at rest.
 type SigningKey struct {
 	ID        KeyID

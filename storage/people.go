@@ -89,6 +89,9 @@ type Import struct {
 	Decide func(u User, known bool) (User, error)
 	// Metadata replaces what is kept with a person who is not refused; nil leaves it.
 	Metadata *Metadata
+	// MetadataDiffers refuses people who are there with other metadata; nil: it is
+	// replaced.
+	MetadataDiffers error
 }
 
 // ImportMode says what becomes of the others when a person is refused.

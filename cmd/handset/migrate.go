@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -300,7 +301,8 @@ func (m *migration) connection(ctx context.Context, in auth0.Connection, senders
 	for i := range kept {
 		switch {
 		case kept[i].Name != in.Name || sameJSON(kept[i].Options, []byte(`{"provider":"console"}`)): // as every database begins
-		case sameJSON(kept[i].Options, in.Options):
+		case sameJSON(kept[i].Options, in.Options) && kept[i].Settings.Restricted == in.Settings.Restricted &&
+			slices.Equal(kept[i].Settings.EnabledClients, in.Settings.EnabledClients):
 			return storage.Unchanged, nil, nil
 		case !m.update:
 			return storage.Refused, []string{differs}, nil

@@ -240,6 +240,9 @@ func walk(extension string, visit func(path string) error) error {
 			if path != root && (name == "node_modules" || name == "testdata" || name == "artifacts" || strings.HasPrefix(name, ".")) {
 				return filepath.SkipDir
 			}
+			if _, err := os.Stat(filepath.Join(path, "go.mod")); err == nil && path != root {
+				return filepath.SkipDir // a module of its own, which nobody gets with Handset
+			}
 			return nil
 		}
 		inner, err := filepath.Rel(root, path)

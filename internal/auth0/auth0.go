@@ -177,20 +177,18 @@ func ReadConnections(r io.Reader) ([]Connection, error) {
 	out := make([]Connection, len(list))
 	for i, raw := range list {
 		var in struct {
-			Name           string          `json:"name"`
-			Strategy       string          `json:"strategy"`
-			Options        json.RawMessage `json:"options"`
-			EnabledClients []string        `json:"enabled_clients"`
+			Name           string             `json:"name"`
+			Strategy       string             `json:"strategy"`
+			Options        json.RawMessage    `json:"options"`
+			EnabledClients []storage.ClientID `json:"enabled_clients"`
 		}
 		if err := json.Unmarshal(raw, &in); err != nil {
 			return nil, fmt.Errorf("connections[%d]: %w", i, wrongType(err))
 		}
 		out[i] = Connection{Connection: storage.Connection{
 			Name: storage.ConnectionName(in.Name), Strategy: in.Strategy, Options: in.Options,
+			Settings: storage.ConnectionSettings{Restricted: len(in.EnabledClients) > 0, EnabledClients: in.EnabledClients},
 		}}
-		if len(in.EnabledClients) > 0 {
-			out[i].Notes = append(out[i].Notes, "enabled_clients: every client may use it here")
-		}
 	}
 	return out, nil
 }

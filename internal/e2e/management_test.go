@@ -267,7 +267,11 @@ func TestManagedConnectionClients(t *testing.T) {
 	if got := ids(); len(got) != 0 {
 		t.Errorf("after taking all away: %v", got)
 	}
+	if got := m.authorize(newBrowser(t), m.newRequest(webClient)).url.Query().Get("error"); got != "unauthorized_client" {
+		t.Errorf("login of an application that the connection was taken from: %q", got)
+	}
 	m.does(http.StatusNoContent, "PATCH", path, change(webClient, true))
+	m.authorize(newBrowser(t), m.newRequest(webClient)).wants(http.StatusOK)
 	if got := ids(); !slices.Equal(got, []string{webClient}) {
 		t.Errorf("after giving it to one: %v", got)
 	}

@@ -39,6 +39,7 @@ func policies() map[string]policy {
 		"POST /oauth/revoke":                          {cors: true},
 		"GET /oidc/logout":                            page,
 		"POST /oidc/logout":                           page,
+		"GET /v2/logout":                              page,
 		"GET /.well-known/openid-configuration":       document,
 		"GET /.well-known/oauth-authorization-server": document,
 		"GET /.well-known/jwks.json":                  document,

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/handset-oidc/handset/internal/attributes"
+	"github.com/handset-oidc/handset/storage"
 )
 
 // Auth0 is the format of that provider's export jobs: one user per line, as JSON.
@@ -101,17 +102,18 @@ func (u *auth0Users) parse(one line) (Row, error) {
 		// Else whoever typed somebody's number once would be found by it.
 		return Row{}, errors.New("phone_number: was never verified, and the user logs in by other means")
 	}
+	row.Verified = true
 	return row, u.metadata(&row, in)
 }
 
-// metadata takes what people.attributes has out of app_metadata. Not out of
-// user_metadata: people could write that themselves.
+// metadata makes attributes of what people.attributes has of app_metadata, and keeps the
+// rest. Nothing of user_metadata becomes an attribute: people could write that themselves.
 func (u *auth0Users) metadata(row *Row, in auth0User) error {
-	var unknown []string
+	kept := storage.Metadata{App: map[string]any{}, User: in.UserMetadata}
 	for _, name := range slices.Sorted(maps.Keys(in.AppMetadata)) {
 		value := in.AppMetadata[name]
 		if !attributes.IsName(name) || u.schema.Known(name) != nil || compound(value) {
-			unknown = append(unknown, name)
+			kept.App[name] = value
 			continue
 		}
 		if value == nil {
@@ -126,12 +128,7 @@ func (u *auth0Users) metadata(row *Row, in auth0User) error {
 		}
 		row.Attributes[name] = checked
 	}
-	if len(unknown) > 0 {
-		row.Notes = append(row.Notes, "app_metadata: not taken, since people.attributes has none of such a name and kind: "+foreign(unknown))
-	}
-	if len(in.UserMetadata) > 0 {
-		row.Notes = append(row.Notes, "user_metadata: not taken: people could write it themselves")
-	}
+	row.Metadata = &kept
 	var other []string
 	for _, identity := range in.Identities {
 		if identity.Provider != sms && !slices.Contains(other, identity.Provider) {

@@ -155,10 +155,14 @@ func (r *importRun) person(row Row) (storage.Import, error) {
 	if err := r.once(row, number); err != nil {
 		return storage.Import{}, err
 	}
-	return storage.Import{
+	p := storage.Import{
 		ID: storage.UserID(row.ID), NewID: r.NewID(), Number: number,
 		Decide: func(u storage.User, known bool) (storage.User, error) { return r.decide(u, known, row, number) },
-	}, nil
+	}
+	if p.Metadata = row.Metadata; !r.Update {
+		p.MetadataDiffers = errDiffers
+	}
+	return p, nil
 }
 
 var (
@@ -216,6 +220,9 @@ var errDiffers = errors.New("is registered already, and differs (--update change
 // decide says what becomes of a person. It is called inside a transaction.
 func (r *importRun) decide(u storage.User, known bool, row Row, number phone.Number) (storage.User, error) {
 	differs := !known || u.Number != number
+	if !known && row.Verified {
+		u.VerifiedAt = r.Now()
+	}
 	u.Number = number
 	if row.Blocked != nil {
 		differs = differs || u.Blocked != *row.Blocked

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/handset-oidc/handset/internal/attributes"
+	"github.com/handset-oidc/handset/storage"
 )
 
 // Row is one person as a list has them.
@@ -22,6 +23,10 @@ type Row struct {
 	Attributes map[string]any
 	// Notes say what of the line is not taken.
 	Notes []string
+	// Verified says that the number was proved where the list comes from.
+	Verified bool
+	// Metadata is what else applications keep with the person; nil: nothing is said.
+	Metadata *storage.Metadata
 }
 
 // Rows reads a list. Next returns a [*LineError] for a line that is refused and can be

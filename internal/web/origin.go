@@ -24,7 +24,7 @@ func Preflight() http.Handler {
 		h := w.Header()
 		h.Set("Access-Control-Allow-Origin", "*")
 		h.Set("Access-Control-Allow-Methods", "GET, POST")
-		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Auth0-Client, X-Request-Language")
 		h.Set("Access-Control-Max-Age", "7200")
 		write(w, r, http.StatusNoContent, "", nil)
 	})

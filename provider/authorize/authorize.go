@@ -78,11 +78,13 @@ type Config struct {
 	Grants       Grants
 	Hints        Hints
 	APIs         *api.Registry
-	Subjects     Subjects
-	Mint         *mint.Minter
-	Sessions     *session.Manager
-	Browser      *Browser
-	Posted       *posted.Forms
+	// Enabled reports whether a client may use the connection that people log in by.
+	Enabled  func(storage.ClientID) bool
+	Subjects Subjects
+	Mint     *mint.Minter
+	Sessions *session.Manager
+	Browser  *Browser
+	Posted   *posted.Forms
 	// Pending is how many logins an address may have open (security.md row 37).
 	Pending func(netip.Addr) storage.Limit
 	Pages   *web.Pages

@@ -105,6 +105,9 @@ func (h *Handler) freeze(client *storage.Client, t redirectTarget, v web.Values)
 		CreatedAt: now, ExpiresAt: now.Add(h.TransactionLife),
 		ClientID: client.ClientID, RedirectURI: t.uri, ResponseMode: t.mode, State: t.state,
 	}
+	if !h.Enabled(client.ClientID) {
+		return tx, prompts{}, oauth.Errorf(oauth.UnauthorizedClient, "the connection is not enabled for the application").Because("connection not enabled")
+	}
 	for _, check := range []func(*storage.Client, web.Values, *storage.Transaction) error{
 		checkShape, checkResponse, checkScope, checkState, checkPKCE,
 	} {

@@ -41,7 +41,7 @@ func Caller(a Authenticator, r *http.Request, values web.Values) (*storage.Clien
 
 // Authenticate returns the client that the credentials are of, or an
 // invalid_client [oauth.Error], the same for an unknown client, a wrong
-// secret and another method than the registered one; any other error says
+// secret and a method that its registration does not take; any other error says
 // that a store failed. A public client passes by its name alone: what that
 // allows, PKCE and the grant decide.
 //
@@ -80,7 +80,7 @@ func (r *Registry) check(ctx context.Context, e *entry, c Credentials) error {
 	case oauth.AuthSecretBasic, oauth.AuthSecretPost:
 		// Compared before the method, so that time does not tell the two apart.
 		matches := r.matches(e.client.SecretMACs, c)
-		if registered != c.Method {
+		if !takes(registered, c.Method) {
 			return c.refused("method " + c.Method + ", registered " + registered)
 		}
 		if !matches {
@@ -95,6 +95,13 @@ func (r *Registry) check(ctx context.Context, e *entry, c Credentials) error {
 		return c.refused("no method")
 	}
 	return nil
+}
+
+// takes reports whether a client may send its secret so. A client that is registered
+// with client_secret_post, as all are who say nothing else, may send it in the header
+// as well: Auth0 lets it, and its Express SDK does (decision 0022).
+func takes(registered, method string) bool {
+	return registered == method || registered == oauth.AuthSecretPost && method == oauth.AuthSecretBasic
 }
 
 // inForce is how many secrets a client has at most: two while one is being

@@ -100,6 +100,9 @@ func TestSecretsAuthenticate(t *testing.T) {
 	if _, err := r.try(t, basic("basic", "an older secret"), "client_id", "basic"); err != nil {
 		t.Errorf("the older of two secrets, and client_id in the body as well: %v", err)
 	}
+	if _, err := r.try(t, basic("post", secret)); err != nil { // decision 0022
+		t.Errorf("a secret that may be posted, in the header: %v", err)
+	}
 	if _, err := r.try(t, strings.Replace(basic("basic", secret), "Basic", "bAsIc", 1)); err != nil {
 		t.Errorf("a scheme is compared without case (RFC 9110 §11.1): %v", err)
 	}
@@ -122,7 +125,6 @@ func TestFailuresLookAlike(t *testing.T) {
 		"unknown client, post":               {"", "client_id", "unknown", "client_secret", secret},
 		"unknown public client":              {"", "client_id", "unknown"},
 		"basic client posts its secret":      {"", "client_id", "basic", "client_secret", secret},
-		"post client sends its secret basic": {basic("post", secret)},
 		"confidential client without secret": {"", "client_id", "post"},
 		"private_key_jwt without assertion":  {"", "client_id", "jwt"},
 		"private_key_jwt client's secret":    {"", "client_id", "jwt", "client_secret", secret},

@@ -26,13 +26,14 @@ import (
 
 // The paths below the issuer that the document names.
 const (
-	PathAuthorize  = "/authorize"
-	PathToken      = "/oauth/token"
-	PathUserinfo   = "/userinfo"
-	PathIntrospect = "/oauth/introspect"
-	PathRevoke     = "/oauth/revoke"
-	PathLogout     = "/oidc/logout"
-	PathKeys       = "/.well-known/jwks.json"
+	PathAuthorize   = "/authorize"
+	PathToken       = "/oauth/token"
+	PathUserinfo    = "/userinfo"
+	PathIntrospect  = "/oauth/introspect"
+	PathRevoke      = "/oauth/revoke"
+	PathLogout      = "/oidc/logout"
+	PathAuth0Logout = "/v2/logout"
+	PathKeys        = "/.well-known/jwks.json"
 )
 
 // maxAge is how long a client may keep the document.

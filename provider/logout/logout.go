@@ -89,6 +89,25 @@ func (h *Handler) Logout(w http.ResponseWriter, r *http.Request) error {
 	return h.Posted.Keep(w, r, endpoint, form)
 }
 
+// Auth0 answers GET /v2/logout, by which Auth0's SDKs ask: it leads on to the request
+// of the specification. returnTo is a registered address; federated says nothing here.
+func (h *Handler) Auth0(w http.ResponseWriter, r *http.Request) error {
+	v, err := web.Query(r)
+	if err != nil {
+		return err
+	}
+	standard := url.Values{}
+	for name, as := range map[string]string{
+		"client_id": "client_id", "returnTo": "post_logout_redirect_uri", "id_token_hint": "id_token_hint",
+		"state": "state", "ui_locales": "ui_locales",
+	} {
+		if values := v[name]; len(values) > 0 {
+			standard[as] = values // one given twice is refused there
+		}
+	}
+	return web.SeeOther(w, r, ".."+endpoint+"?"+standard.Encode()) // below the issuer, whatever its path
+}
+
 func (h *Handler) ask(w http.ResponseWriter, r *http.Request) error {
 	v, err := h.Posted.Parameters(r, endpoint)
 	if err != nil {

@@ -99,6 +99,9 @@ func (s *Store) importTo(c *conn, p storage.Import, before storage.User, known b
 		if err != nil {
 			return storage.Imported{}, err
 		}
+		if !same && p.MetadataDiffers != nil {
+			return storage.Imported{ID: u.ID, Err: p.MetadataDiffers}, nil
+		}
 		if same && u.Number == before.Number && u.Blocked == before.Blocked && sameAttributes(u.Attributes, before.Attributes) {
 			return storage.Imported{ID: u.ID, Outcome: storage.Unchanged}, nil
 		}

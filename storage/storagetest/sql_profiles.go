@@ -167,6 +167,11 @@ func profileImported(c *sqlCase) {
 	c.isKept(p)
 	outcome(storage.Unchanged)
 	p.Metadata = storage.Metadata{App: map[string]any{"plan": "free"}}
+	one.MetadataDiffers = errEdit
+	if _, fields := c.imports(storage.ImportEach, one); fields[0] != errEdit.Error() {
+		c.Errorf("other metadata: %v", fields)
+	}
+	one.MetadataDiffers = nil
 	outcome(storage.Updated)
 	c.isKept(p)
 	one.Metadata = nil
