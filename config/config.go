@@ -69,6 +69,10 @@ type Config struct {
 	Countries []string `yaml:"countries" example:"[JP, US]" live:""`
 	// Whether the gateway may be at a loopback or private address.
 	AllowPrivateGateways bool `yaml:"allow_private_gateways"`
+	// Whether `callback_url` of a verification may be a loopback or private address, and
+	// plain http: whoever has a client may then have Handset post into that network.
+	// For machines that serve their own clients only.
+	AllowPrivateCallbacks bool `yaml:"allow_private_callbacks"`
 	// How often things may happen, by the name of the limit: `burst` at once, one
 	// more `every`. `off` switches a limit off and is warned about. A limit that
 	// is not named here keeps its default.

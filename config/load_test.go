@@ -218,7 +218,7 @@ func TestProblems(t *testing.T) {
 		want []string
 	}{
 		{"unknown key", "isuer: x", []string{"isuer: unknown key; did you mean issuer?"}},
-		{"unknown key far from all", "zzz: x", []string{"zzz: unknown key; the keys here are admin_listen, allow_private_gateways,"}},
+		{"unknown key far from all", "zzz: x", []string{"zzz: unknown key; the keys here are admin_listen, allow_private_callbacks, allow_private_gateways,"}},
 		{"unknown nested key", "tokens: {acess: 1h}", []string{"tokens.acess: unknown key; did you mean access?"}},
 		{"unknown key in a list", client("callback: x"), []string{"clients[0].callback: unknown key; did you mean callbacks?"}},
 		{"later key of a connection", "connections:\n  - {name: sms, strategy: sms, enabled_clients: [], options: {provider: console}}",

@@ -77,7 +77,7 @@ func (e *Engine) deliver(ctx context.Context, d *delivery) error {
 }
 
 func (r SendRequest) waitFor() time.Duration {
-	if r.Connection.SignupDisabled {
+	if r.Connection.SignupDisabled && r.Purpose != Verification { // which knows no people
 		return 0
 	}
 	return r.Wait

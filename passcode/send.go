@@ -57,6 +57,10 @@ type SendRequest struct {
 	// Again says that the challenge has had its code: one that can't be repeated
 	// is not replaced by one that could be tried.
 	Again bool
+	// Accepted, when set, is called when no limit has refused the text and before it
+	// leaves: what must be on record by then is written there. Its error takes back
+	// what the text had cost, and is that of Send.
+	Accepted func(ctx context.Context) error
 	// Done, when set, is told how the text fared, before Send returns or behind it:
 	// nil when a route took it, else an error that wraps [ErrNotSent]. It must not
 	// wait for long. A server that dies with the text on its way tells nothing.
@@ -105,6 +109,12 @@ func (e *Engine) Send(ctx context.Context, r SendRequest) (Sent, error) {
 		// The secret key that sealed it was removed: the person shall not pay.
 		e.undo(ctx, r, started.Undo, false)
 		return Sent{}, fmt.Errorf("repeat code: %w", err)
+	}
+	if r.Accepted != nil {
+		if err := r.Accepted(ctx); err != nil {
+			e.undo(ctx, r, started.Undo, false)
+			return Sent{}, err
+		}
 	}
 	text := e.newText(r, started)
 	if isTest {

@@ -93,11 +93,12 @@ func (p *Provider) verificationEndpoints(h *handlers, minter *mint.Minter) (err 
 		Issuer: strings.TrimRight(p.c.Issuer, "/"), Store: p.c.SQL, Codes: p.engine, Challenges: p.c.Redis, Connection: p.connection.Load,
 		Clients: p.clients, Vault: p.c.Vault, Rules: p.c.Rules, Logger: p.c.Logger, Now: p.c.Now,
 	})
-	allowPrivate := p.c.Sending.Deps.AllowPrivate
+	allowPrivate := p.c.AllowPrivateCallbacks
 	h.verify = verification.NewAPI(v, verification.APIConfig{
 		Audience: verification.BuiltIn(p.c.Issuer).Identifier, Tokens: p.apiTokens(minter), Results: minter, Used: p.c.SQL,
 		AllowPrivate: allowPrivate,
 	})
+	p.verifications = h.verify
 	p.callbacks = &verification.Callbacks{
 		Store: p.c.SQL, Clients: p.clients, Vault: p.c.Vault, Logger: p.c.Logger, Now: p.c.Now,
 		HTTP: sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: allowPrivate}),

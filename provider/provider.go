@@ -118,10 +118,13 @@ type Config struct {
 	// secrets of their options are left out.
 	ShownConnections []storage.Connection
 	// Schema says what may be said of people.
-	Schema         attributes.Schema
-	Sending        passcode.Sending
-	TrustedProxies []netip.Prefix
-	Logger         *slog.Logger
+	Schema  attributes.Schema
+	Sending passcode.Sending
+	// AllowPrivateCallbacks lets clients of the verification API name loopback and
+	// private addresses.
+	AllowPrivateCallbacks bool
+	TrustedProxies        []netip.Prefix
+	Logger                *slog.Logger
 	// SendWait is how long the number page waits for a text to be handed over
 	// before it goes on as sent; zero is 3 s.
 	SendWait time.Duration
@@ -146,12 +149,14 @@ type Provider struct {
 	replaced    replaced
 	receipts    *receipts.Handler
 	callbacks   *verification.Callbacks
-	following   sync.Mutex // guards lastChange and unfollowed
-	lastChange  int64
-	unfollowed  map[storage.Change]bool // changes read, without their numbers, that are still to be applied
-	metrics     *metrics
-	patterns    []string
-	handler     http.Handler
+	// verifications is our own dialect, of which some requests wait.
+	verifications *verification.API
+	following     sync.Mutex // guards lastChange and unfollowed
+	lastChange    int64
+	unfollowed    map[storage.Change]bool // changes read, without their numbers, that are still to be applied
+	metrics       *metrics
+	patterns      []string
+	handler       http.Handler
 }
 
 // New wires a Provider. It reads from the stores once and starts nothing; call
@@ -190,6 +195,10 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 
 // ServeHTTP answers a request.
 func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
+
+// Stop lets go of requests that wait for something to happen. It is called once, when
+// the server begins to stop.
+func (p *Provider) Stop() { p.verifications.Stop() }
 
 // DrainWithin is how long [Provider.Drain] may take where every sender hangs.
 const DrainWithin = passcode.DrainWithin

@@ -27,6 +27,7 @@ func (p *Provider) Run(ctx context.Context) error {
 	g.Go(func() error { return p.every(ctx, watchEvery, p.follow) })
 	g.Go(func() error { return p.engine.Run(ctx) })
 	g.Go(func() error {
+		defer p.callbacks.Wait()
 		return p.every(ctx, callbackEvery, func(ctx context.Context) {
 			p.report(ctx, "tell of verifications", p.callbacks.Turn(ctx))
 		})

@@ -11,6 +11,7 @@ import (
 	"github.com/handset-oidc/handset/passcode"
 	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/provider/revocation"
+	"github.com/handset-oidc/handset/provider/verification"
 	"github.com/handset-oidc/handset/storage"
 )
 
@@ -65,6 +66,7 @@ func TestAChangeThatFailsHoldsUpNoOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := &Provider{
+		callbacks:   &verification.Callbacks{},
 		c:           Config{SQL: sql, Logger: slog.New(slog.DiscardHandler)},
 		senders:     passcode.Senders{Deps: sms.Deps{Console: io.Discard}},
 		revocations: set, unfollowed: map[storage.Change]bool{},
@@ -98,6 +100,7 @@ func TestAChangeThatIsNotOfTheSenderKeepsIt(t *testing.T) {
 	}
 	sql := &durable{connections: stored(`{"provider":"console"}`)}
 	p := &Provider{
+		callbacks:  &verification.Callbacks{},
 		c:          Config{SQL: sql, Logger: slog.New(slog.DiscardHandler)},
 		senders:    passcode.Senders{Deps: sms.Deps{Console: io.Discard}},
 		unfollowed: map[storage.Change]bool{},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/passcode"
+	"github.com/handset-oidc/handset/provider/verification"
 	"github.com/handset-oidc/handset/storage"
 )
 
@@ -40,7 +41,7 @@ func TestChangesAreFollowedEveryHalfSecond(t *testing.T) {
 			t.Fatal(err)
 		}
 		w := watched{looks: make(chan time.Time, 100)}
-		p := &Provider{c: Config{SQL: w, Logger: slog.New(slog.DiscardHandler), Now: time.Now}, engine: engine}
+		p := &Provider{c: Config{SQL: w, Logger: slog.New(slog.DiscardHandler), Now: time.Now}, engine: engine, callbacks: &verification.Callbacks{}}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		last := time.Now()

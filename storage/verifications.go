@@ -94,6 +94,7 @@ const (
 // of a verification with a callback URL, made in the transaction of the end.
 type Callback struct {
 	Verification VerificationID
+	ClientID     ClientID
 	CreatedAt    time.Time
 	State        CallbackState
 	// Attempts count the claims; see ClaimCallbacks.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -98,7 +99,11 @@ func (env *environment) printVerification(v verificationJSON) error {
 	line("id", string(v.ID))
 	line("client", string(v.ClientID)+" ("+string(v.Dialect)+")")
 	line("number", v.Number)
-	line("status", strings.TrimSuffix(string(v.Status)+": "+v.Reason, ": "))
+	status := string(v.Status)
+	if v.Reason != "" { // a client's words, which may hold anything
+		status += ": " + strconv.Quote(v.Reason)
+	}
+	line("status", status)
 	line("created", at(&v.CreatedAt))
 	line("text left", at(v.SentAt))
 	line("expires", at(&v.ExpiresAt))

@@ -217,7 +217,7 @@ func (r *rig) configure(o options) *config.Config {
 	c.Issuer = r.issuer
 	c.Redis, c.Database = config.NewAddress(o.redis), config.NewAddress(o.database)
 	c.Countries = []string{"GB", "JP", "US"}
-	c.AllowPrivateGateways = true
+	c.AllowPrivateGateways, c.AllowPrivateCallbacks = true, true
 	c.Connections = []config.Connection{{Name: "sms", Strategy: "sms", Options: r.gateway.options(nil)}}
 	client := func(id string, change func(*config.Client)) {
 		cl := config.Client{ClientID: id, Name: "The " + id + " app", IsFirstParty: true,

@@ -430,9 +430,10 @@ func TestVerificationBadInput(t *testing.T) {
 			t.Errorf("token %s: %d", name, status)
 		}
 	}
+	live := v.begin(newNumber(), "")
 	for _, wait := range []string{"x", "-1s", "31s", "30"} {
-		if status, _ := v.do("GET", "/verifications/0123456789abcdef0123456789abcdef?wait="+wait, ""); status != 404 {
-			t.Errorf("wait %s of an unknown one: %d", wait, status)
+		if status, _ := v.do("GET", "/verifications/"+live.ID+"?wait="+wait, ""); status != http.StatusBadRequest {
+			t.Errorf("wait %s: %d", wait, status)
 		}
 	}
 	v.wants(404, "GET", fmt.Sprintf("/verifications/%s", strings.Repeat("Z", 32)), "")

@@ -189,7 +189,7 @@ func (s *Server) providerConfig(ring *keys.Ring) provider.Config {
 			Client:       sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: c.AllowPrivateGateways}),
 			AllowPrivate: c.AllowPrivateGateways, Console: s.c.Console, Inbox: s.c.Inbox, Now: s.c.Now,
 		}),
-		TrustedProxies: c.TrustedProxies, Logger: s.c.Logger, Now: s.c.Now, SendWait: s.c.Waits.Text,
+		AllowPrivateCallbacks: c.AllowPrivateCallbacks, TrustedProxies: c.TrustedProxies, Logger: s.c.Logger, Now: s.c.Now, SendWait: s.c.Waits.Text,
 	}
 }
 
@@ -312,6 +312,7 @@ func (s *Server) Serve(ctx context.Context, public, admin net.Listener) error {
 	work.Go(func() error { return s.Provider.Run(background) })
 
 	people := s.httpServer(s.handler)
+	people.RegisterOnShutdown(s.Provider.Stop)
 	servers := []*http.Server{people}
 	g.Go(func() error { return serve(people, public) })
 	if admin != nil {

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-var errForbidden = errors.New("address not allowed")
+// ErrForbidden says that a name leads to an address that we may not talk to.
+var ErrForbidden = errors.New("address not allowed")
 
 // never are networks that no gateway is in: metadata services of clouds, and
 // what is no unicast address.
@@ -88,7 +89,7 @@ func newDialer(allowPrivate bool) *net.Dialer {
 		Control: func(_, address string, _ syscall.RawConn) error {
 			to, err := netip.ParseAddrPort(address)
 			if err != nil || !reachable(to.Addr(), allowPrivate) {
-				return errForbidden
+				return ErrForbidden
 			}
 			return nil
 		},

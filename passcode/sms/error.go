@@ -89,7 +89,7 @@ func AsError(err error) *Error {
 // transportError names what went wrong below HTTP. The cause is left behind on
 // purpose: the text of a *url.Error is the gateway's address with its query.
 func transportError(err error) *Error {
-	if errors.Is(err, errForbidden) {
+	if errors.Is(err, ErrForbidden) {
 		return &Error{Kind: KindForbidden, Code: "EACCES"}
 	}
 	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() || errors.Is(err, context.DeadlineExceeded) {

@@ -18,6 +18,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/handset-oidc/handset/internal/vault"
+	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/storage"
 )
 
@@ -26,7 +27,8 @@ type CallbackStore interface {
 	// ExpireVerifications must end what is over by time, so that its client is told.
 	ExpireVerifications(ctx context.Context, now time.Time, limit int) (int, error)
 	// ClaimCallbacks must hand a callback to one server alone until then.
-	ClaimCallbacks(ctx context.Context, now, until time.Time, limit int) ([]storage.Callback, error)
+	// It must hand out up to each of one client.
+	ClaimCallbacks(ctx context.Context, now, until time.Time, limit, each int) ([]storage.Callback, error)
 	// FinishCallback must change nothing when the callback was claimed again.
 	FinishCallback(ctx context.Context, b storage.Callback) error
 	Verification(ctx context.Context, id storage.VerificationID, client storage.ClientID, now time.Time) (storage.Verification, error)
@@ -42,13 +44,23 @@ type Callbacks struct {
 	HTTP   *http.Client
 	Logger *slog.Logger
 	Now    func() time.Time
+
+	mu sync.Mutex
+	// under counts the attempts under way, in all and of each client.
+	under   int
+	underOf map[storage.ClientID]int
+	work    sync.WaitGroup
 }
 
 const (
 	// claimFor is longer than an attempt can take.
 	claimFor      = time.Minute
 	attemptWithin = 15 * time.Second
-	perTurn       = 20
+	// atOnce is how many attempts a server makes at a time, and atOnceOfOne how many of
+	// them for one client, whose receivers may hang.
+	atOnce, atOnceOfOne = 64, 16
+	// perTurn is how many verifications are expired in one transaction.
+	perTurn = 500
 	// giveUpAfter is how long after the end a client is still told of it.
 	giveUpAfter = 24 * time.Hour
 )
@@ -58,24 +70,71 @@ var backoff = []time.Duration{
 	5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour,
 }
 
-// Turn makes the attempts that are due. Any server may be the one that makes them.
+// Turn ends what is over by time, and begins the attempts that are due; it waits for
+// none. Any server may be the one that makes them.
 func (c *Callbacks) Turn(ctx context.Context) error {
 	now := c.Now().UTC()
-	if _, err := c.Store.ExpireVerifications(ctx, now, 100); err != nil {
-		return err
-	}
-	due, err := c.Store.ClaimCallbacks(ctx, now, now.Add(claimFor), perTurn)
-	if err != nil {
-		return err
-	}
-	errs := make([]error, len(due))
-	var all sync.WaitGroup
-	for i := range due {
-		all.Go(func() { errs[i] = c.attempt(ctx, due[i]) })
-	}
-	all.Wait()
-	return errors.Join(errs...)
+	return errors.Join(c.expire(ctx, now), c.begin(ctx, now))
 }
+
+func (c *Callbacks) expire(ctx context.Context, now time.Time) error {
+	for ctx.Err() == nil {
+		n, err := c.Store.ExpireVerifications(ctx, now, perTurn)
+		if err != nil || n < perTurn {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Callbacks) begin(ctx context.Context, now time.Time) error {
+	c.mu.Lock()
+	free := atOnce - c.under
+	c.mu.Unlock()
+	if free <= 0 {
+		return nil
+	}
+	due, err := c.Store.ClaimCallbacks(ctx, now, now.Add(claimFor), free, atOnceOfOne/4)
+	for _, b := range due {
+		if !c.enter(b.ClientID) {
+			continue // its claim runs out, and by then its receivers may answer
+		}
+		c.work.Go(func() {
+			defer c.leave(b.ClientID)
+			if err := c.attempt(ctx, b); err != nil {
+				c.Logger.ErrorContext(ctx, "verification callback", slog.String("verification", string(b.Verification)), slog.Any("err", err))
+			}
+		})
+	}
+	return err
+}
+
+// enter takes a place among the attempts under way.
+func (c *Callbacks) enter(client storage.ClientID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.underOf == nil {
+		c.underOf = map[storage.ClientID]int{}
+	}
+	if c.underOf[client] >= atOnceOfOne {
+		return false
+	}
+	c.under++
+	c.underOf[client]++
+	return true
+}
+
+func (c *Callbacks) leave(client storage.ClientID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.under--
+	if c.underOf[client]--; c.underOf[client] == 0 {
+		delete(c.underOf, client)
+	}
+}
+
+// Wait returns when no attempt is under way any more. No turn may begin meanwhile.
+func (c *Callbacks) Wait() { c.work.Wait() }
 
 // attempt makes one attempt and writes how it ended.
 func (c *Callbacks) attempt(ctx context.Context, b storage.Callback) error {
@@ -83,14 +142,13 @@ func (c *Callbacks) attempt(ctx context.Context, b storage.Callback) error {
 	if errors.Is(err, storage.ErrNotFound) { // erased meanwhile, and the callback with it
 		return nil
 	}
-	if err != nil {
-		return err
+	taken, final := false, false
+	if err == nil {
+		taken, final, b.Outcome, err = c.tell(ctx, record)
 	}
-	taken, final, outcome, err := c.tell(ctx, record)
-	if err != nil {
-		return err
+	if err != nil { // such as a secret key that is gone: it counts as an attempt, so that it has an end
+		b.Outcome = "not made"
 	}
-	b.Outcome = outcome
 	now := c.Now().UTC()
 	b.DueAt = now.Add(backoff[min(b.Attempts, len(backoff))-1])
 	switch {
@@ -100,8 +158,8 @@ func (c *Callbacks) attempt(ctx context.Context, b storage.Callback) error {
 		b.State, b.DueAt = storage.CallbackGivenUp, now
 	}
 	c.Logger.InfoContext(ctx, "verification callback", slog.String("verification", string(b.Verification)),
-		slog.String("client_id", string(record.ClientID)), slog.String("state", string(b.State)), slog.String("outcome", b.Outcome))
-	return c.Store.FinishCallback(context.WithoutCancel(ctx), b)
+		slog.String("client_id", string(b.ClientID)), slog.String("state", string(b.State)), slog.String("outcome", b.Outcome))
+	return errors.Join(err, c.Store.FinishCallback(context.WithoutCancel(ctx), b))
 }
 
 // event is the body of a callback.
@@ -142,6 +200,8 @@ func (c *Callbacks) post(ctx context.Context, v storage.Verification) (taken, fi
 	}
 	res, err := c.HTTP.Do(req)
 	switch {
+	case errors.Is(err, sms.ErrForbidden):
+		return false, true, "address not allowed"
 	case errors.Is(err, context.DeadlineExceeded):
 		return false, false, "timeout"
 	case err != nil:

@@ -9,9 +9,16 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"reflect"
+	"slices"
 	"strings"
+	"sync"
 	"time"
+	"unicode"
+
+	"golang.org/x/text/language"
 
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/internal/web"
@@ -38,7 +45,7 @@ const (
 	// resultLife is how long after the end the signed result is good.
 	resultLife  = 5 * time.Minute
 	longestPoll = 30 * time.Second
-	pollEvery   = 500 * time.Millisecond
+	pollEvery   = time.Second
 )
 
 // Results signs and reads what an approved verification proves.
@@ -67,11 +74,12 @@ type APIConfig struct {
 // API is our own dialect.
 type API struct {
 	*Verifier
-	own APIConfig
+	own   APIConfig
+	waits *waits
 }
 
 // NewAPI returns our own dialect.
-func NewAPI(v *Verifier, c APIConfig) *API { return &API{v, c} }
+func NewAPI(v *Verifier, c APIConfig) *API { return &API{v, c, newWaits()} }
 
 // startRequest is the body of POST /verifications.
 type startRequest struct {
@@ -129,6 +137,19 @@ func (a *API) show(v storage.Verification) (view, error) {
 	return out, err
 }
 
+// showPending is show with when another text can be asked for, while there is one to ask.
+func (a *API) showPending(ctx context.Context, v storage.Verification) (view, error) {
+	out, err := a.show(v)
+	if err != nil || v.Status != storage.VerificationPending {
+		return out, err
+	}
+	challenge, err := a.c.Challenges.Challenge(ctx, challengeOf(v.ID))
+	if err == nil && !challenge.ResendAt.IsZero() {
+		out.ResendAfter = &moment{challenge.ResendAt}
+	}
+	return out, nil // what is lost with Redis is not worth an error
+}
+
 // Start answers POST /verifications.
 func (a *API) Start(w http.ResponseWriter, r *http.Request) error {
 	caller, err := a.bearer(r)
@@ -166,6 +187,10 @@ func (a *API) Start(w http.ResponseWriter, r *http.Request) error {
 	case errors.Is(err, passcode.ErrNotSent):
 		return notSent(err)
 	case err != nil:
+		// A request that was accepted at the same time may be the one that used up a limit.
+		if record, again := a.repeatedNow(r.Context(), o, raw); again {
+			return a.answerStarted(w, r, record, sent)
+		}
 		return a.refusedStart(err)
 	default:
 		if record, err = a.c.Store.Verification(r.Context(), record.ID, record.ClientID, a.c.Now()); err != nil {
@@ -176,7 +201,7 @@ func (a *API) Start(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *API) answerStarted(w http.ResponseWriter, r *http.Request, record storage.Verification, sent passcode.Sent) error {
-	out, err := a.show(record)
+	out, err := a.showPending(r.Context(), record)
 	if err != nil {
 		return err
 	}
@@ -185,6 +210,15 @@ func (a *API) answerStarted(w http.ResponseWriter, r *http.Request, record stora
 	}
 	location := a.c.Issuer + PathVerifications + "/" + string(record.ID)
 	return web.JSONNext(w, r, http.StatusCreated, web.Next{Location: location}, out)
+}
+
+// repeatedNow looks once more for the verification of a request that was refused.
+func (a *API) repeatedNow(ctx context.Context, o order, raw []byte) (storage.Verification, bool) {
+	if o.idempotency == nil {
+		return storage.Verification{}, false
+	}
+	record, err := a.repeated(ctx, [][]byte{o.idempotency}, raw)
+	return record, err == nil
 }
 
 // repeated returns the verification that a request with this Idempotency-Key made.
@@ -215,7 +249,7 @@ func decode(w http.ResponseWriter, r *http.Request, into any) ([]byte, error) {
 	d.DisallowUnknownFields()
 	err = d.Decode(into)
 	if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrongType.Field != "" {
-		return nil, invalid(wrongType.Field, "want "+wrongType.Type.String()+", not "+wrongType.Value)
+		return nil, invalid(wrongType.Field, "want "+kindOf(wrongType.Type))
 	}
 	if err != nil && json.Valid(raw) {
 		return nil, &web.Fault{Status: http.StatusUnprocessableEntity, Code: "invalid", Message: "the body has a member that is not known here, or is no object", Err: err}
@@ -226,6 +260,19 @@ func decode(w http.ResponseWriter, r *http.Request, into any) ([]byte, error) {
 		}
 	}
 	return nil, &web.Fault{Status: http.StatusBadRequest, Code: "invalid_request", Message: "the body is not one JSON object"}
+}
+
+// kindOf names a type as JSON has it.
+func kindOf(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Int:
+		return "a whole number"
+	case reflect.String:
+		return "a string"
+	case reflect.Map, reflect.Struct:
+		return "an object"
+	}
+	return "another type"
 }
 
 func invalid(field, detail string) error {
@@ -270,10 +317,10 @@ func (a *API) order(caller *storage.Client, b startRequest) (order, error) {
 		Tries:  within("attempts", b.Attempts, 5, 1, mostAttempts),
 		Locale: b.Locale, Purpose: b.Purpose, CallbackURL: b.CallbackURL, Metadata: b.Metadata,
 	}}
-	if len(b.Purpose) > longestPurpose {
-		add("purpose", "want at most 64 bytes")
+	if len(b.Purpose) > longestPurpose || strings.ContainsFunc(b.Purpose, unicode.IsControl) {
+		add("purpose", "want at most 64 bytes, in one line")
 	}
-	if len(b.Locale) > longestLang {
+	if _, _, err := language.ParseAcceptLanguage(b.Locale); err != nil || len(b.Locale) > longestLang {
 		add("locale", "want language tags as in Accept-Language, at most 64 bytes")
 	}
 	if b.CallbackURL != "" {
@@ -304,7 +351,23 @@ func (a *API) callbackProblem(address string) string {
 	if err != nil || u.User != nil || u.Scheme != "https" && !a.own.AllowPrivate {
 		return "want https, and no user in it"
 	}
+	if !a.own.AllowPrivate && !publicName(u.Hostname()) {
+		return "want a host on the Internet"
+	}
 	return ""
+}
+
+// publicName reports whether a host may be one of others. What it leads to is looked at
+// when a connection is opened; this is for names that can lead nowhere else.
+func publicName(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true // it was looked at
+	}
+	name := strings.ToLower(strings.TrimSuffix(host, "."))
+	dot := strings.LastIndexByte(name, '.')
+	last := name[dot+1:]
+	return dot > 0 && strings.Trim(last, "0123456789") != "" && !strings.HasPrefix(last, "0x") &&
+		!slices.Contains([]string{"localhost", "internal", "local", "lan", "home", "corp"}, last)
 }
 
 // ownOf finds the caller's verification that a request is about.
@@ -346,7 +409,7 @@ func (a *API) Show(w http.ResponseWriter, r *http.Request) error {
 			return a.gone(err)
 		}
 	}
-	out, err := a.show(record)
+	out, err := a.showPending(r.Context(), record)
 	if err != nil {
 		return err
 	}
@@ -355,6 +418,14 @@ func (a *API) Show(w http.ResponseWriter, r *http.Request) error {
 
 // awaitEnd reads a pending verification again and again: any server may end it.
 func (a *API) awaitEnd(w http.ResponseWriter, r *http.Request, record storage.Verification, wait time.Duration) (storage.Verification, error) {
+	if record.Status != storage.VerificationPending {
+		return record, nil
+	}
+	done, err := a.waits.begin(record.ClientID)
+	if err != nil {
+		return record, err
+	}
+	defer done()
 	if err := web.HoldOpen(w, a.c.Now().Add(wait+routeWait)); err != nil {
 		return record, fmt.Errorf("hold the connection open: %w", err)
 	}
@@ -365,6 +436,8 @@ func (a *API) awaitEnd(w http.ResponseWriter, r *http.Request, record storage.Ve
 	for record.Status == storage.VerificationPending {
 		select {
 		case <-over.C:
+			return record, nil
+		case <-a.waits.over:
 			return record, nil
 		case <-r.Context().Done():
 			return record, r.Context().Err()
@@ -377,6 +450,43 @@ func (a *API) awaitEnd(w http.ResponseWriter, r *http.Request, record storage.Ve
 	}
 	return record, nil
 }
+
+// How many requests may wait for an end, in all and of one client. Each asks the store
+// once a second.
+const mostWaits, mostWaitsOfOne = 1000, 100
+
+// waits counts the requests that wait for an end.
+type waits struct {
+	mu   sync.Mutex
+	all  int
+	of   map[storage.ClientID]int
+	over chan struct{} // closed when nobody shall wait any more
+}
+
+func newWaits() *waits { return &waits{of: map[storage.ClientID]int{}, over: make(chan struct{})} }
+
+// begin counts one more, until done is called.
+func (w *waits) begin(client storage.ClientID) (done func(), err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.all >= mostWaits || w.of[client] >= mostWaitsOfOne {
+		return nil, &web.Fault{Status: http.StatusTooManyRequests, Code: "limited", RetryAfter: time.Second,
+			Message: "too many requests wait already; ask without wait, or give a callback_url"}
+	}
+	w.all++
+	w.of[client]++
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.all--
+		if w.of[client]--; w.of[client] == 0 {
+			delete(w.of, client)
+		}
+	}, nil
+}
+
+// Stop answers all who wait, when the server is about to end. It may be called once.
+func (a *API) Stop() { close(a.waits.over) }
 
 // Answer answers POST /verifications/{id}/answers.
 func (a *API) Answer(w http.ResponseWriter, r *http.Request) error {

@@ -155,11 +155,11 @@ func (v *Verifier) start(ctx context.Context, o order) (storage.Verification, pa
 		Idempotency: o.idempotency, Fingerprint: o.fingerprint, Details: o.details,
 	}
 	reqctx.Add(ctx, slog.String("verification", string(record.ID)), slog.Any("number", o.number))
-	if err := v.c.Store.CreateVerification(ctx, record); err != nil {
-		return record, passcode.Sent{}, err
-	}
 	request := v.request(o.client, record)
 	request.Wait = o.wait
+	// Behind the limits, so that who is refused leaves no trace and costs no write, and
+	// before the text leaves.
+	request.Accepted = func(ctx context.Context) error { return v.c.Store.CreateVerification(ctx, record) }
 	if o.template != nil {
 		texting := *request.Connection
 		texting.Template = o.template
@@ -168,9 +168,6 @@ func (v *Verifier) start(ctx context.Context, o order) (storage.Verification, pa
 	sent, err := v.c.Codes.Send(ctx, request)
 	if err == nil || errors.Is(err, passcode.ErrNotSent) {
 		return record, sent, err
-	}
-	if undo := v.c.Store.RemoveVerification(context.WithoutCancel(ctx), record.ID); undo != nil {
-		v.report(ctx, "take back a verification", undo) // nobody knows of it, and it ends by itself
 	}
 	return record, sent, fmt.Errorf("send code: %w", err)
 }

@@ -161,7 +161,8 @@ const (
 	verificationHandedOver
 	endVerification
 	expireVerification
-	overdueVerifications
+	untoldVerifications
+	expireVerifications
 	useVerificationResult
 	deleteVerification
 	deleteVerificationsOfNumber
@@ -326,7 +327,8 @@ var statementNames = [statementCount]string{
 	verificationHandedOver:      "verification_handed_over",
 	endVerification:             "end_verification",
 	expireVerification:          "expire_verification",
-	overdueVerifications:        "overdue_verifications",
+	untoldVerifications:         "untold_verifications",
+	expireVerifications:         "expire_verifications",
 	useVerificationResult:       "use_verification_result",
 	deleteVerification:          "delete_verification",
 	deleteVerificationsOfNumber: "delete_verifications_of_number",

@@ -34,7 +34,7 @@ func (s *Store) CreateVerification(ctx context.Context, v storage.Verification) 
 		_, err := c.exec(insertVerification, string(v.ID), string(v.ClientID), string(v.Dialect),
 			s.vault.Seal(vault.Number, place, []byte(e164)), s.vault.MAC(vault.NumberIndex, e164),
 			s.vault.Seal(vault.Verification, place, details), v.CreatedAt.UnixMilli(), v.Deadline.UnixMilli(),
-			orNullBytes(v.Idempotency), orNullBytes(v.Fingerprint))
+			orNullBytes(v.Idempotency), orNullBytes(v.Fingerprint), v.Details.CallbackURL != "")
 		return err
 	})
 	return wrap("create verification", err)
@@ -90,18 +90,9 @@ func (s *Store) expire(c *conn, id storage.VerificationID, now time.Time) (stora
 	}
 	v, err := s.scanVerification(c.row(verificationByID, string(id), ""))
 	if err == nil && n > 0 {
-		err = queueCallback(c, &v)
+		_, err = c.exec(insertVerificationCallback, string(id))
 	}
 	return v, err
-}
-
-// queueCallback tells the client of an end, in the transaction of the end.
-func queueCallback(c *conn, v *storage.Verification) error {
-	if v.Details.CallbackURL == "" {
-		return nil
-	}
-	_, err := c.exec(insertVerificationCallback, string(v.ID), v.EndedAt.UnixMilli())
-	return err
 }
 
 func (s *Store) scanVerification(r scanner) (storage.Verification, error) {
@@ -180,7 +171,8 @@ func (s *Store) EndVerification(ctx context.Context, end storage.VerificationEnd
 		if v, err = s.scanVerification(c.row(verificationByID, string(end.ID), "")); err != nil {
 			return err
 		}
-		return queueCallback(c, &v)
+		_, err = c.exec(insertVerificationCallback, string(end.ID))
+		return err
 	})
 	if err == nil && late {
 		err = storage.ErrConsumed
@@ -188,12 +180,11 @@ func (s *Store) EndVerification(ctx context.Context, end storage.VerificationEnd
 	return v, wrap("end verification", err)
 }
 
-// ExpireVerifications ends up to limit verifications that are over by time, which
-// are ended for every reader anyway, so that their clients are told, and returns
-// how many.
+// ExpireVerifications ends up to limit verifications that are over by time and whose
+// clients are to be told, and returns how many. The others end when they are read.
 func (s *Store) ExpireVerifications(ctx context.Context, now time.Time, limit int) (n int, err error) {
 	err = s.db.read(ctx, func(c *conn) error {
-		due, err := list(c, overdueVerifications, scanID, now.UnixMilli(), 1)
+		due, err := list(c, untoldVerifications, scanID, now.UnixMilli())
 		n = len(due)
 		return err
 	})
@@ -201,13 +192,13 @@ func (s *Store) ExpireVerifications(ctx context.Context, now time.Time, limit in
 		return 0, wrap("expire verifications", err)
 	}
 	err = s.db.write(ctx, durable, func(c *conn) error {
-		due, err := list(c, overdueVerifications, scanID, now.UnixMilli(), limit)
+		over, err := list(c, expireVerifications, scanID, now.UnixMilli(), limit)
 		if err != nil {
 			return err
 		}
-		n = len(due)
-		for _, id := range due {
-			if _, err := s.expire(c, id, now); err != nil {
+		n = len(over)
+		for _, id := range over {
+			if _, err := c.exec(insertVerificationCallback, string(id)); err != nil {
 				return err
 			}
 		}
@@ -255,9 +246,9 @@ func (s *Store) RemoveVerification(ctx context.Context, id storage.VerificationI
 	return wrap("remove verification", err)
 }
 
-// ClaimCallbacks hands out up to limit callbacks that are due, to nobody else until
-// then: who dies with one has lost it to another by then.
-func (s *Store) ClaimCallbacks(ctx context.Context, now, until time.Time, limit int) (due []storage.Callback, err error) {
+// ClaimCallbacks hands out up to limit callbacks that are due, and up to each of one
+// client, to nobody else until then: who dies with one has lost it to another by then.
+func (s *Store) ClaimCallbacks(ctx context.Context, now, until time.Time, limit, each int) (due []storage.Callback, err error) {
 	err = s.db.read(ctx, func(c *conn) error {
 		var any storage.VerificationID
 		return c.row(verificationCallbacksDue, now.UnixMilli()).Scan(&any)
@@ -269,7 +260,7 @@ func (s *Store) ClaimCallbacks(ctx context.Context, now, until time.Time, limit 
 		return nil, wrap("find callbacks", err)
 	}
 	err = s.db.write(ctx, fast, func(c *conn) (err error) {
-		due, err = list(c, claimVerificationCallbacks, scanCallback, now.UnixMilli(), until.UnixMilli(), limit)
+		due, err = list(c, claimVerificationCallbacks, scanCallback, now.UnixMilli(), until.UnixMilli(), limit, each)
 		return err
 	})
 	return due, wrap("claim callbacks", err)
@@ -297,7 +288,7 @@ func (s *Store) VerificationCallback(ctx context.Context, id storage.Verificatio
 
 func scanCallback(r scanner) (b storage.Callback, err error) {
 	var created, due int64
-	err = r.Scan(&b.Verification, &created, &b.State, &b.Attempts, &due, &b.Outcome)
+	err = r.Scan(&b.Verification, &created, &b.State, &b.Attempts, &due, &b.Outcome, &b.ClientID)
 	b.CreatedAt, b.DueAt = ms(created), ms(due)
 	return b, err
 }

@@ -22,7 +22,7 @@ type verificationStore interface {
 	ExpireVerifications(ctx context.Context, now time.Time, limit int) (int, error)
 	UseVerificationResult(ctx context.Context, id storage.VerificationID, client storage.ClientID, now time.Time) error
 	RemoveVerification(ctx context.Context, id storage.VerificationID) error
-	ClaimCallbacks(ctx context.Context, now, until time.Time, limit int) ([]storage.Callback, error)
+	ClaimCallbacks(ctx context.Context, now, until time.Time, limit, each int) ([]storage.Callback, error)
 	FinishCallback(ctx context.Context, b storage.Callback) error
 	VerificationCallback(ctx context.Context, id storage.VerificationID) (storage.Callback, error)
 }
@@ -37,6 +37,8 @@ var verificationPromises = []promise{
 	{"ResultOfAVerificationIsUsedOnceByItsClient", verificationResult},
 	{"RemovedVerificationIsGoneWithItsCallback", verificationRemoved},
 	{"VerificationsOfARemovedPersonAreErased", verificationErased},
+	{"AVerificationWhoseTextDidNotLeaveGivesItsKeyBack", verificationKeyBack},
+	{"NoClientsCallbacksStandBehindAllOfAnothers", callbacksFair},
 	{"VerificationsAreKeptFor7Days", verificationSweep},
 	{"EveryEndOfAVerificationQueuesOneCallback", verificationCallbacks},
 	{"CallbackIsClaimedByOneOfManyServers", callbackClaims},
@@ -219,6 +221,37 @@ func verificationRemoved(c *sqlCase) {
 	c.want(c.store.RemoveVerification(c.Context(), v.ID), storage.ErrNotFound)
 }
 
+func verificationKeyBack(c *sqlCase) {
+	key := func(v *storage.Verification) { v.Idempotency, v.Fingerprint = []byte("key"), []byte("body") }
+	v := c.verification(key)
+	c.must(c.end(v, storage.VerificationFailed, c.now))
+	again := c.verification(key)
+	c.must(c.store.VerificationHandedOver(c.Context(), again.ID, c.now, again.Deadline))
+	c.want(c.end(again, storage.VerificationFailed, c.now), storage.ErrConsumed) // it has a text
+	other := c.newVerification()
+	key(&other)
+	c.want(c.store.CreateVerification(c.Context(), other), storage.ErrConflict)
+}
+
+func callbacksFair(c *sqlCase) {
+	for range 20 {
+		v := c.verification(func(v *storage.Verification) { v.ClientID = "many" })
+		c.must(c.end(v, storage.VerificationApproved, c.now))
+	}
+	v := c.verification(func(v *storage.Verification) { v.ClientID = "one" })
+	c.must(c.end(v, storage.VerificationApproved, c.now.Add(time.Second)))
+	at := c.now.Add(time.Minute)
+	got, err := c.store.ClaimCallbacks(c.Context(), at, at.Add(time.Minute), 5, 4)
+	c.must(err)
+	of := map[storage.ClientID]int{}
+	for _, b := range got {
+		of[b.ClientID]++
+	}
+	if of["many"] != 4 || of["one"] != 1 {
+		c.Errorf("claimed %v", of)
+	}
+}
+
 func verificationErased(c *sqlCase) {
 	l, opened := c.login()
 	other := c.verification()
@@ -258,7 +291,7 @@ func verificationCallbacks(c *sqlCase) {
 	c.must(err)
 	_, err = c.store.ExpireVerifications(c.Context(), swept.Deadline, 10)
 	c.must(err)
-	got, err := c.store.ClaimCallbacks(c.Context(), swept.Deadline, swept.Deadline.Add(time.Minute), 10)
+	got, err := c.store.ClaimCallbacks(c.Context(), swept.Deadline, swept.Deadline.Add(time.Minute), 10, 10)
 	c.must(err)
 	want := map[storage.VerificationID]int{ended.ID: 1, read.ID: 1, swept.ID: 1}
 	seen := map[storage.VerificationID]int{}
@@ -276,7 +309,7 @@ func callbackClaims(c *sqlCase) {
 	until := v.CreatedAt.Add(time.Minute)
 	won := make([]int, racers)
 	c.race(func(i int) error {
-		got, err := c.store.ClaimCallbacks(c.Context(), v.CreatedAt, until, 10)
+		got, err := c.store.ClaimCallbacks(c.Context(), v.CreatedAt, until, 10, 10)
 		won[i] = len(got)
 		return err
 	})
@@ -287,7 +320,7 @@ func callbackClaims(c *sqlCase) {
 	if sum != 1 {
 		c.Errorf("claimed %d times, want once", sum)
 	}
-	got, err := c.store.ClaimCallbacks(c.Context(), until, until.Add(time.Minute), 10)
+	got, err := c.store.ClaimCallbacks(c.Context(), until, until.Add(time.Minute), 10, 10)
 	c.must(err)
 	if len(got) != 1 || got[0].Attempts != 2 {
 		c.Errorf("after who claimed it died: %+v", got)
@@ -299,7 +332,7 @@ func callbackLate(c *sqlCase) {
 	c.must(c.end(v, storage.VerificationApproved, v.CreatedAt))
 	claim := func(now time.Time) storage.Callback {
 		c.Helper()
-		got, err := c.store.ClaimCallbacks(c.Context(), now, now.Add(time.Minute), 1)
+		got, err := c.store.ClaimCallbacks(c.Context(), now, now.Add(time.Minute), 1, 1)
 		c.must(err)
 		if len(got) != 1 {
 			c.Fatalf("%d claimed", len(got))
@@ -317,7 +350,7 @@ func callbackLate(c *sqlCase) {
 	if diff := cmp.Diff(second, got); diff != "" {
 		c.Errorf("callback (-want +got):\n%s", diff)
 	}
-	none, err := c.store.ClaimCallbacks(c.Context(), v.CreatedAt.Add(time.Hour), v.CreatedAt.Add(2*time.Hour), 1)
+	none, err := c.store.ClaimCallbacks(c.Context(), v.CreatedAt.Add(time.Hour), v.CreatedAt.Add(2*time.Hour), 1, 1)
 	c.must(err)
 	if len(none) != 0 {
 		c.Error("a delivered callback is claimed again")

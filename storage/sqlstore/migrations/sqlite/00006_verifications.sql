@@ -12,6 +12,7 @@ CREATE TABLE verifications (
     number         BLOB    NOT NULL,
     number_index   BLOB    NOT NULL CHECK (length(number_index) > 4),
     details        BLOB    NOT NULL,
+    has_callback   INTEGER NOT NULL CHECK (has_callback IN (0, 1)),
     created_ms     INTEGER NOT NULL,
     deadline_ms    INTEGER NOT NULL,
     sent_ms        INTEGER,
@@ -27,7 +28,8 @@ CREATE TABLE verifications (
 );
 CREATE INDEX verifications_created ON verifications (created_ms);
 CREATE INDEX verifications_number_index ON verifications (number_index);
-CREATE INDEX verifications_open ON verifications (deadline_ms) WHERE ended_ms IS NULL;
+-- Those whose client waits to be told of the end; the others end when they are read.
+CREATE INDEX verifications_untold ON verifications (deadline_ms) WHERE ended_ms IS NULL AND has_callback = 1;
 
 -- What clients are to be told of ends. due_ms is also the claim: who makes an
 -- attempt moves it ahead, so that the others leave it alone meanwhile.
