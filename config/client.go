@@ -42,7 +42,9 @@ type Client struct {
 	// `refresh_token`, the default; `client_credentials`, the default of
 	// `non_interactive`, for tokens of APIs in the client's own name (see
 	// `client_grants`). `implicit`, Auth0's switch, allows ID tokens by form post
-	// (`response_type=id_token`). Other grants of Auth0 are kept, not used, and
+	// (`response_type=id_token`).
+	// `http://auth0.com/oauth/grant-type/passwordless/otp` allows Auth0's passwordless
+	// API (`/passwordless/start`, and texted codes for tokens). Other grants of Auth0 are kept, not used, and
 	// warned about.
 	GrantTypes []string `yaml:"grant_types" example:"[authorization_code, refresh_token]"`
 	// How the client authenticates: `client_secret_post` (the default),
@@ -79,6 +81,12 @@ type Client struct {
 	// The addresses, or networks as in `192.0.2.0/24`, that this client may ask for
 	// verifications from: a key that got lost is of no use elsewhere. Empty: all.
 	Addresses []string `yaml:"addresses" example:"-"`
+	// Whether `auth0-forwarded-for` of a call to `/passwordless/start` that carries the
+	// client's secret names the person's address, which limits then count.
+	IsTokenEndpointIPHeaderTrusted bool `yaml:"is_token_endpoint_ip_header_trusted" example:"false"`
+	// Whether pages of the client's own origins may prove a number themselves
+	// (`/co/authenticate`), as `auth0-js` embedded in an application does.
+	CrossOriginAuthentication bool `yaml:"cross_origin_authentication" example:"false"`
 	// Where the application starts a login. People whose login can't go on are
 	// sent there. `https`, or `http` for a loopback host.
 	InitiateLoginURI string `yaml:"initiate_login_uri" example:"\"http://localhost:4000/login\""`
@@ -168,6 +176,8 @@ func (c *Client) Record() storage.Client {
 		SubjectType:             c.SubjectType,
 		IDTokenAlg:              c.IDTokenSignedResponseAlg,
 		InitiateLogin:           c.InitiateLoginURI,
+		TrustIPHeader:           c.IsTokenEndpointIPHeaderTrusted,
+		CrossOrigin:             c.CrossOriginAuthentication,
 		API:                     storage.Audience(c.ResourceServerIdentifier),
 		Countries:               c.Countries,
 		Addresses:               c.Addresses,
@@ -195,10 +205,12 @@ func FromRecord(r storage.Client) Client {
 		SubjectType:             r.SubjectType,
 		InitiateLoginURI:        r.InitiateLogin,
 
-		IDTokenSignedResponseAlg: cmp.Or(r.IDTokenAlg, registration.IDTokenAlgorithms()[0]),
-		ResourceServerIdentifier: string(r.API),
-		Countries:                r.Countries,
-		Addresses:                r.Addresses,
+		IDTokenSignedResponseAlg:       cmp.Or(r.IDTokenAlg, registration.IDTokenAlgorithms()[0]),
+		ResourceServerIdentifier:       string(r.API),
+		IsTokenEndpointIPHeaderTrusted: r.TrustIPHeader,
+		CrossOriginAuthentication:      r.CrossOrigin,
+		Countries:                      r.Countries,
+		Addresses:                      r.Addresses,
 	}
 }
 

@@ -69,10 +69,12 @@ var cooldowns = []time.Duration{
 // another. Each door of the engine has its own.
 type Purpose string
 
-// The purposes. Login is that of codes that the login pages ask for, Verification
-// that of both APIs that verify numbers outside any login.
+// The purposes. Login is that of codes that the login pages ask for, Passwordless that
+// of Auth0's passwordless API, Verification that of both APIs that verify numbers
+// outside any login.
 const (
 	Login        Purpose = "login"
+	Passwordless Purpose = "passwordless"
 	Verification Purpose = "verification"
 )
 
@@ -195,6 +197,9 @@ func (e *Engine) limitFor(name, key string) storage.Limit {
 	l.Name, l.Key = name, key
 	return l
 }
+
+// Burst is how many a limit allows at once; one where it is no bucket.
+func (e *Engine) Burst(name string) int { return max(e.limitFor(name, "").Burst, 1) }
 
 // PendingLimit is the limit of logins that an address has open. It is told here,
 // since counters of addresses have one tag and one configuration.

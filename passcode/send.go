@@ -29,8 +29,10 @@ type SendRequest struct {
 	Context []byte
 	// Address and UserAgent are those of whoever asks. Without an address it is the
 	// client itself, which has authenticated: it is limited as such.
-	Address    netip.Addr
-	UserAgent  string
+	Address   netip.Addr
+	UserAgent string
+	// Caller is the address that a gateway is told of, where it is not Address.
+	Caller     netip.Addr
 	Connection *Connection
 	// Application is the client's name, Language the languages that were asked for, as
 	// Accept-Language lists them; they go into the text (sms.Fields).
@@ -244,8 +246,12 @@ func (r SendRequest) message(code string) sms.Message {
 		Code:    code,
 		Request: &sms.RequestInfo{UserAgent: r.UserAgent},
 	}
-	if r.Address.IsValid() {
-		m.Request.IP = r.Address.Unmap().WithZone("").String()
+	caller := r.Caller
+	if !caller.IsValid() {
+		caller = r.Address
+	}
+	if caller.IsValid() {
+		m.Request.IP = caller.Unmap().WithZone("").String()
 	}
 	return m
 }

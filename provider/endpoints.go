@@ -23,6 +23,7 @@ import (
 	"github.com/handset-oidc/handset/provider/logout"
 	"github.com/handset-oidc/handset/provider/management"
 	"github.com/handset-oidc/handset/provider/mint"
+	"github.com/handset-oidc/handset/provider/passwordless"
 	"github.com/handset-oidc/handset/provider/posted"
 	"github.com/handset-oidc/handset/provider/receipts"
 	"github.com/handset-oidc/handset/provider/registration"
@@ -57,6 +58,7 @@ type handlers struct {
 	discovery  *discovery.Handler
 	durable    *verification.Durable
 	verify     *verification.API
+	doors      *passwordless.Doors
 	management *management.Handler
 }
 
@@ -69,6 +71,7 @@ func (p *Provider) endpoints() (h handlers, err error) {
 	if err != nil {
 		return h, err
 	}
+	h.doors = p.passwordlessDoors(minter)
 	p.browserEndpoints(&h, minter)
 	if err := p.clientEndpoints(&h, minter); err != nil {
 		return h, err
@@ -85,6 +88,15 @@ func (p *Provider) endpoints() (h handlers, err error) {
 		IDTokenAlgorithms: registration.IDTokenAlgorithms(), UILocales: []language.Tag{language.English},
 	})
 	return h, err
+}
+
+// passwordlessDoors builds the doors of Auth0's passwordless API. The token endpoint
+// needs them, and they need it.
+func (p *Provider) passwordlessDoors(minter *mint.Minter) *passwordless.Doors {
+	return &passwordless.Doors{Handler: passwordless.New(passwordless.Config{
+		Issuer: p.c.Issuer, HTTPS: p.url.Scheme == "https", Codes: p.engine, Challenges: p.c.Redis, Store: p.c.SQL, Tickets: p.c.Redis,
+		Clients: p.clients, APIs: p.apis, Mint: minter, Vault: p.c.Vault, Rules: p.c.Rules, Connection: p.connectionFor, Now: p.c.Now,
+	})}
 }
 
 // verificationEndpoints builds those that verify numbers outside any login.
@@ -141,7 +153,7 @@ func (p *Provider) browserEndpoints(h *handlers, minter *mint.Minter) {
 		Posted: forms, Pending: p.engine.PendingLimit,
 		Issuer: p.c.Issuer, Base: p.base, Clients: p.clients, Transactions: p.c.Redis, Grants: p.c.SQL, Hints: minter,
 		Enabled: func(id storage.ClientID) bool { return p.connection.Load().Enabled(id) },
-		APIs:    p.apis, Subjects: p.subjects, Mint: minter, Sessions: sessions, Browser: browser, Pages: p.pages, Now: p.c.Now,
+		APIs:    p.apis, Subjects: p.subjects, Mint: minter, Sessions: sessions, Browser: browser, Tickets: h.doors, Pages: p.pages, Now: p.c.Now,
 		TransactionLife: transactionLife, CodeLife: codeLife,
 	})
 	h.login = login.New(login.Config{
@@ -163,13 +175,15 @@ func (p *Provider) apiTokens(minter *mint.Minter) *api.Tokens {
 func (p *Provider) clientEndpoints(h *handlers, minter *mint.Minter) (err error) {
 	apiTokens := p.apiTokens(minter)
 	h.token, err = token.New(token.Config{
-		APIs: p.apis, Subjects: p.subjects, Userinfo: p.userinfo(), Clients: p.clients, Grants: p.c.SQL, AccessTokens: p.c.Redis, Minter: minter, Revocations: p.revocations,
+		SignIns: h.doors,
+		APIs:    p.apis, Subjects: p.subjects, Userinfo: p.userinfo(), Clients: p.clients, Grants: p.c.SQL, AccessTokens: p.c.Redis, Minter: minter, Revocations: p.revocations,
 		AccessLife: p.c.Lifetimes.Access, RefreshIdle: p.c.Lifetimes.RefreshIdle, RefreshAbsolute: p.c.Lifetimes.RefreshAbsolute,
 		RefreshGrace: refreshGrace, IDTokenOnRefresh: p.c.Lifetimes.IDTokenOnRefresh, Now: p.c.Now,
 	})
 	if err != nil {
 		return err
 	}
+	h.doors.Tokens = h.token
 	h.userinfo, err = userinfo.New(userinfo.Config{
 		Minter: minter, AccessTokens: p.tokensInForce(), APITokens: apiTokens, Subjects: p.subjects, People: p.c.SQL, Revocations: p.revocations, Now: p.c.Now,
 	})

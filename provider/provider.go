@@ -32,6 +32,7 @@ import (
 	"github.com/handset-oidc/handset/provider/login"
 	"github.com/handset-oidc/handset/provider/management"
 	"github.com/handset-oidc/handset/provider/oauth"
+	"github.com/handset-oidc/handset/provider/passwordless"
 	"github.com/handset-oidc/handset/provider/posted"
 	"github.com/handset-oidc/handset/provider/receipts"
 	"github.com/handset-oidc/handset/provider/registration"
@@ -63,6 +64,7 @@ type Durable interface {
 	revocation.Source
 	passcode.Records
 	receipts.Store
+	passwordless.Store
 	verification.Store
 	verification.ResultStore
 	verification.CallbackStore

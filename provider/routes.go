@@ -12,6 +12,7 @@ import (
 	"github.com/handset-oidc/handset/provider/discovery"
 	"github.com/handset-oidc/handset/provider/management"
 	"github.com/handset-oidc/handset/provider/oauth"
+	"github.com/handset-oidc/handset/provider/passwordless"
 	"github.com/handset-oidc/handset/provider/receipts"
 	"github.com/handset-oidc/handset/provider/verification"
 	"github.com/handset-oidc/handset/views"
@@ -27,6 +28,9 @@ type route struct {
 	// protects these routes is in the request itself, never in a cookie. The
 	// authorization endpoint and the pages stay closed (RFC 9700 §2.1).
 	cors bool
+	// clients lets pages of the client's own origins ask: its handler holds the origin
+	// against the client's, which only the body names. With cookies, when it says so.
+	clients, cookies bool
 	// ownSite refuses forms that other sites post (login CSRF). Applications post
 	// to the other routes across sites, and those protect themselves.
 	ownSite bool
@@ -71,6 +75,12 @@ func (p *Provider) routes(h handlers) []route {
 		{method: http.MethodDelete, path: verification.PathInstance, handler: web.MessageJSON(h.durable.Purge)},
 		{method: post, path: verification.PathRaise, handler: web.MessageJSON(h.durable.Raise)},
 		{method: post, path: verification.PathTerminate, handler: web.MessageJSON(h.durable.Terminate)},
+		{method: post, path: passwordless.PathStart, handler: oauthJSON(h.doors.Start), clients: true},
+		{method: post, path: passwordless.PathVerify, handler: oauthJSON(h.doors.Verify), clients: true},
+		{method: get, path: passwordless.PathRedirect, handler: page(h.authorize.VerifyRedirect)},
+		{method: get, path: passwordless.PathRedirectLink, handler: page(h.authorize.VerifyRedirect)},
+		{method: post, path: passwordless.PathChallenge, handler: oauthJSON(h.doors.Challenge), cors: true},
+		{method: post, path: passwordless.PathCrossOrigin, handler: oauthJSON(h.doors.CrossOrigin), clients: true, cookies: true},
 		{method: get, path: "/assets/{hash}/{name}", handler: views.Assets()},
 	}...)
 }
@@ -140,6 +150,9 @@ func (p *Provider) mux(routes []route) http.Handler {
 		if r.cors {
 			h = web.AnyOrigin(h)
 			preflight[address] = true
+		}
+		if r.clients {
+			mux.Handle("OPTIONS "+address, web.PreflightOfClient(r.cookies))
 		}
 		mux.Handle(r.method+" "+address, h)
 		p.patterns = append(p.patterns, r.method+" "+address)

@@ -11,7 +11,9 @@ import (
 
 	"github.com/handset-oidc/handset/passcode"
 	"github.com/handset-oidc/handset/passcode/sms"
+	"github.com/handset-oidc/handset/provider/passwordless"
 	"github.com/handset-oidc/handset/provider/receipts"
+	"github.com/handset-oidc/handset/storage"
 )
 
 // sending builds the code engine and the ways by which its texts leave.
@@ -115,6 +117,19 @@ func (p *Provider) retireLater(ctx context.Context, c, next *passcode.Connection
 			p.c.Logger.Warn("close sender", slog.String("connection", string(c.Name)), slog.String("error", err.Error()))
 		}
 	})
+}
+
+// connectionFor returns the connection in use, if that is its name and the client may
+// use it.
+func (p *Provider) connectionFor(name string, id storage.ClientID) (*passcode.Connection, error) {
+	c := p.connection.Load()
+	switch {
+	case string(c.Name) != name:
+		return nil, passwordless.ErrNoConnection
+	case !c.Enabled(id):
+		return nil, passwordless.ErrDisabledConnection
+	}
+	return c, nil
 }
 
 // changedConnection reads the connection in use anew when the change is one of it.

@@ -46,6 +46,13 @@ type Client struct {
 	// verifications from; none: all.
 	Addresses []string `json:"addresses,omitempty" yaml:"addresses"`
 
+	// TrustIPHeader says that a call with the client's secret names the person's address
+	// in auth0-forwarded-for.
+	TrustIPHeader bool `json:"is_token_endpoint_ip_header_trusted,omitempty" yaml:"is_token_endpoint_ip_header_trusted"`
+	// CrossOrigin says that pages of the client's origins may prove a number themselves
+	// (/co/authenticate).
+	CrossOrigin bool `json:"cross_origin_authentication,omitempty" yaml:"cross_origin_authentication"`
+
 	// SecretMACs are MACs of the client secrets in force (two while one is
 	// being replaced), each naming its key. Never printed.
 	SecretMACs [][]byte `json:"-" yaml:"-"`

@@ -85,6 +85,7 @@ var house = []room{
 	{"provider/discovery", engines, whyEndpoint},
 	{"provider/receipts", engines, whyEndpoint},
 	{"provider/verification", engines, whyEndpoint},
+	{"provider/passwordless", engines, whyEndpoint},
 	{"provider/management", append([]string{"internal/attributes", "provider/registration"}, engines...), "an endpoint that writes registrations and people holds them to the rules of these, which are leaves"},
 	{"provider/internal/endpointtest", []string{anything}, "endpoints are tested on real stores"},
 
@@ -92,7 +93,7 @@ var house = []room{
 		"keys", "provider/registration",
 		"provider/authorize", "provider/login", "provider/token", "provider/userinfo",
 		"provider/introspect", "provider/revoke", "provider/logout", "provider/discovery",
-		"provider/receipts", "provider/verification", "provider/management", "internal/attributes",
+		"provider/receipts", "provider/verification", "provider/passwordless", "provider/management", "internal/attributes",
 	}, engines...), "it wires endpoints; which store there is, is the business of who calls it"},
 
 	{"internal/demo", []string{"internal/web", "passcode/phone", "passcode/sms", "views"}, "the inbox shows texts and can't reach the provider"},

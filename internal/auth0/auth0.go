@@ -67,6 +67,9 @@ type client struct {
 	InitiateLogin     string   `json:"initiate_login_uri"`
 	FirstParty        *bool    `json:"is_first_party"`
 	Global            bool     `json:"global"`
+	TrustIPHeader     bool     `json:"is_token_endpoint_ip_header_trusted"`
+	CrossOrigin       bool     `json:"cross_origin_authentication"`
+	CrossOriginOld    bool     `json:"cross_origin_auth"`
 	JWT               struct {
 		Algorithm string `json:"alg"`
 	} `json:"jwt_configuration"`
@@ -117,6 +120,7 @@ func (in client) convert(raw json.RawMessage) Client {
 		Callbacks: in.Callbacks, AllowedLogoutURLs: in.AllowedLogoutURLs, WebOrigins: in.WebOrigins,
 		AllowedOrigins: in.AllowedOrigins, GrantTypes: in.GrantTypes, TokenEndpointAuthMethod: in.AuthMethod,
 		InitiateLogin: in.InitiateLogin, IsFirstParty: true, SubjectType: "public",
+		TrustIPHeader: in.TrustIPHeader, CrossOrigin: in.CrossOrigin || in.CrossOriginOld,
 	}}
 	if out.AppType == "" { // clients made by the API may have none
 		out.AppType = "regular_web"

@@ -22,6 +22,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/handset-oidc/handset/config"
 )
 
 // localhost is a certificate for localhost, and the same as PEM: Auth0's SDKs speak
@@ -65,13 +67,31 @@ func startAuth0(t testing.TB, opts ...option) *rig {
 			return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{localhost().pair}, NextProtos: []string{"http/1.1"}})
 		}
 	}
-	r := start(t, append([]option{onRealTime(), asTenant}, opts...)...)
+	r := start(t, append([]option{onRealTime(), asTenant, withPasswordless()}, opts...)...)
 	r.http = &http.Client{
 		Transport:     &http.Transport{TLSClientConfig: &tls.Config{RootCAs: localhost().pool}, DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return r
 }
+
+// withPasswordless lets the clients of the rig use Auth0's passwordless API.
+func withPasswordless() option {
+	return withConfig(func(c *config.Config) {
+		for i := range c.Clients {
+			if cl := &c.Clients[i]; cl.ClientID == webClient || cl.ClientID == publicClient {
+				cl.GrantTypes = append(cl.GrantTypes, otpGrant)
+				cl.AllowedOrigins, cl.CrossOriginAuthentication = []string{pageOrigin}, true
+				cl.IsTokenEndpointIPHeaderTrusted = true
+			}
+		}
+	})
+}
+
+const (
+	otpGrant   = "http://auth0.com/oauth/grant-type/passwordless/otp"
+	pageOrigin = "https://app.example"
+)
 
 // domain is how Auth0's SDKs are told of a tenant.
 func (r *rig) domain() string {

@@ -52,6 +52,13 @@ func policies() map[string]policy {
 		"POST /sms/receipts/{sender}":                 {},
 		"GET /assets/{hash}/{name}":                   {kept: true},
 
+		"POST /passwordless/start":          {},
+		"POST /passwordless/verify":         {},
+		"GET /passwordless/verify_redirect": page,
+		"GET /passwordless/verify-redirect": page,
+		"POST /passwordless/challenge":      {cors: true},
+		"POST /co/authenticate":             {},
+
 		"GET /verifications/openapi.json":                                      document,
 		"POST /verifications":                                                  {},
 		"GET /verifications/{id}":                                              {},

@@ -14,8 +14,9 @@ import (
 // can plant it; over http, which only a loopback issuer may have, prefix and
 // Secure drop (design.md §7).
 type Cookie struct {
-	name   string
-	secure bool
+	name     string
+	secure   bool
+	sameSite http.SameSite
 }
 
 // NewCookie names a cookie ("handset_txn") for an issuer that is https or not.
@@ -23,7 +24,18 @@ func NewCookie(name string, https bool) Cookie {
 	if https {
 		name = "__Host-" + name
 	}
-	return Cookie{name: name, secure: https}
+	return Cookie{name: name, secure: https, sameSite: http.SameSiteLaxMode}
+}
+
+// NewCrossSiteCookie names a cookie that comes with requests of other sites' pages,
+// too. Browsers take such a one over https alone; over http, on one machine, the pages
+// are of our site.
+func NewCrossSiteCookie(name string, https bool) Cookie {
+	c := NewCookie(name, https)
+	if https {
+		c.sameSite = http.SameSiteNoneMode
+	}
+	return c
 }
 
 // Secret returns the cookie's value, or "" when it is absent or not of the
@@ -51,7 +63,7 @@ func (c Cookie) Clear(w http.ResponseWriter) { http.SetCookie(w, c.cookie("", -1
 
 func (c Cookie) cookie(value string, maxAge int) *http.Cookie {
 	return &http.Cookie{Name: c.name, Value: value, Path: "/", MaxAge: maxAge,
-		Secure: c.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+		Secure: c.secure, HttpOnly: true, SameSite: c.sameSite}
 }
 
 // secretLength is that of rand.Text: 130 bits in base 32.

@@ -168,3 +168,13 @@ func HoldOpen(w http.ResponseWriter, until time.Time) error {
 	c := http.NewResponseController(w)
 	return errors.Join(c.SetReadDeadline(until), c.SetWriteDeadline(until))
 }
+
+// RateLimited tells when another request can succeed: in Auth0's headers and in that
+// of RFC 9110 §10.2.3.
+func RateLimited(w http.ResponseWriter, burst int, until, now time.Time) {
+	h := w.Header()
+	h.Set("X-RateLimit-Limit", strconv.Itoa(burst))
+	h.Set("X-RateLimit-Remaining", "0")
+	h.Set("X-RateLimit-Reset", strconv.FormatInt(until.Add(time.Second-1).Unix(), 10))
+	h.Set("Retry-After", seconds(max(until.Sub(now), time.Second)))
+}

@@ -166,6 +166,26 @@ func RawBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return raw, nil
 }
 
+// JSONObject returns the members of a body that is a JSON object.
+func JSONObject(w http.ResponseWriter, r *http.Request) (map[string]json.RawMessage, error) {
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != jsonType {
+		return nil, errors.New("Content-Type is not application/json")
+	}
+	raw, err := RawBody(w, r)
+	if err != nil {
+		return nil, err
+	}
+	var body map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &body); err != nil || body == nil {
+		return nil, errors.New("the body is not a JSON object")
+	}
+	if len(body) > maxFields {
+		return nil, errors.New("too many members")
+	}
+	return body, nil
+}
+
 // maxDocument is how long the JSON document of an operator's program may be.
 const maxDocument = 256 << 10
 

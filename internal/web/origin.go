@@ -30,6 +30,33 @@ func Preflight() http.Handler {
 	})
 }
 
+// AllowOrigin lets pages of one origin read the answer, with cookies or without.
+func AllowOrigin(w http.ResponseWriter, origin string, cookies bool) {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Add("Vary", "Origin")
+	h.Set("Access-Control-Expose-Headers", "Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset")
+	if cookies {
+		h.Set("Access-Control-Allow-Credentials", "true")
+	}
+}
+
+// PreflightOfClient answers a browser's question before a request to a route whose
+// handler holds the origin against the client's: which client it is, the question
+// does not say. It allows to ask, and nothing else.
+func PreflightOfClient(cookies bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if origin := r.Header.Get("Origin"); origin != "" {
+			AllowOrigin(w, origin, cookies)
+		}
+		h := w.Header()
+		h.Set("Access-Control-Allow-Methods", "POST")
+		h.Set("Access-Control-Allow-Headers", "Content-Type, Auth0-Client, X-Request-Language")
+		h.Set("Access-Control-Max-Age", "7200")
+		write(w, r, http.StatusNoContent, "", nil)
+	})
+}
+
 // OwnSite refuses forms that another site posts; see [CheckOwnSite].
 func OwnSite(next http.Handler, pages *Pages) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

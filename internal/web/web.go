@@ -163,8 +163,9 @@ func writeOAuthError(w http.ResponseWriter, r *http.Request, err error) {
 	answer := struct {
 		Error       oauth.Code `json:"error"`
 		Description string     `json:"error_description,omitempty"`
-	}{e.Code, e.Description}
-	JSON(w, r, e.HTTPStatus(), answer) // two strings always encode
+		URI         string     `json:"error_uri,omitempty"`
+	}{e.Code, e.Description, e.URI}
+	JSON(w, r, e.HTTPStatus(), answer) // strings always encode
 }
 
 // challenge builds WWW-Authenticate (RFC 6750 §3, RFC 7617 §2).

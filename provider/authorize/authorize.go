@@ -69,6 +69,13 @@ type Subjects interface {
 	Person(ctx context.Context, id storage.ClientID, sub storage.Subject) (storage.UserID, error)
 }
 
+// Tickets are proofs of a number that a page of another site brought about.
+type Tickets interface {
+	// Ticket must return [storage.ErrNotFound] when the request's parameters name none
+	// of this client in this browser.
+	Ticket(r *http.Request, c storage.ClientID, v web.Values) (storage.Login, error)
+}
+
 // Config is what a Handler needs; every field is required.
 type Config struct {
 	Issuer       string
@@ -84,6 +91,7 @@ type Config struct {
 	Mint     *mint.Minter
 	Sessions *session.Manager
 	Browser  *Browser
+	Tickets  Tickets
 	Posted   *posted.Forms
 	// Pending is how many logins an address may have open (security.md row 37).
 	Pending func(netip.Addr) storage.Limit
@@ -167,6 +175,9 @@ func (h *Handler) dispatch(w http.ResponseWriter, r *http.Request, client *stora
 	if p.login {
 		tx.AuthAfter = tx.CreatedAt
 	}
+	if v.Has("login_ticket") {
+		return h.byTicket(w, r, tx, v)
+	}
 	switch next(tx, p.none, current, h.Now()) {
 	case stepAnswer:
 		tx.ID = mint.TransactionID()
@@ -184,6 +195,45 @@ func (h *Handler) dispatch(w http.ResponseWriter, r *http.Request, client *stora
 	default:
 		return h.startLogin(w, r, client, tx)
 	}
+}
+
+// VerifyRedirect answers GET /passwordless/verify_redirect: an authorization request
+// for a number that this browser has proved by /passwordless/verify. The code in the
+// address proves nothing by itself.
+func (h *Handler) VerifyRedirect(w http.ResponseWriter, r *http.Request) error {
+	v, err := web.Query(r)
+	if err != nil {
+		return err
+	}
+	client, target, err := h.validTarget(r.Context(), v)
+	if err != nil {
+		return err
+	}
+	tx, _, err := h.freeze(client, target, v)
+	if err == nil {
+		err = h.byTicket(w, r, tx, v)
+	}
+	return h.toClient(w, r, target, false, err)
+}
+
+// byTicket answers the client with the login of a ticket.
+func (h *Handler) byTicket(w http.ResponseWriter, r *http.Request, tx storage.Transaction, v web.Values) error {
+	login, err := h.Tickets.Ticket(r, tx.ClientID, v)
+	if errors.Is(err, storage.ErrNotFound) {
+		return errTicket("unknown, old or another browser's")
+	}
+	if err != nil {
+		return fmt.Errorf("read ticket: %w", err)
+	}
+	tx.ID = mint.TransactionID()
+	if err := h.SignedIn(w, r, tx, login); !errors.Is(err, storage.ErrConsumed) {
+		return err
+	}
+	return errTicket("used")
+}
+
+func errTicket(reason string) error {
+	return oauth.Errorf(oauth.AccessDenied, "the number is not proved, or was proved in another browser; ask for a new code").Because("ticket " + reason)
 }
 
 func errLoginRequired() error {

@@ -146,6 +146,7 @@ func (h *Handler) applyClient(d document, c *storage.Client) (secret string, err
 		"require_pkce": &c.RequirePKCE, "require_state": &c.RequireState, "require_nonce": &c.RequireNonce,
 		"subject_type": &c.SubjectType, "id_token_signed_response_alg": &c.IDTokenAlg, "initiate_login_uri": &c.InitiateLogin,
 		"resource_server_identifier": &c.API, "countries": &c.Countries, "addresses": &c.Addresses,
+		"is_token_endpoint_ip_header_trusted": &c.TrustIPHeader, "cross_origin_authentication": &c.CrossOrigin,
 		"oidc_conformant": &conformant, "jwt_configuration": &jwt,
 	})
 	if err == nil {

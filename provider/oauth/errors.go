@@ -44,6 +44,8 @@ type Error struct {
 	Code        Code
 	Description string
 	Status      int // 0: by the code
+	// URI is a page about the error (RFC 6749 §5.2); empty: none.
+	URI string
 	// Challenge is the scheme of the WWW-Authenticate header, "Basic" or
 	// "Bearer"; empty: none.
 	Challenge string
@@ -60,6 +62,13 @@ type Error struct {
 // text of a stranger into it other than names of parameters that we know.
 func Errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Description: fmt.Sprintf(format, args...)}
+}
+
+// GrantNotAllowed tells a client that its registration does not list a grant type, in
+// Auth0's words.
+func GrantNotAllowed(grant string) *Error {
+	return &Error{Code: UnauthorizedClient, Status: http.StatusForbidden, URI: "https://auth0.com/docs/clients/client-grant-types",
+		Description: "Grant type '" + grant + "' not allowed for the client."}
 }
 
 func (e *Error) Error() string {

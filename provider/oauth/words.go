@@ -67,6 +67,8 @@ const (
 	GrantAuthorizationCode = "authorization_code"
 	GrantRefreshToken      = "refresh_token"
 	GrantClientCredentials = "client_credentials"
+	// GrantPasswordlessOTP is Auth0's: a texted code for tokens.
+	GrantPasswordlessOTP = "http://auth0.com/oauth/grant-type/passwordless/otp"
 )
 
 // Subject types (OIDC Core §8).

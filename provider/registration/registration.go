@@ -69,9 +69,10 @@ func UsualGrants(appType string) []string {
 }
 
 // grantTypes are those that have an effect. implicit, Auth0's switch, allows
-// ID tokens by form post and nothing else.
+// ID tokens by form post and nothing else; Auth0's passwordless grant allows its doors.
 var grantTypes = []string{
 	oauth.GrantAuthorizationCode, oauth.GrantRefreshToken, oauth.GrantClientCredentials, oauth.GrantImplicit,
+	oauth.GrantPasswordlessOTP,
 }
 
 // otherGrants are the grant types of Auth0 that a registration may list and
@@ -80,7 +81,6 @@ var otherGrants = []string{
 	"password",
 	"urn:ietf:params:oauth:grant-type:device_code",
 	"urn:ietf:params:oauth:grant-type:token-exchange",
-	"http://auth0.com/oauth/grant-type/passwordless/otp",
 	"http://auth0.com/oauth/grant-type/password-realm",
 	"http://auth0.com/oauth/grant-type/mfa-oob",
 	"http://auth0.com/oauth/grant-type/mfa-otp",

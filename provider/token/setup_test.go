@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/provider/internal/endpointtest"
 	"github.com/handset-oidc/handset/provider/mint"
 	"github.com/handset-oidc/handset/provider/oauth"
@@ -39,6 +40,13 @@ func s256(verifier string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
+// noSignIns proves nothing: the doors of passwordless have their tests in internal/e2e.
+type noSignIns struct{}
+
+func (noSignIns) SignIn(context.Context, http.ResponseWriter, *storage.Client, web.Values) (string, error) {
+	return "", oauth.Errorf(oauth.InvalidGrant, "nobody signs in here")
+}
+
 // bench is a token endpoint over real stores, between which faults can be put.
 type bench struct {
 	*endpointtest.World
@@ -52,7 +60,7 @@ func setup(t testing.TB, change ...func(*token.Config)) *bench {
 	f := &faults{World: w}
 	c := token.Config{
 		Clients: w.Clients, Grants: f, AccessTokens: f, Minter: f, Revocations: w.Revocations,
-		APIs: w.APIs, Subjects: w.Subjects, Userinfo: endpointtest.Userinfo,
+		APIs: w.APIs, Subjects: w.Subjects, SignIns: noSignIns{}, Userinfo: endpointtest.Userinfo,
 		AccessLife: endpointtest.AccessLife, RefreshIdle: refreshIdle, RefreshAbsolute: refreshAbsolute, RefreshGrace: grace,
 		IDTokenOnRefresh: true, Now: w.Now,
 	}

@@ -70,6 +70,7 @@ type Config struct {
 	Revocations  Revocations
 	APIs         *api.Registry
 	Subjects     Subjects
+	SignIns      SignIns
 	// Userinfo is the userinfo endpoint, which tokens for APIs can be for as well.
 	Userinfo storage.Audience
 
@@ -94,7 +95,7 @@ type Handler struct{ c Config }
 // New checks the configuration.
 func New(c Config) (*Handler, error) {
 	if c.Clients == nil || c.Grants == nil || c.AccessTokens == nil || c.Minter == nil || c.Revocations == nil ||
-		c.APIs == nil || c.Subjects == nil || c.Userinfo == "" {
+		c.APIs == nil || c.Subjects == nil || c.SignIns == nil || c.Userinfo == "" {
 		return nil, errors.New("token: every part but the clock is required")
 	}
 	if c.AccessLife <= 0 || c.RefreshIdle <= 0 || c.RefreshAbsolute <= 0 || c.RefreshGrace < 0 {
@@ -114,9 +115,9 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	caller, err := client.Caller(h.c.Clients, r, form)
 	if err != nil {
-		return err
+		return inAuth0sWords(form, err)
 	}
-	grant, err := h.grant(caller, form)
+	grant, err := h.grant(w, caller, form)
 	if err != nil {
 		return err
 	}
@@ -131,7 +132,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
 type grantFunc func(context.Context, *storage.Client, web.Values) (*answer, error)
 
 // grant picks the grant that the request names, if the client may use it.
-func (h *Handler) grant(caller *storage.Client, form web.Values) (grantFunc, error) {
+func (h *Handler) grant(w http.ResponseWriter, caller *storage.Client, form web.Values) (grantFunc, error) {
 	if !form.Has("grant_type") {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "the parameter grant_type is missing")
 	}
@@ -140,9 +141,15 @@ func (h *Handler) grant(caller *storage.Client, form web.Values) (grantFunc, err
 		oauth.GrantAuthorizationCode: h.authorizationCode,
 		oauth.GrantRefreshToken:      h.refreshToken,
 		oauth.GrantClientCredentials: h.clientCredentials,
+		oauth.GrantPasswordlessOTP: func(ctx context.Context, caller *storage.Client, form web.Values) (*answer, error) {
+			return h.passwordless(ctx, w, caller, form)
+		},
 	}[name]
 	if !ok {
 		return nil, oauth.Errorf(oauth.UnsupportedGrantType, "use authorization_code, refresh_token or client_credentials")
+	}
+	if !caller.MayUse(name) && name == oauth.GrantPasswordlessOTP {
+		return nil, oauth.GrantNotAllowed(name)
 	}
 	if !caller.MayUse(name) {
 		return nil, oauth.Errorf(oauth.UnauthorizedClient, "the client's grant_types do not contain %s", name)

@@ -235,7 +235,7 @@ func TestNewRefusesAnIncompleteConfig(t *testing.T) {
 	f := &faults{World: w}
 	whole := token.Config{
 		Clients: w.Clients, Grants: f, AccessTokens: f, Minter: f, Revocations: w.Revocations,
-		APIs: w.APIs, Subjects: w.Subjects, Userinfo: endpointtest.Userinfo,
+		APIs: w.APIs, Subjects: w.Subjects, SignIns: noSignIns{}, Userinfo: endpointtest.Userinfo,
 		AccessLife: time.Hour, RefreshIdle: time.Hour, RefreshAbsolute: time.Hour,
 	}
 	if _, err := token.New(whole); err != nil {
@@ -249,6 +249,7 @@ func TestNewRefusesAnIncompleteConfig(t *testing.T) {
 		"revocations":   func(c *token.Config) { c.Revocations = nil },
 		"APIs":          func(c *token.Config) { c.APIs = nil },
 		"subjects":      func(c *token.Config) { c.Subjects = nil },
+		"sign-ins":      func(c *token.Config) { c.SignIns = nil },
 		"userinfo":      func(c *token.Config) { c.Userinfo = "" },
 		"access life":   func(c *token.Config) { c.AccessLife = 0 },
 		"idle life":     func(c *token.Config) { c.RefreshIdle = 0 },
