@@ -21,7 +21,8 @@ type delivery struct {
 	request SendRequest
 	text    storage.Text // its record, filled on the way
 	message sms.Message
-	undo    []byte
+	// undo gives back what the text cost, undoNumber what it cost its number alone.
+	undo, undoNumber []byte
 	// coded says that the text is of no use once its code has ended.
 	coded bool
 	// again says that the challenge had a text before: this one goes by another
@@ -54,7 +55,16 @@ func (e *Engine) deliver(ctx context.Context, d *delivery) error {
 		e.recorder.text(d.text)
 		e.logOutcome(background, d, err, late)
 		if err != nil {
-			e.undo(background, r, d.undo, late)
+			undo := d.undo
+			final := sms.AsError(err).Final()
+			if final {
+				// Else whoever knows one such number could have the vendor asked about it
+				// without end.
+				undo = d.undoNumber
+			}
+			if !final || !r.Connection.SignupDisabled || r.Purpose == Verification {
+				e.undo(background, r, undo, late)
+			} // Else the page would tell a registered number that gets no texts from an unknown one.
 			err = notSent(err)
 		}
 		e.tell(background, r, err)

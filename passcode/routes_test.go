@@ -214,11 +214,25 @@ func TestARefusedNumberStopsAtOnce(t *testing.T) {
 	if text := r.wantAttempts("a failed"); text.Outcome != storage.TextFailed || text.Sender != "" {
 		t.Errorf("on record as %+v", text)
 	}
-	for range 10 { // it costs nothing
-		if _, err := r.send("login:1"); !errors.Is(err, ErrNotSent) {
+	// It costs the number nothing, and the address of who asks: the vendor is not asked
+	// without end.
+	asked := 1
+	for ; asked < 50; asked++ {
+		_, err := r.send("login:1")
+		if limited, ok := errors.AsType[*Limited](err); ok {
+			if limited.Name != limit.SendAddress {
+				t.Errorf("limit %s", limited.Name)
+			}
+			break
+		}
+		if !errors.Is(err, ErrNotSent) {
 			t.Fatalf("error %v", err)
 		}
 	}
+	if asked != 10 {
+		t.Errorf("asked %d times", asked)
+	}
+	r.clock.pass(time.Hour)
 	// A decoy does not share what one number alone was refused for.
 	_, err = r.send("login:2", func(s *SendRequest) { s.Decoy = true })
 	if err != nil {

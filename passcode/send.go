@@ -127,7 +127,7 @@ func (e *Engine) Send(ctx context.Context, r SendRequest) (Sent, error) {
 		return sent, nil
 	}
 	d := delivery{
-		request: r, text: text, message: r.message(string(code)), undo: started.Undo, coded: true, again: started.Challenge.Sends > 1,
+		request: r, text: text, message: r.message(string(code)), undo: started.Undo, undoNumber: started.UndoNumber, coded: true, again: started.Challenge.Sends > 1,
 	}
 	d.message.ID = string(text.ID)
 	if err := e.deliver(ctx, &d); err != nil {
@@ -190,10 +190,18 @@ func (e *Engine) start(r SendRequest, test phone.TestNumber, isTest bool) storag
 // sourceLimits are those of whoever asks for texts.
 func (e *Engine) sourceLimits(r SendRequest) []storage.Limit {
 	if r.Address.IsValid() {
-		return []storage.Limit{e.limitFor(limit.SendAddress, e.addressKey(r.Address))}
+		return sticking(e.limitFor(limit.SendAddress, e.addressKey(r.Address)))
 	}
 	key := e.vault.Tag(vault.AddressTag, "client", string(r.Client))
-	return []storage.Limit{e.limitFor(limit.SendClient, key), e.limitFor(limit.SendClientDay, key)}
+	return sticking(e.limitFor(limit.SendClient, key), e.limitFor(limit.SendClientDay, key))
+}
+
+// sticking are the limits of who asks, which pays for bad numbers.
+func sticking(limits ...storage.Limit) []storage.Limit {
+	for i := range limits {
+		limits[i].Sticks = true
+	}
+	return limits
 }
 
 // tell tells the door how a text fared.

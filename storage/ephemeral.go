@@ -85,6 +85,8 @@ type Limit struct {
 	Burst int
 	Every time.Duration
 	Off   bool
+	// Sticks: what a text took of it is not given back where the number was at fault.
+	Sticks bool
 }
 
 // Limited says which limit refused and when the next try can succeed.
@@ -154,6 +156,9 @@ type Started struct {
 	Challenge Challenge
 	// Undo is handed back to UndoSend as it is when the text could not be handed over.
 	Undo []byte
+	// UndoNumber is Undo for a text that no route takes because of its number: limits
+	// that stick keep what it took.
+	UndoNumber []byte
 }
 
 // CheckStatus is the outcome of a guess.

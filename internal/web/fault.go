@@ -20,6 +20,8 @@ type Fault struct {
 	Code string
 	// Message says what to send instead, in English.
 	Message string
+	// Quotes says that Message repeats what was sent, so that the log leaves it out.
+	Quotes bool
 	// Fields say what is wrong with which member of the body.
 	Fields []FieldFault
 	// RetryAfter is when it is worth another try; zero: not said.
@@ -38,7 +40,10 @@ type FieldFault struct {
 }
 
 func (f *Fault) Error() string {
-	s := f.Code + ": " + f.Message
+	s := f.Code
+	if !f.Quotes {
+		s += ": " + f.Message
+	}
 	if f.Err != nil {
 		s += ": " + f.Err.Error()
 	}

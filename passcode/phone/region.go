@@ -94,8 +94,9 @@ func (n Number) National() string {
 	return national
 }
 
-// Region returns the two-letter code of the number's region, or "" when the
-// number belongs to none: not assigned, or not geographic.
+// Region returns the two-letter code of the region that the number's calling code
+// belongs to or, where several share one, that the number is assigned in; "" when it
+// is of none, as numbers that are not geographic are.
 func (n Number) Region() string {
 	calling, _ := n.split()
 	if of := phonenumbers.GetRegionCodesForCountryCode(calling); len(of) == 1 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -41,6 +42,10 @@ type Named struct {
 	sender  Sender
 	breaker *gobreaker.TwoStepCircuitBreaker[any]
 
+	// failures are those in a row, however far apart: the breaker's own counts begin
+	// anew with each window.
+	failures atomic.Int32
+
 	mu    sync.Mutex
 	since time.Time
 }
@@ -52,7 +57,7 @@ func NewNamed(name, from string, s Sender, now func() time.Time) *Named {
 	n.breaker = gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
 		Name: name, Interval: breakerWindow, Timeout: breakerOpenTime, MaxRequests: 1,
 		ReadyToTrip: func(c gobreaker.Counts) bool {
-			return c.ConsecutiveFailures >= breakerStreak ||
+			return n.failures.Load() >= breakerStreak ||
 				c.Requests >= breakerLeast && float64(c.TotalFailures) >= breakerRatio*float64(c.Requests)
 		},
 		OnStateChange: func(string, gobreaker.State, gobreaker.State) {
@@ -87,6 +92,12 @@ func (n *Named) Send(ctx context.Context, m Message) (id string, err error) {
 	}
 	worked, counts := false, true // as after a panic, which goes on
 	defer func() {
+		switch {
+		case worked:
+			n.failures.Store(0)
+		case counts:
+			n.failures.Add(1)
+		}
 		if counts || n.breaker.State() != gobreaker.StateClosed { // a trial that tells nothing leaves it open
 			done(worked)
 		}

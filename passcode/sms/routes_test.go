@@ -131,6 +131,22 @@ func TestBreakerOpensAndClosesAgain(t *testing.T) {
 	})
 }
 
+// On a quiet server, where texts are far apart, five in a row are five in a row.
+func TestBreakerOpensOnAQuietServer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := NewNamed("main", "", &scripted{script: broken(2 * breakerStreak)}, time.Now)
+		for range breakerStreak + 1 { // one result may fall between two windows
+			_, _ = n.Send(t.Context(), Message{})
+			time.Sleep(40 * time.Second)
+			if state, _ := n.State(); state != "closed" {
+				return
+			}
+		}
+		t.Error("the breaker is closed")
+	})
+}
+
 func TestBreakerOpensWhenHalfOfTheTextsFail(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -171,9 +171,9 @@ func (s *SMPP) Send(ctx context.Context, m Message) (string, error) {
 		return "", busy(ctx.Err())
 	}
 	ticket := s.receipts.begin()
-	names, err := s.submit(ctx, parts)
-	s.receipts.end(ticket, names)
-	if err != nil {
+	var names []string
+	defer func() { s.receipts.end(ticket, names) }() // whatever happens: receipts wait for it
+	if names, err = s.submit(ctx, parts); err != nil {
 		return "", err
 	}
 	return names[0], nil
@@ -185,7 +185,7 @@ func busy(err error) *Error {
 	if errors.Is(err, context.Canceled) {
 		return transportError(err)
 	}
-	return &Error{Kind: KindAccount, Code: "EBUSY"}
+	return &Error{Kind: KindRefused, Code: "EBUSY"} // the SMSC is well: it is our own rate
 }
 
 // parts makes the PDUs of a message.

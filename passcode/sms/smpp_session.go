@@ -227,6 +227,11 @@ func (s *smppSession) forget(sequence int32) {
 
 // write sends what is to be said, and asks whether anybody is there.
 func (s *smppSession) write() {
+	defer func() {
+		if recover() != nil { // a PDU that the library can't make must not end the process
+			s.end(errPDU)
+		}
+	}()
 	ticker := time.NewTicker(s.config.EnquireLink)
 	defer ticker.Stop()
 	for {

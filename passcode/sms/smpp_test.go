@@ -537,7 +537,7 @@ func TestSMPPWindow(t *testing.T) {
 	server.wait("submit_sm", 2)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	checkFailure(t, try(ctx, t, sender), Error{Kind: KindAccount, Code: "EBUSY"})
+	checkFailure(t, try(ctx, t, sender), Error{Kind: KindRefused, Code: "EBUSY"})
 	ended, end := context.WithCancel(t.Context())
 	go end()
 	checkFailure(t, try(ended, t, sender), Error{Kind: KindUnreachable, Code: "ECANCELED"})
@@ -561,7 +561,7 @@ func TestSMPPRate(t *testing.T) {
 	if err := try(t.Context(), t, sender); err != nil {
 		t.Fatal(err)
 	}
-	checkFailure(t, try(t.Context(), t, sender), Error{Kind: KindAccount, Code: "EBUSY"})
+	checkFailure(t, try(t.Context(), t, sender), Error{Kind: KindRefused, Code: "EBUSY"})
 }
 
 // 1,000 messages at once through a window of 10, to an SMSC that throttles every

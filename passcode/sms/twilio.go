@@ -184,8 +184,8 @@ func (t *Twilio) Receipts(c Callback) ([]Receipt, error) {
 		return nil, ErrForged
 	}
 	status, name := form.Get("MessageStatus"), cleanName(form.Get("MessageSid"))
-	if name == "" || status == "" {
-		return nil, nil
+	if name == "" || status == "" || twilioStates[status] == Accepted {
+		return nil, nil // it was accepted when it was sent; several words say so
 	}
 	code := cleanCode(form.Get("ErrorCode"))
 	if code == "0" {

@@ -296,9 +296,8 @@ func (h *Handler) ShowGrant(w http.ResponseWriter, r *http.Request) error {
 	return one(w, r, grantObject(g))
 }
 
-// applyGrant changes a client grant as a body says, and checks what became of it: the
-// client and the API are there, and the API has the scopes.
-func (h *Handler) applyGrant(ctx context.Context, d document, g *storage.ClientGrant, more map[string]any) error {
+// applyGrant changes a client grant as a body says, and checks what became of it.
+func applyGrant(d document, g *storage.ClientGrant, more map[string]any) error {
 	subject := "client"
 	properties := map[string]any{"scope": &g.Scopes, "allow_all_scopes": &g.AllScopes, "subject_type": &subject}
 	for name, target := range more {
@@ -316,40 +315,50 @@ func (h *Handler) applyGrant(ctx context.Context, d document, g *storage.ClientG
 	for _, p := range registration.ValidateClientGrant(*g) {
 		return invalid(p.Field, "%s", p.Message)
 	}
-	if _, err := h.client(ctx, g.ClientID); err != nil {
-		return err
+	return nil
+}
+
+// grantedAPI is the API that a client grant is for.
+func (h *Handler) grantedAPI(ctx context.Context, id storage.Audience) (storage.API, error) {
+	a, err := h.api(ctx, string(id))
+	if err == nil && a.Identifier != id {
+		err = errNoAPI
 	}
-	a, err := h.api(ctx, string(g.Audience))
-	if err != nil {
-		return err
-	}
-	if a.Identifier != g.Audience {
-		return errNoAPI
-	}
+	return a, err
+}
+
+func checkScopes(g storage.ClientGrant, a storage.API) error {
 	if len(registration.UnknownScopes(g.Allowance, &a)) > 0 {
 		return invalid("scope", "The resource server has no such scope")
 	}
 	return nil
 }
 
-// CreateGrant answers POST /api/v2/client-grants.
+// CreateGrant answers POST /api/v2/client-grants. The client and the API must be there.
 func (h *Handler) CreateGrant(w http.ResponseWriter, r *http.Request) error {
 	d, err := readDocument(w, r)
 	if err != nil {
 		return err
 	}
 	g := storage.ClientGrant{CreatedAt: h.now()}
-	if err := h.applyGrant(r.Context(), d, &g, map[string]any{"client_id": &g.ClientID, "audience": &g.Audience}); err != nil {
+	if err := applyGrant(d, &g, map[string]any{"client_id": &g.ClientID, "audience": &g.Audience}); err != nil {
 		return err
 	}
-	switch _, err := h.grant(r.Context(), grantID(g.ClientID, g.Audience)); {
-	case err == nil:
+	if _, err := h.client(r.Context(), g.ClientID); err != nil {
+		return err
+	}
+	a, err := h.grantedAPI(r.Context(), g.Audience)
+	if err != nil {
+		return err
+	}
+	if err := checkScopes(g, a); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(h.c.FileGrants, func(f storage.ClientGrant) bool { return sameGrant(f, g) }) {
 		return errGrantTaken
-	case !errors.Is(err, errNoGrant):
-		return err
 	}
-	if err := h.c.Store.PutClientGrant(r.Context(), g); err != nil {
-		return err
+	if err := h.c.Store.CreateClientGrant(r.Context(), g); err != nil {
+		return translated(err, err, errGrantTaken)
 	}
 	return h.changed(w, r, http.StatusCreated, grantObject(g))
 }
@@ -364,11 +373,19 @@ func (h *Handler) UpdateGrant(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := h.applyGrant(r.Context(), d, &g, nil); err != nil {
+	a, err := h.grantedAPI(r.Context(), g.Audience)
+	if err != nil {
 		return err
 	}
-	if err := h.c.Store.PutClientGrant(r.Context(), g); err != nil {
-		return err
+	err = h.c.Store.UpdateClientGrant(r.Context(), g.ClientID, g.Audience, func(kept *storage.ClientGrant) error {
+		if err := applyGrant(d, kept, nil); err != nil {
+			return err
+		}
+		g = *kept
+		return checkScopes(g, a)
+	})
+	if err != nil {
+		return translated(err, errNoGrant, err)
 	}
 	return h.changed(w, r, http.StatusOK, grantObject(g))
 }

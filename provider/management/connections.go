@@ -157,7 +157,11 @@ func (h *Handler) applyConnection(d document, c *storage.Connection, more map[st
 	}
 	c.UpdatedAt = h.now()
 	if err := h.c.CheckConnection(*c); err != nil {
-		return invalid("", "%s", err)
+		// Templates and syntaxes are quoted: people put numbers into the one, and secrets
+		// into the wrong property.
+		wrong := invalid("", "%s", err)
+		wrong.Quotes, wrong.Reason = true, "options"
+		return wrong
 	}
 	return nil
 }

@@ -72,7 +72,7 @@ func named(property string) string {
 
 // invalid is Auth0's answer to a body with a property that is wrong; property may be
 // empty.
-func invalid(property, format string, args ...any) error {
+func invalid(property, format string, args ...any) *web.Fault {
 	message := fmt.Sprintf("Payload validation error: '%s'", fmt.Sprintf(format, args...))
 	if property != "" {
 		message += " on property " + named(property)

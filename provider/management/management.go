@@ -101,10 +101,12 @@ type APIs interface {
 	RemoveAPI(ctx context.Context, id storage.Audience, now time.Time) error
 }
 
-// Grants say which clients may use which APIs.
+// Grants say which clients may use which APIs. UpdateClientGrant must not give again
+// what was taken away meanwhile.
 type Grants interface {
 	ClientGrants(ctx context.Context) ([]storage.ClientGrant, error)
-	PutClientGrant(ctx context.Context, g storage.ClientGrant) error
+	CreateClientGrant(ctx context.Context, g storage.ClientGrant) error
+	UpdateClientGrant(ctx context.Context, client storage.ClientID, audience storage.Audience, edit func(*storage.ClientGrant) error) error
 	RemoveClientGrant(ctx context.Context, client storage.ClientID, audience storage.Audience) error
 }
 

@@ -108,7 +108,7 @@ const takeWithin = 10 * time.Second
 func (h *Handler) Take(ctx context.Context, sender string, receipt sms.Receipt) error {
 	ctx, cancel := context.WithTimeout(ctx, takeWithin)
 	defer cancel()
-	err := h.save(ctx, sender, receipt)
+	err := h.guarded(ctx, sender, receipt)
 	if err == nil || errors.Is(err, storage.ErrConsumed) {
 		return nil
 	}
@@ -117,6 +117,16 @@ func (h *Handler) Take(ctx context.Context, sender string, receipt sms.Receipt) 
 		return err
 	}
 	return nil
+}
+
+// guarded turns a panic into an error: no request's recovery is around.
+func (h *Handler) guarded(ctx context.Context, sender string, receipt sms.Receipt) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("save receipt: panic: %T", p)
+		}
+	}()
+	return h.save(ctx, sender, receipt)
 }
 
 func (h *Handler) save(ctx context.Context, sender string, receipt sms.Receipt) error {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -123,11 +124,15 @@ func (s *Store) StartChallenge(ctx context.Context, c storage.StartChallenge) (s
 	if out.Undo, err = json.Marshal(u); err != nil {
 		return storage.Started{}, fmt.Errorf("%s: %w", operation, err)
 	}
+	u.Limits = slices.DeleteFunc(slices.Clone(limits), func(l storage.Limit) bool { return l.Sticks })
+	if out.UndoNumber, err = json.Marshal(u); err != nil {
+		return storage.Started{}, fmt.Errorf("%s: %w", operation, err)
+	}
 	return out, nil
 }
 
 // UndoSend takes back a send whose text could not be handed over; data is
-// [storage.Started.Undo]. What it took from limits is given back, and it no
+// [storage.Started.Undo], or UndoNumber. What it took from limits is given back, and it no
 // longer counts as a send. With late false the challenge is again as it was
 // before, and a code that was made for this send is gone. With late true its
 // page was shown as sent: the code stays, the challenge says SendFailed, and the

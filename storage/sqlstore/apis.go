@@ -136,16 +136,18 @@ func allowance(scopes sql.NullString) storage.Allowance {
 	return storage.Allowance{Scopes: words(scopes.String)}
 }
 
+func scanClientGrant(r scanner) (g storage.ClientGrant, err error) {
+	var scopes sql.NullString
+	var created int64
+	err = r.Scan(&g.ClientID, &g.Audience, &scopes, &created)
+	g.Allowance, g.CreatedAt = allowance(scopes), at(created)
+	return g, err
+}
+
 // ClientGrants returns which clients may use APIs, by client and API.
 func (s *Store) ClientGrants(ctx context.Context) (all []storage.ClientGrant, err error) {
 	err = s.db.read(ctx, func(c *conn) error {
-		all, err = list(c, allClientGrants, func(r scanner) (g storage.ClientGrant, err error) {
-			var scopes sql.NullString
-			var created int64
-			err = r.Scan(&g.ClientID, &g.Audience, &scopes, &created)
-			g.Allowance, g.CreatedAt = allowance(scopes), at(created)
-			return g, err
-		})
+		all, err = list(c, allClientGrants, scanClientGrant)
 		return err
 	})
 	return all, wrap("list client grants", err)
@@ -162,6 +164,41 @@ func (s *Store) PutClientGrant(ctx context.Context, g storage.ClientGrant) error
 		return change(c, storage.ChangeAPI, string(g.Audience))
 	})
 	return wrap("put client grant", err)
+}
+
+// CreateClientGrant lets a client use an API. [storage.ErrConflict]: it may already.
+func (s *Store) CreateClientGrant(ctx context.Context, g storage.ClientGrant) error {
+	err := s.db.write(ctx, durable, func(c *conn) error {
+		n, err := c.exec(insertClientGrant, string(g.ClientID), string(g.Audience), scopesText(g.Allowance), g.CreatedAt.Unix())
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return fmt.Errorf("%w: the client may use the API already", storage.ErrConflict)
+		}
+		return change(c, storage.ChangeAPI, string(g.Audience))
+	})
+	return wrap("create client grant", err)
+}
+
+// UpdateClientGrant lets edit change what a client may do at an API, with no other
+// change between; an error of edit is returned, and nothing is written. A grant that
+// was taken away is not given again. [storage.ErrNotFound]: there is none.
+func (s *Store) UpdateClientGrant(ctx context.Context, client storage.ClientID, audience storage.Audience, edit func(*storage.ClientGrant) error) error {
+	err := s.db.write(ctx, durable, func(c *conn) error {
+		g, err := scanClientGrant(c.row(clientGrant, string(client), string(audience)))
+		if err != nil {
+			return err
+		}
+		if err := edit(&g); err != nil {
+			return err
+		}
+		if _, err := c.exec(updateClientGrant, scopesText(g.Allowance), string(client), string(audience)); err != nil {
+			return err
+		}
+		return change(c, storage.ChangeAPI, string(audience))
+	})
+	return wrap("update client grant", err)
 }
 
 // RemoveClientGrant takes an API from a client. [storage.ErrNotFound]: it had none.

@@ -94,6 +94,9 @@ const (
 	updateAPI
 	deleteAPI
 	allClientGrants
+	clientGrant
+	insertClientGrant
+	updateClientGrant
 	putClientGrant
 	deleteClientGrant
 	deleteClientGrantsOfClient
@@ -257,6 +260,9 @@ var statementNames = [statementCount]string{
 	updateAPI:                  "update_api",
 	deleteAPI:                  "delete_api",
 	allClientGrants:            "all_client_grants",
+	clientGrant:                "client_grant",
+	insertClientGrant:          "insert_client_grant",
+	updateClientGrant:          "update_client_grant",
 	putClientGrant:             "put_client_grant",
 	deleteClientGrant:          "delete_client_grant",
 	deleteClientGrantsOfClient: "delete_client_grants_of_client",

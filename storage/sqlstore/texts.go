@@ -188,14 +188,22 @@ func byChallenge(texts []storage.Text, events []storage.TextEvent) []storage.Tex
 // receiptsOf returns the receipts of texts, the oldest first.
 func receiptsOf(c *conn, texts []storage.Text) (all []storage.TextReceipt, err error) {
 	for i := range texts {
-		if texts[i].MessageID == "" {
-			continue
+		text := &texts[i]
+		names := map[[2]string]bool{{text.Sender, text.MessageID}: text.MessageID != ""}
+		for _, a := range text.Story.Attempts {
+			// A sender that seemed to fail may have taken the text; it knows our name of it.
+			names[[2]string{a.Sender, string(text.ID)}] = true
 		}
-		receipts, err := list(c, receiptsOfText, scanReceipt, texts[i].Sender, texts[i].MessageID)
-		if err != nil {
-			return nil, err
+		for name, ask := range names {
+			if !ask {
+				continue
+			}
+			receipts, err := list(c, receiptsOfText, scanReceipt, name[0], name[1])
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, receipts...)
 		}
-		all = append(all, receipts...)
 	}
 	slices.SortStableFunc(all, func(a, b storage.TextReceipt) int { return a.At.Compare(b.At) })
 	return all, nil

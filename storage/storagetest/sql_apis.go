@@ -18,6 +18,8 @@ var apiPromises = []promise{
 	{"FailedEditOfAnAPIChangesNothing", apiEditFails},
 	{"NothingOfARemovedAPIIsInherited", apiRemoved},
 	{"ClientGrantIsKeptAsWritten", clientGrantKept},
+	{"ClientGrantIsMadeOnce", clientGrantMadeOnce},
+	{"EditedClientGrantIsNotMadeAnew", clientGrantEdited},
 	{"RemovedClientsGrantsForAPIsAreGone", clientGrantOfRemovedClient},
 	{"RevokedTokenIsListedUntilItHasExpired", tokenRevoked},
 }
@@ -178,6 +180,48 @@ func clientGrantKept(c *sqlCase) {
 		{ClientID: "batch", Audience: api, Allowance: some, CreatedAt: c.sec},
 		{ClientID: "batch", Audience: "urn:a", CreatedAt: c.sec},
 	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		c.Errorf("client grants (-want +got):\n%s", diff)
+	}
+}
+
+func clientGrantMadeOnce(c *sqlCase) {
+	first := storage.ClientGrant{ClientID: "batch", Audience: api, Allowance: storage.Allowance{Scopes: []string{"read:vendors"}}, CreatedAt: c.sec}
+	second := first
+	second.AllScopes, second.Scopes = true, nil
+	changes := c.changed(func() {
+		c.must(c.store.CreateClientGrant(c.Context(), first))
+		c.want(c.store.CreateClientGrant(c.Context(), second), storage.ErrConflict)
+	})
+	if len(changes) != 1 {
+		c.Errorf("changes = %v, want one", changes)
+	}
+	c.grantsAre(first)
+}
+
+func clientGrantEdited(c *sqlCase) {
+	g := storage.ClientGrant{ClientID: "batch", Audience: api, Allowance: storage.Allowance{Scopes: []string{"read:vendors", "write:vendors"}}, CreatedAt: c.sec}
+	c.must(c.store.CreateClientGrant(c.Context(), g))
+	narrow := func(g *storage.ClientGrant) error { g.Scopes = g.Scopes[:1]; return nil }
+	changes := c.changed(func() {
+		c.must(c.store.UpdateClientGrant(c.Context(), "batch", api, narrow))
+		refused := errors.New("refused")
+		c.want(c.store.UpdateClientGrant(c.Context(), "batch", api, func(g *storage.ClientGrant) error { g.AllScopes = true; return refused }), refused)
+	})
+	if diff := cmp.Diff([]storage.Change{{Kind: storage.ChangeAPI, Ref: string(api)}}, changes); diff != "" {
+		c.Errorf("changes (-want +got):\n%s", diff)
+	}
+	g.Scopes = g.Scopes[:1]
+	c.grantsAre(g)
+	c.must(c.store.RemoveClientGrant(c.Context(), "batch", api))
+	c.want(c.store.UpdateClientGrant(c.Context(), "batch", api, narrow), storage.ErrNotFound)
+	c.grantsAre()
+}
+
+func (c *sqlCase) grantsAre(want ...storage.ClientGrant) {
+	c.Helper()
+	got, err := c.store.ClientGrants(c.Context())
+	c.must(err)
 	if diff := cmp.Diff(want, got); diff != "" {
 		c.Errorf("client grants (-want +got):\n%s", diff)
 	}

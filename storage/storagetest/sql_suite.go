@@ -93,6 +93,8 @@ type apiStore interface {
 	RemoveAPI(ctx context.Context, id storage.Audience, now time.Time) error
 	ClientGrants(ctx context.Context) ([]storage.ClientGrant, error)
 	PutClientGrant(ctx context.Context, g storage.ClientGrant) error
+	CreateClientGrant(ctx context.Context, g storage.ClientGrant) error
+	UpdateClientGrant(ctx context.Context, client storage.ClientID, audience storage.Audience, edit func(*storage.ClientGrant) error) error
 	RemoveClientGrant(ctx context.Context, client storage.ClientID, audience storage.Audience) error
 }
 

@@ -17,6 +17,16 @@ DELETE FROM apis WHERE id = $1;
 -- name: all_client_grants
 SELECT client_id, audience, scopes, created_at FROM client_grants ORDER BY client_id, audience;
 
+-- name: client_grant
+SELECT client_id, audience, scopes, created_at FROM client_grants WHERE client_id = $1 AND audience = $2;
+
+-- name: insert_client_grant
+INSERT INTO client_grants (client_id, audience, scopes, created_at) VALUES ($1, $2, $3, $4)
+ON CONFLICT (client_id, audience) DO NOTHING;
+
+-- name: update_client_grant
+UPDATE client_grants SET scopes = $1 WHERE client_id = $2 AND audience = $3;
+
 -- name: put_client_grant
 INSERT INTO client_grants (client_id, audience, scopes, created_at) VALUES ($1, $2, $3, $4)
 ON CONFLICT (client_id, audience) DO UPDATE SET scopes = excluded.scopes;
