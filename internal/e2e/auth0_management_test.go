@@ -181,21 +181,11 @@ func TestAuth0ManagementClientWithoutTheScope(t *testing.T) {
 // Rows 8 and 9: Go's published clients, in a module of their own (auth0/gomanagement).
 func TestAuth0ManagementClientsOfGo(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join("auth0", "gomanagement")
 	versions := []string{"v1"}
 	if everySDK() {
 		versions = append(versions, "v3")
 	}
-	binary := filepath.Join(t.TempDir(), "gomanagement")
-	build := exec.Command("go", "build", "-o", binary, ".")
-	build.Dir = dir
-	if out, err := build.CombinedOutput(); err != nil {
-		missing := t.Skipf // where its modules can't be had
-		if os.Getenv("CI") == "true" {
-			missing = t.Fatalf
-		}
-		missing("go build in %s: %v\n%s", dir, err, out)
-	}
+	binary := goClients(t)
 	for _, version := range versions {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
@@ -211,4 +201,21 @@ func TestAuth0ManagementClientsOfGo(t *testing.T) {
 			}
 		})
 	}
+}
+
+// goClients builds the program of Go's published clients.
+func goClients(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join("auth0", "gomanagement")
+	binary := filepath.Join(t.TempDir(), "gomanagement")
+	build := exec.Command("go", "build", "-o", binary, ".")
+	build.Dir = dir
+	if out, err := build.CombinedOutput(); err != nil {
+		missing := t.Skipf // where its modules can't be had
+		if os.Getenv("CI") == "true" {
+			missing = t.Fatalf
+		}
+		missing("go build in %s: %v\n%s", dir, err, out)
+	}
+	return binary
 }

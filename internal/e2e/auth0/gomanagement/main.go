@@ -1,4 +1,4 @@
-// Command gomanagement manages a running Handset with Auth0's published Go clients,
+// Command gomanagement manages a running Handset, and logs in to one, with Auth0's published Go clients,
 // for the tests of internal/e2e. It is a module of its own, so that nobody who uses
 // Handset gets these clients with it. It says what went wrong, and exits with 1.
 package main
@@ -15,6 +15,10 @@ import (
 type tenant struct{ domain, id, secret, gateway, number string }
 
 func main() {
+	if len(os.Args) == 5 && os.Args[1] == "passwordless" {
+		passwordless(os.Args[2], os.Args[3], os.Args[4])
+		return
+	}
 	if len(os.Args) != 7 {
 		fmt.Fprintln(os.Stderr, "usage: gomanagement v1|v3 DOMAIN CLIENT_ID SECRET GATEWAY_URL NUMBER")
 		os.Exit(2)
