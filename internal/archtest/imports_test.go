@@ -157,7 +157,7 @@ func place(path string) map[string]string { return map[string]string{path: isThe
 // testOnly must not be in the binary that people run.
 var testOnly = []string{
 	"testing", "net/http/httptest", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal",
-	"github.com/chromedp", "github.com/andybalholm/cascadia",
+	"github.com/auth0/go-auth0", "github.com/chromedp", "github.com/andybalholm/cascadia",
 	module + "/storage/storagetest", module + "/keys/keystest", module + "/provider/internal", module + "/internal/e2e",
 	module + "/internal/porttest",
 }
