@@ -196,8 +196,8 @@ func (p *Provider) unrouted(w http.ResponseWriter, r *http.Request, mux *http.Se
 	}
 	allow := strings.Join(methods, ", ")
 	w.Header().Set("Allow", allow)
-	if p.managed(r) {
-		management.NotFound(http.StatusMethodNotAllowed)(w, r)
+	if missing := p.missing(r); missing != nil {
+		missing(http.StatusMethodNotAllowed)(w, r)
 		return
 	}
 	if strings.Contains(r.Header.Get("Accept"), "text/html") { // a person's browser, not an application
@@ -210,15 +210,41 @@ func (p *Provider) unrouted(w http.ResponseWriter, r *http.Request, mux *http.Se
 	})(w, r)
 }
 
-// managed reports whether a request is for the Management API, whose clients read its
-// errors for what it does not have, too.
-func (p *Provider) managed(r *http.Request) bool {
-	return strings.HasPrefix(r.URL.Path, strings.TrimRight(p.url.Path, "/")+management.Path)
+// missing answers, in the form of its folder, what an API does not have: its clients
+// read errors that way. nil: the folder is of no API.
+func (p *Provider) missing(r *http.Request) func(status int) http.HandlerFunc {
+	address, below := strings.CutPrefix(r.URL.Path, strings.TrimRight(p.url.Path, "/"))
+	if !below {
+		return nil
+	}
+	for _, folder := range []struct {
+		path    string
+		missing func(status int) http.HandlerFunc
+	}{
+		{management.Path, management.NotFound},
+		{verification.PathVerifications, nothing(web.ProblemJSON)},
+		{"/orchestrators/", nothing(web.MessageJSON)},
+		{"/runtime/webhooks/", nothing(web.MessageJSON)},
+	} {
+		if strings.HasPrefix(address, folder.path) {
+			return folder.missing
+		}
+	}
+	return nil
+}
+
+// nothing is an answer of a status and its words.
+func nothing(form func(web.Handler) http.HandlerFunc) func(status int) http.HandlerFunc {
+	return func(status int) http.HandlerFunc {
+		return form(func(http.ResponseWriter, *http.Request) error {
+			return &web.Fault{Status: status, Code: strings.ReplaceAll(strings.ToLower(http.StatusText(status)), " ", "_"), Message: http.StatusText(status)}
+		})
+	}
 }
 
 func (p *Provider) notFound(w http.ResponseWriter, r *http.Request) {
-	if p.managed(r) {
-		management.NotFound(http.StatusNotFound)(w, r)
+	if missing := p.missing(r); missing != nil {
+		missing(http.StatusNotFound)(w, r)
 		return
 	}
 	p.pages.Fail(w, r, &web.Problem{Kind: views.ProblemNotFound, Status: http.StatusNotFound})

@@ -16,8 +16,8 @@ func newServeCommand(env *environment) *cobra.Command {
 		Use:   "serve",
 		Short: "run the provider",
 		Long: `Run the provider until it is told to stop (SIGTERM or Ctrl-C). It then lets
-requests that are under way finish, for at most 20 seconds, and then texts, for
-at most a minute: stop it with 90 seconds of patience.
+requests that are under way finish, for at most 31 seconds, and then texts, for
+at most a minute: stop it with two minutes of patience.
 
 Logs go to standard error, one record a request. /healthz, /readyz and
 /metrics are on admin_listen.`,

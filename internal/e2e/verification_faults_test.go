@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -94,5 +95,32 @@ func TestAttackSlowCallbackReceivers(t *testing.T) {
 	awaits(t, "the other client is told", func() bool { return quick.calls() == 1 })
 	if n := hanging.Load(); n > 16 {
 		t.Errorf("%d attempts for one client at a time", n)
+	}
+}
+
+// Errors have the form of the API that was asked, those of addresses that it doesn't
+// have and of other methods included.
+func TestWhatTheVerificationAPIsDoNotHave(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	for _, c := range []struct {
+		method, path, media, member string
+		status                      int
+	}{
+		{"PUT", "/verifications", "application/problem+json", `"title"`, http.StatusMethodNotAllowed},
+		{"GET", "/verifications", "application/problem+json", `"title"`, http.StatusMethodNotAllowed},
+		{"GET", "/verifications/a/b/c", "application/problem+json", `"title"`, http.StatusNotFound},
+		{"GET", "/orchestrators/E4_SmsPhoneVerification", "application/json; charset=utf-8", `"message"`, http.StatusMethodNotAllowed},
+		{"POST", "/orchestrators/Other", "application/json; charset=utf-8", `"message"`, http.StatusNotFound},
+		{"GET", "/runtime/webhooks/durabletask/other", "application/json; charset=utf-8", `"message"`, http.StatusNotFound},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), c.method, r.base+c.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, body := r.do(req)
+		if res.StatusCode != c.status || res.Header.Get("Content-Type") != c.media || !strings.Contains(string(body), c.member) {
+			t.Errorf("%s %s: %d %s %s", c.method, c.path, res.StatusCode, res.Header.Get("Content-Type"), body)
+		}
 	}
 }

@@ -297,9 +297,10 @@ func (s *Server) Close() error {
 	return errors.Join(errs...)
 }
 
-// requestsWithin bounds how long a stop waits for requests under way. Texts have a time
+// requestsWithin bounds how long a stop waits for requests under way: Auth0's doors
+// wait half a minute for a gateway. Texts have a time
 // of their own behind it (provider.DrainWithin): a request may have begun one just now.
-const requestsWithin = 20 * time.Second
+const requestsWithin = 31 * time.Second
 
 // Serve serves on the listeners until ctx ends, and then lets requests and
 // texts that are under way finish. admin may be nil.

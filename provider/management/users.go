@@ -246,7 +246,7 @@ func (h *Handler) CreateUser(w http.ResponseWriter, r *http.Request) error {
 	}
 	p := storage.Profile{User: storage.User{ID: mint.UserID(), Number: *c.number, CreatedAt: h.now()}}
 	if given != nil {
-		if !userIDs.MatchString(*given) {
+		if !userIDs.MatchString(*given) || strings.HasSuffix(*given, "@clients") { // those are machines' subjects
 			return invalid("user_id", "String does not match pattern: %s", userIDs)
 		}
 		p.ID = storage.UserID("sms|" + strings.TrimPrefix(*given, "sms|"))
