@@ -191,7 +191,12 @@ func (e *Engine) save(ctx context.Context, taken storage.TextRecords) error {
 	if e.records == nil {
 		return nil
 	}
-	verified, err := e.records.SaveTexts(ctx, taken)
+	var verified []storage.VerifiedText
+	// A panic is a refusal: the record that made it is found and dropped, and no other.
+	err := e.guarded(ctx, func() (err error) {
+		verified, err = e.records.SaveTexts(ctx, taken)
+		return err
+	})
 	if err != nil || e.observer == nil {
 		return err
 	}

@@ -36,6 +36,9 @@ func (m *memory) SaveTexts(_ context.Context, r storage.TextRecords) ([]storage.
 	if slices.ContainsFunc(r.Texts, func(t storage.Text) bool { return t.ID == m.refuses && m.refuses != "" }) {
 		return nil, storage.ErrConflict
 	}
+	if slices.ContainsFunc(r.Texts, func(t storage.Text) bool { return t.Purpose == "poison" }) {
+		panic("a record that breaks the store")
+	}
 	m.most = max(m.most, len(r.Texts)+len(r.Events))
 	m.kept.Texts = append(m.kept.Texts, r.Texts...)
 	m.kept.Events = append(m.kept.Events, r.Events...)
@@ -410,6 +413,19 @@ func TestARecordThatIsRefusedHoldsUpNoOther(t *testing.T) {
 		t.Errorf("on record: %+v", kept)
 	}
 	r.flush()
+}
+
+// A record that makes the store panic is dropped and counted, and no other.
+func TestARecordThatBreaksTheStoreIsDropped(t *testing.T) {
+	t.Parallel()
+	r := newRouted(t)
+	for _, purpose := range []string{"login", "poison", "login"} {
+		r.engine.recorder.text(storage.Text{Purpose: purpose})
+	}
+	_ = r.engine.flush(t.Context()) // it says what was lost
+	if n := len(r.records.kept.Texts); n != 2 || r.tally.dropped != 1 {
+		t.Errorf("%d texts are on record, %d dropped", n, r.tally.dropped)
+	}
 }
 
 // A database that is down for long fills no memory, and what is lost is counted.
