@@ -379,6 +379,16 @@ func (g *gateway) to(number string) []text {
 	return out
 }
 
+// wantsTexts holds the texts to all numbers so far to n.
+func (g *gateway) wantsTexts(n int) {
+	g.t.Helper()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.texts) != n {
+		g.t.Errorf("gateway: %d texts, want %d: %+v", len(g.texts), n, g.texts)
+	}
+}
+
 // wait waits until a number has got n texts and returns the last.
 func (g *gateway) wait(number string, n int) text {
 	g.t.Helper()

@@ -344,6 +344,10 @@ func TestSampleBadInput(t *testing.T) {
 	r := start(t, withVerification(sampleClient), withClient("home", func(c *config.Client) {
 		c.AppType, c.ClientSecret, c.Callbacks, c.AllowedLogoutURLs = "verification", config.NewSecret(secret), nil, nil
 		c.Countries = []string{"JP"}
+	}), withConfig(func(c *config.Config) {
+		// Whatever is refused here and counted all the same leaves too little for the rest.
+		c.Limits["send_client"] = config.Limit{Burst: 2, Every: time.Hour}
+		c.Limits["guess_number"] = config.Limit{Burst: 4, Every: time.Hour}
 	}))
 	s := r.sample(sampleClient)
 	startPath := r.base + "/orchestrators/E4_SmsPhoneVerification"
@@ -399,12 +403,15 @@ func TestSampleBadInput(t *testing.T) {
 			}
 		}
 	}
-	if res, _ := s.do("POST", startPath+"?code="+s.key, strconv.Quote(number)); res.StatusCode != http.StatusAccepted {
-		t.Errorf("the key in the query: %d", res.StatusCode)
+	if res, body := s.do("POST", startPath+"?code="+s.key, strconv.Quote(number)); res.StatusCode != http.StatusAccepted {
+		t.Errorf("the key in the query: %d %s", res.StatusCode, body)
 	}
 	r.gateway.wait(number, 1)
+	r.gateway.wantsTexts(1)
 
-	i := s.start(newNumber())
+	number = newNumber()
+	i := s.start(number)
+	code := r.texted(number, 1)
 	for name, body := range map[string]string{
 		"nothing": "", "null": "null", "three digits": `"123"`, "five": "12345", "negative": "-123", "a fraction": "12.5", "an exponent": "1e3",
 		"letters": `"abcd"`, "not JSON": "0042", "an object": `{"code":"0042"}`, "a list": `["0042"]`, "true": "true", "huge number": strings.Repeat("9", 100),
@@ -416,7 +423,7 @@ func TestSampleBadInput(t *testing.T) {
 	if status := s.answer(i, `"`+strings.Repeat("1", 20<<10)+`"`); status != http.StatusRequestEntityTooLarge {
 		t.Errorf("a huge answer: %d", status)
 	}
-	s.wants(i, "Running", nil) // nothing of it was counted
+	s.wants(i, "Running", nil)
 	for _, id := range []string{"x", strings.ToUpper(i.ID), i.ID[:31], i.ID + "0", "0123456789abcdef0123456789abcdef"} {
 		if res, body := s.do("GET", strings.Replace(i.Status, "/"+i.ID+"?", "/"+id+"?", 1), ""); res.StatusCode != http.StatusNotFound || !strings.Contains(body, `{"message":`) {
 			t.Errorf("id %s: %d %s", id, res.StatusCode, body)
@@ -431,6 +438,15 @@ func TestSampleBadInput(t *testing.T) {
 	if res, _ := s.do("POST", strings.Replace(i.Terminate, "{text}", strings.Repeat("x", 2000), 1), ""); res.StatusCode != http.StatusBadRequest {
 		t.Errorf("a long reason: %d", res.StatusCode)
 	}
+	for n := range 3 { // nothing of all that was a try
+		s.answer(i, `"`+wrongFor(code, n+1)+`"`)
+	}
+	s.answer(i, `"`+code+`"`)
+	s.wants(i, "Completed", true)
+	if res, _ := s.post(strconv.Quote(newNumber())); res.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("a third start: %d, and the limit that shows what is counted is none", res.StatusCode)
+	}
+	r.gateway.wantsTexts(2)
 }
 
 // Another key's instance is not to be told from one that never was, in any verb.

@@ -3,6 +3,7 @@ package storagetest
 import (
 	"crypto/rand"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -106,6 +107,9 @@ func keptNewSecret(t *testing.T, open func(*vault.Vault) *sqlCase) {
 	text := c.newText("AAAA11")
 	text.Number = l.Number
 	c.saveTexts(text)
+	pending, over := c.verification(), c.verification()
+	c.must(c.end(over, storage.VerificationTerminated, c.now))
+	over.Status, over.EndedAt, over.Reason = storage.VerificationTerminated, c.now.Truncate(time.Millisecond), "because"
 	c.replaceKeys(c.newKey("k", c.sec))
 	before := dump(c, l, f)
 	c.must(c.store.Close())
@@ -132,6 +136,8 @@ func keptNewSecret(t *testing.T, open func(*vault.Vault) *sqlCase) {
 	if len(timeline.Texts) != 1 || timeline.Texts[0].Number != l.Number {
 		c.Errorf("texts with the new key: %+v", timeline.Texts)
 	}
+	c.wantVerification(pending, c.now)
+	c.wantVerification(over, c.now)
 	c.must(c.store.Close())
 }
 
