@@ -479,7 +479,7 @@ func TestVerificationBadInput(t *testing.T) {
 		t.Errorf("right: %+v", right)
 	}
 	v.wants(429, "POST", "/verifications", `{"phone_number":"`+newNumber()+`"}`) // the limit that showed it is one
-	r.gateway.wantsTexts(2) // with that of the person who signed in
+	r.gateway.wantsTexts(2)                                                      // with that of the person who signed in
 }
 
 // The document names exactly the routes that there are.
