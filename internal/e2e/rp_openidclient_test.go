@@ -24,8 +24,9 @@ type nodeRP struct {
 	stderr *safeBuffer
 }
 
-// needsNode skips a test on a machine without what it needs, and fails in CI.
-func needsNode(t testing.TB) {
+// needsNode skips a test on a machine without Node.js, or without the packages of a
+// folder, and fails in CI.
+func needsNode(t testing.TB, folder string) {
 	t.Helper()
 	missing := t.Skipf
 	if os.Getenv("CI") == "true" {
@@ -34,8 +35,8 @@ func needsNode(t testing.TB) {
 	if _, err := exec.LookPath("node"); err != nil {
 		missing("node is not installed")
 	}
-	if _, err := os.Stat(filepath.Join("openidclient", "node_modules", "openid-client")); err != nil {
-		missing("openid-client is not installed: run npm ci in internal/e2e/openidclient, or make test")
+	if _, err := os.Stat(filepath.Join(folder, "node_modules", ".package-lock.json")); err != nil {
+		missing("its npm packages are not installed: run npm ci in internal/e2e/%s, or make test", folder)
 	}
 }
 
@@ -71,7 +72,7 @@ func (rp nodeRP) tell(line string) {
 
 func TestRelyingPartyOpenIDClient(t *testing.T) {
 	t.Parallel()
-	needsNode(t)
+	needsNode(t, "openidclient")
 	signing, public := assertionKeys(t)
 	for name, tail := range map[string]string{"issuer at the root": "/", "issuer with a path": "/openid-connect"} {
 		r := start(t, onRealTime(), withPath(tail), withClient("by-key", func(c *config.Client) { c.JWKS = public }))

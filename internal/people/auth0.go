@@ -19,10 +19,7 @@ const Auth0 = "auth0"
 
 // auth0Users reads an export of Auth0. It has what its user was asked to put in, and
 // what it has beyond people as they are here is told by notes.
-type auth0Users struct {
-	lines  *lines
-	schema attributes.Schema
-}
+type auth0Users struct{ schema attributes.Schema }
 
 // auth0User is what counts of a user.
 type auth0User struct {
@@ -48,27 +45,8 @@ type auth0Identity struct {
 // sms is Auth0's name of the provider whose users log in with a code.
 const sms = "sms"
 
-// Next returns the next person.
-func (u *auth0Users) Next() (Row, error) {
-	for {
-		one, err := u.lines.next()
-		switch {
-		case err != nil:
-			return Row{}, err
-		case one.err != nil:
-			return Row{}, one.err
-		case len(bytes.TrimSpace(one.text)) == 0:
-			continue
-		}
-		row, err := u.parse(one)
-		if err != nil {
-			return Row{}, &LineError{one.n, err.Error()}
-		}
-		return row, nil
-	}
-}
-
-func (u *auth0Users) parse(one line) (Row, error) {
+// parse reads a line of an export.
+func (u auth0Users) parse(one line) (Row, error) {
 	var in auth0User
 	d := json.NewDecoder(bytes.NewReader(one.text))
 	d.UseNumber()
@@ -108,7 +86,7 @@ func (u *auth0Users) parse(one line) (Row, error) {
 
 // metadata makes attributes of what people.attributes has of app_metadata, and keeps the
 // rest. Nothing of user_metadata becomes an attribute: people could write that themselves.
-func (u *auth0Users) metadata(row *Row, in auth0User) error {
+func (u auth0Users) metadata(row *Row, in auth0User) error {
 	kept := storage.Metadata{App: map[string]any{}, User: in.UserMetadata}
 	for _, name := range slices.Sorted(maps.Keys(in.AppMetadata)) {
 		value := in.AppMetadata[name]

@@ -60,10 +60,10 @@ func Open(r io.Reader, format string, schema attributes.Schema) (Rows, error) {
 		if bytes.HasPrefix(bytes.TrimSpace(first.text), []byte("[")) {
 			return nil, errors.New("want one user per line, as an export job of Auth0 writes them")
 		}
-		return &auth0Users{lines: l, schema: schema}, nil
+		return &objects{l, auth0Users{schema}.parse}, nil
 	}
 	if format == NDJSON {
-		return &objects{lines: l, schema: schema}, nil
+		return &objects{l, ndjson{schema}.parse}, nil
 	}
 	t, err := openTable(l, schema)
 	if err != nil {
@@ -72,11 +72,14 @@ func Open(r io.Reader, format string, schema attributes.Schema) (Rows, error) {
 	return t, nil
 }
 
-// objects reads NDJSON.
+// objects reads one JSON object per line.
 type objects struct {
-	lines  *lines
-	schema attributes.Schema
+	lines *lines
+	parse func(line) (Row, error)
 }
+
+// ndjson is Handset's own form of them.
+type ndjson struct{ schema attributes.Schema }
 
 // object is a person of NDJSON, read and written.
 type object struct {
@@ -106,7 +109,7 @@ func (o *objects) Next() (Row, error) {
 	}
 }
 
-func (o *objects) parse(one line) (Row, error) {
+func (o ndjson) parse(one line) (Row, error) {
 	var in object
 	d := json.NewDecoder(bytes.NewReader(one.text))
 	d.UseNumber()
