@@ -1,13 +1,17 @@
 package e2e
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/handset-oidc/handset/config"
 )
 
 // What a client is told of a verification is true, whatever was refused beside it: of
@@ -96,6 +100,36 @@ func TestAttackSlowCallbackReceivers(t *testing.T) {
 	if n := hanging.Load(); n > 16 {
 		t.Errorf("%d attempts for one client at a time", n)
 	}
+}
+
+// A token for another API verifies nothing, whatever scopes that API has.
+func TestAttackTokenForAnotherAPI(t *testing.T) {
+	t.Parallel()
+	const other = "https://other.example.com"
+	r := start(t, withMachines("shop"), withConfig(func(c *config.Config) {
+		api := config.ResourceServer{Identifier: other, Clients: "granted", Scopes: []config.Scope{{Value: "verify:phone"}}}
+		api.SetDefaults()
+		c.ResourceServers = append(c.ResourceServers, api)
+		c.ClientGrants = append(c.ClientGrants, config.ClientGrant{ClientID: "shop", Audience: other, Scope: []string{"verify:phone"}})
+	}))
+	res, err := http.PostForm(r.base+"/oauth/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {"shop"},
+		"client_secret": {secret}, "audience": {other}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var answer struct {
+		Token string `json:"access_token"`
+		Scope string
+	}
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil || answer.Scope != "verify:phone" {
+		t.Fatalf("token: %d, scope %q, %v", res.StatusCode, answer.Scope, err)
+	}
+	number := newNumber()
+	if status, _ := (verifier{r, answer.Token}).do("POST", "/verifications", `{"phone_number":"`+number+`"}`); status != http.StatusUnauthorized {
+		t.Errorf("a token for another API: %d", status)
+	}
+	r.gateway.wantsTexts(0)
 }
 
 // Errors have the form of the API that was asked, those of addresses that it doesn't
