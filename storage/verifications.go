@@ -74,7 +74,9 @@ type VerificationDetails struct {
 
 // VerificationEnd ends a verification.
 type VerificationEnd struct {
-	ID     VerificationID
+	// Of is the verification as it was last read: what may have changed since then is
+	// read again.
+	Of     Verification
 	Status VerificationStatus
 	At     time.Time
 	Reason string

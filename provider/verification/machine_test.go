@@ -218,7 +218,7 @@ func TestAnyOrderOfEventsHasOneEnd(t *testing.T) {
 			case 8:
 				if r.IntN(3) == 0 {
 					note("terminate")
-					_, err := m.verifier.end(t.Context(), v.ID, storage.VerificationTerminated, m.now(), "")
+					_, err := m.verifier.end(t.Context(), v, storage.VerificationTerminated, m.now(), "")
 					if err == nil && end.Status != "" {
 						t.Fatalf("seed %d, %q: ended twice", seed, story)
 					}

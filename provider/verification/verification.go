@@ -224,7 +224,7 @@ func (v *Verifier) handedOver(ctx context.Context, record storage.Verification, 
 		return record, false // another text did not leave; the one before is as good as it was
 	}
 	_, err := v.c.Store.EndVerification(ctx, storage.VerificationEnd{
-		ID: record.ID, Status: storage.VerificationFailed, At: now, Reason: "The text message could not be handed over.",
+		Of: record, Status: storage.VerificationFailed, At: now, Reason: "The text message could not be handed over.",
 	})
 	if !errors.Is(err, storage.ErrConsumed) && !errors.Is(err, storage.ErrNotFound) {
 		v.report(ctx, "end a verification whose text did not leave", err)
@@ -292,17 +292,17 @@ func (v *Verifier) answer(ctx context.Context, record storage.Verification, fit 
 	case err == nil, rejected.Reason == passcode.Used:
 		// A code that was accepted and whose end was not written, since its server died
 		// or SQL did not answer: it came in time, if it is still time.
-		return v.end(ctx, record.ID, storage.VerificationApproved, now, "")
+		return v.end(ctx, record, storage.VerificationApproved, now, "")
 	case rejected.Reason == passcode.Dead, rejected.Reason == passcode.Wrong && rejected.TriesLeft == 0:
-		return v.end(ctx, record.ID, storage.VerificationDenied, now, "")
+		return v.end(ctx, record, storage.VerificationDenied, now, "")
 	case rejected.Reason == passcode.Gone:
 		return lost, nil
 	}
 	return answered{record, rejected.TriesLeft}, nil
 }
 
-func (v *Verifier) end(ctx context.Context, id storage.VerificationID, status storage.VerificationStatus, at time.Time, reason string) (answered, error) {
-	record, err := v.c.Store.EndVerification(ctx, storage.VerificationEnd{ID: id, Status: status, At: at, Reason: reason})
+func (v *Verifier) end(ctx context.Context, record storage.Verification, status storage.VerificationStatus, at time.Time, reason string) (answered, error) {
+	record, err := v.c.Store.EndVerification(ctx, storage.VerificationEnd{Of: record, Status: status, At: at, Reason: reason})
 	if err == nil {
 		reqctx.Add(ctx, slog.String("outcome", string(status)))
 	}
