@@ -56,6 +56,7 @@ func (c *sqlCase) newVerification() storage.Verification {
 		Details: storage.VerificationDetails{
 			Input: "+81 90 …", Length: 6, Tries: 4, Life: 90 * time.Second, Locale: "ja", Purpose: "payment",
 			CallbackURL: "https://app.example/hook", Metadata: map[string]string{"order": "7"},
+			CodeLength: 8, CodeKey: []byte{0, 1, 254, 255},
 		},
 	}
 }
