@@ -135,6 +135,8 @@ const (
 	lastChange
 	deleteOldChanges
 
+	enteredChallenges
+	textEntered
 	insertText
 	textVerified
 	insertTextEvent
@@ -301,6 +303,8 @@ var statementNames = [statementCount]string{
 	lastChange:       "last_change",
 	deleteOldChanges: "delete_old_changes",
 
+	enteredChallenges:   "entered_challenges",
+	textEntered:         "text_entered",
 	insertText:          "insert_text",
 	textVerified:        "text_verified",
 	insertTextEvent:     "insert_text_event",

@@ -47,8 +47,12 @@ func textPlace(id storage.TextID) string { return "texts/" + string(id) }
 func (s *Store) SaveTexts(ctx context.Context, r storage.TextRecords) (verified []storage.VerifiedText, err error) {
 	err = s.db.write(ctx, fast, func(c *conn) error {
 		verified = nil
+		entered, err := entered(c, r.Texts)
+		if err != nil {
+			return err
+		}
 		for i := range r.Texts {
-			v, err := s.insertText(c, &r.Texts[i])
+			v, err := s.insertText(c, &r.Texts[i], entered[r.Texts[i].Challenge])
 			if err != nil {
 				return err
 			}
@@ -66,20 +70,54 @@ func (s *Store) SaveTexts(ctx context.Context, r storage.TextRecords) (verified 
 	return verified, wrap("save texts", err)
 }
 
-func (s *Store) insertText(c *conn, t *storage.Text) ([]storage.VerifiedText, error) {
+// entered returns the challenges of texts whose codes were entered already: few, if any.
+func entered(c *conn, texts []storage.Text) (map[storage.ChallengeID]bool, error) {
+	if len(texts) == 0 {
+		return nil, nil
+	}
+	names := make([]storage.ChallengeID, len(texts))
+	for i := range texts {
+		names[i] = texts[i].Challenge
+	}
+	encoded, err := json.Marshal(names)
+	if err != nil {
+		return nil, fmt.Errorf("challenges of texts: %w", err)
+	}
+	found, err := list(c, enteredChallenges, func(r scanner) (id storage.ChallengeID, err error) {
+		err = r.Scan(&id)
+		return id, err
+	}, string(encoded))
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	out := map[storage.ChallengeID]bool{}
+	for _, id := range found {
+		out[id] = true
+	}
+	return out, nil
+}
+
+// insertText writes a text. entered says that a code of its challenge was entered
+// already, which may be this one's.
+func (s *Store) insertText(c *conn, t *storage.Text, entered bool) ([]storage.VerifiedText, error) {
 	story, err := json.Marshal(t.Story)
 	if err != nil {
 		return nil, fmt.Errorf("story of a text: %w", err)
 	}
+	var verified sql.NullInt64
+	if entered && t.Outcome == storage.TextHandedOver {
+		if err := c.row(textEntered, string(t.Challenge), t.At.UnixMilli()).Scan(&verified); err != nil {
+			return nil, err
+		}
+	}
 	e164 := t.Number.E164()
-	var entered sql.NullInt64
-	err = c.row(insertText, string(t.ID), t.Reference, string(t.Challenge), t.Purpose, string(t.ClientID),
+	_, err = c.exec(insertText, string(t.ID), t.Reference, string(t.Challenge), t.Purpose, string(t.ClientID),
 		string(t.Connection), s.vault.Seal(vault.Number, textPlace(t.ID), []byte(e164)), s.vault.MAC(vault.NumberIndex, e164),
-		t.Region, t.At.UnixMilli(), t.ExpiresAt.UnixMilli(), string(t.Outcome), t.Sender, t.MessageID, string(story)).Scan(&entered)
-	if err != nil || !entered.Valid || t.Outcome != storage.TextHandedOver {
+		t.Region, t.At.UnixMilli(), t.ExpiresAt.UnixMilli(), string(t.Outcome), t.Sender, t.MessageID, string(story), verified)
+	if err != nil || !verified.Valid {
 		return nil, err
 	}
-	took := ms(entered.Int64).Sub(ms(t.At.UnixMilli()))
+	took := ms(verified.Int64).Sub(ms(t.At.UnixMilli()))
 	return []storage.VerifiedText{{Sender: t.Sender, Region: t.Region, Took: took}}, nil
 }
 

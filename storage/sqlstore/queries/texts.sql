@@ -1,13 +1,20 @@
--- name: insert_text
+-- name: entered_challenges
+-- Which challenges of a list had their code entered, at any time.
+SELECT DISTINCT challenge FROM text_events
+WHERE kind = 'accepted' AND challenge IN (SELECT value FROM json_each($1));
+
+-- name: text_entered
 -- The code may have been entered before its text is on record: it counts for the
 -- first text that is recorded then, and for one only.
+SELECT MIN(e.at_ms) FROM text_events e WHERE e.challenge = $1 AND e.kind = 'accepted' AND e.at_ms >= $2
+    AND NOT EXISTS (SELECT 1 FROM texts v WHERE v.challenge = $1 AND v.verified_ms >= $2);
+
+-- name: insert_text
+-- One row of values and nothing returned: any more of a statement, and SQLite keeps a
+-- journal of it, which costs a batch of hundreds the square of their number.
 INSERT INTO texts (id, reference, challenge, purpose, client_id, connection, number, number_index, region,
     at_ms, expires_ms, outcome, sender, message_id, story, verified_ms)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-    (SELECT MIN(e.at_ms) FROM text_events e WHERE e.challenge = $3 AND e.kind = 'accepted' AND e.at_ms >= $10
-        AND $12 = 'handed_over'
-        AND NOT EXISTS (SELECT 1 FROM texts v WHERE v.challenge = $3 AND v.verified_ms >= $10)))
-RETURNING verified_ms;
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16);
 
 -- name: text_verified
 -- The newest text of the challenge that left is the one whose code was entered.
