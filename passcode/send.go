@@ -59,6 +59,8 @@ type SendRequest struct {
 	// Again says that the challenge has had its code: one that can't be repeated
 	// is not replaced by one that could be tried.
 	Again bool
+	// BlockGuessing refuses the text where [CheckRequest.BlockGuessing] refuses codes.
+	BlockGuessing bool
 	// Accepted, when set, is called when no limit has refused the text and before it
 	// leaves: what must be on record by then is written there. Its error takes back
 	// what the text had cost, and is that of Send.
@@ -163,6 +165,9 @@ func (e *Engine) start(r SendRequest, test phone.TestNumber, isTest bool) storag
 		Guess: e.guessLimit(tag, isTest),
 		Tries: cmp.Or(r.Tries, tries), Life: r.Connection.CodeLife(), MaxLife: maxLife, RepeatWithin: repeatWithin,
 		Cooldowns: jittered(cooldowns), Keep: keep,
+	}
+	if r.BlockGuessing {
+		start.Block = e.block(tag, r.Address)
 	}
 	if r.Life > 0 {
 		start.Life, start.MaxLife, start.RepeatWithin = r.Life, max(maxLife, r.Life), 0

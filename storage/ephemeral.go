@@ -126,6 +126,8 @@ type StartChallenge struct {
 	Context   []byte
 	// Limits are taken all or none.
 	Limits []Limit
+	// Block is looked at only: while it lasts, no text is sent.
+	Block Limit
 	// Guess is looked at only: while it recovers (it was emptied and is not yet
 	// half full again), Long is used in place of Short.
 	Guess       Limit
@@ -186,6 +188,9 @@ type CheckChallenge struct {
 	MAC []byte
 	// Limits are taken before anything is looked at (verify_address).
 	Limits []Limit
+	// Block refuses for Every once Burst codes in a row, each within Every of the one
+	// before, proved nothing; a right code forgets them. One without a Burst is off.
+	Block Limit
 	// Guess is charged for a wrong code. When that empties it, or it is
 	// recovering, a live code of fewer than LongLength digits keeps one try.
 	Guess      Limit

@@ -155,9 +155,9 @@ func TestPasswordlessStartAnswersAsAuth0(t *testing.T) {
 	}
 }
 
-func (r *rig) form(path string, v url.Values) reply {
+func (r *rig) form(path string, v url.Values, header ...string) reply {
 	r.t.Helper()
-	return r.post(path, v.Encode(), "Content-Type", "application/x-www-form-urlencoded;charset=UTF-8")
+	return r.post(path, v.Encode(), append([]string{"Content-Type", "application/x-www-form-urlencoded;charset=UTF-8"}, header...)...)
 }
 
 // Every row of Auth0's table of errors of the endpoint, and bad input beside it. None
@@ -424,6 +424,105 @@ func TestPasswordlessForwardedFor(t *testing.T) {
 		}
 		if m := r.gateway.wait(number, 1); m.Req == nil || m.Req.IP != c.want {
 			t.Errorf("%s: the gateway was told %+v, want %s", name, m.Req, c.want)
+		}
+	}
+}
+
+// brute_force_protection: ten failures for a number from an address, over all doors, and
+// nothing is texted to the number or looked at from there for an hour.
+func TestPasswordlessBruteForceProtection(t *testing.T) {
+	t.Parallel()
+	const blocked = "Your account has been blocked after multiple consecutive login attempts. Please try again later."
+	r := start(t, withPasswordless())
+	number, address := newNumber(), []string{"auth0-forwarded-for", "192.0.2.7"}
+	begin := func(number string, header ...string) reply {
+		r.clock.Advance(time.Hour) // no wait between two texts, and limits of texts are full
+		return r.postJSON("/passwordless/start", smsStart(number), header...)
+	}
+	exchange := func(number, code string, header ...string) reply {
+		return r.form("/oauth/token", otp(number, code), header...)
+	}
+	fail := func(n int, header ...string) {
+		t.Helper()
+		for range n {
+			if a := exchange(number, "000000", header...); a.status != http.StatusForbidden {
+				t.Fatalf("a failure: %d %s", a.status, a.body)
+			}
+		}
+	}
+	wantsBlock := func(a reply) {
+		t.Helper()
+		a.wantsError(t, 429, "too_many_attempts", blocked)
+		reset, _ := strconv.ParseInt(a.header.Get("X-RateLimit-Reset"), 10, 64)
+		if a.header.Get("Retry-After") != "3600" || a.header.Get("X-RateLimit-Limit") != "10" || a.header.Get("X-RateLimit-Remaining") != "0" ||
+			reset < r.clock.Now().Add(time.Hour).Unix() {
+			t.Errorf("headers %v", a.header)
+		}
+	}
+	mustLogIn := func(a reply) {
+		t.Helper()
+		if a.status != http.StatusOK {
+			t.Fatalf("log in: %d %s", a.status, a.body)
+		}
+	}
+
+	// A right code forgets the failures before it.
+	begin(number, address...)
+	code := r.gateway.code(number)
+	fail(2, address...)
+	mustLogIn(exchange(number, code, address...))
+	begin(number, address...)
+	code = r.gateway.code(number)
+	fail(9, address...)
+	r.postJSON("/passwordless/verify", object{"grant_type": "password", "client_id": webClient, "client_secret": secret,
+		"connection": "sms", "username": number, "password": wrong(code, 1)}, address...).wantsError(t, 401, "invalid_user_password", wrongCode)
+	wantsBlock(exchange(number, code, address...))
+	texts := len(r.gateway.to(number))
+	wantsBlock(r.postJSON("/passwordless/start", smsStart(number), address...))
+	if got := len(r.gateway.to(number)); got != texts {
+		t.Errorf("%d texts while blocked", got-texts)
+	}
+
+	// The pair alone: neither the number elsewhere, nor others from there, nor a server
+	// that names no address, nor the login pages.
+	other := []string{"auth0-forwarded-for", "192.0.2.8"}
+	r.clock.Advance(5 * time.Minute)
+	mustLogIn(r.postJSON("/passwordless/start", smsStart(number), other...))
+	mustLogIn(exchange(number, r.gateway.code(number), other...))
+	second := newNumber()
+	mustLogIn(r.postJSON("/passwordless/start", smsStart(second), address...))
+	mustLogIn(exchange(second, r.gateway.code(second), address...))
+	r.clock.Advance(5 * time.Minute)
+	mustLogIn(r.postJSON("/passwordless/start", smsStart(number)))
+	fail(20)
+	mustLogIn(begin(number))
+	mustLogIn(exchange(number, r.gateway.code(number)))
+
+	// It ended with the hour.
+	mustLogIn(begin(number, address...))
+	mustLogIn(exchange(number, r.gateway.code(number), address...))
+
+	// A page counts by its own address.
+	third := newNumber()
+	cross := object{"client_id": webClient, "credential_type": otpGrant, "realm": "sms", "username": third, "otp": "000000"}
+	page := object{"client_id": publicClient, "connection": "sms", "phone_number": third}
+	begin(third)
+	for range 10 {
+		r.postJSON("/co/authenticate", cross, "Origin", pageOrigin).wantsError(t, 403, "access_denied", wrongCode)
+	}
+	wantsBlock(r.postJSON("/co/authenticate", cross, "Origin", pageOrigin))
+	wantsBlock(r.postJSON("/passwordless/start", page, "Origin", pageOrigin))
+}
+
+// Without brute_force_protection nobody is blocked.
+func TestPasswordlessWithoutBruteForceProtection(t *testing.T) {
+	t.Parallel()
+	r := start(t, withPasswordless(), withOption("brute_force_protection", false))
+	number := newNumber()
+	code := r.otpFor(number)
+	for range 12 {
+		if a := r.form("/oauth/token", otp(number, wrong(code, 1)), "auth0-forwarded-for", "192.0.2.7"); a.status != http.StatusForbidden {
+			t.Fatalf("%d %s", a.status, a.body)
 		}
 	}
 }

@@ -258,7 +258,7 @@ func (d *Doors) verifyForTokens(w http.ResponseWriter, r *http.Request, v web.Va
 		return err
 	}
 	by := credentials{v.Get("connection"), v.Get("username"), v.Get("password")}
-	code, err := d.signIn(r.Context(), w, c, by, v, told{wrongPassword, wrongPassword, wrongPassword})
+	code, err := d.signIn(w, r, c, by, v, told{wrongPassword, wrongPassword, wrongPassword})
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package passwordless
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
@@ -21,6 +20,7 @@ import (
 	"github.com/handset-oidc/handset/internal/reqctx"
 	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/passcode"
+	"github.com/handset-oidc/handset/passcode/limit"
 	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/provider/client"
 	"github.com/handset-oidc/handset/provider/oauth"
@@ -174,9 +174,13 @@ func (h *Handler) text(w http.ResponseWriter, r *http.Request, p place, v web.Va
 	request := passcode.SendRequest{
 		Challenge: h.challenge(p), Purpose: passcode.Passwordless, Client: p.client.ClientID, Number: p.number,
 		Connection: p.connection, Application: p.client.Name, Language: requested(r), Tries: tries, Wait: sendWait,
-		UserAgent: reqctx.From(ctx).Agent,
+		BlockGuessing: p.connection.BruteForceProtection,
+		UserAgent:     reqctx.From(ctx).Agent,
 	}
-	h.source(r, p.client, v, &request)
+	request.Address, request.Caller = asker(r, p.client, v), reqctx.From(ctx).Address
+	if request.Address.IsValid() {
+		request.Caller = request.Address
+	}
 	switch {
 	case unknown && p.connection.SignupDisabled && trusted:
 		return false, signupDisabled.err()
@@ -200,18 +204,17 @@ func (h *Handler) text(w http.ResponseWriter, r *http.Request, p place, v web.Va
 	return trusted && !unknown && !user.VerifiedAt.IsZero(), nil
 }
 
-// source says whom limits count: a client that authenticated, unless it names the
-// person's address and is trusted to; else the address at hand.
-func (h *Handler) source(r *http.Request, c *storage.Client, v web.Values, request *passcode.SendRequest) {
-	request.Caller = reqctx.From(r.Context()).Address
+// asker is the address that limits count: the one at hand; of a client that
+// authenticated the one that it names, if it is trusted to, else none.
+func asker(r *http.Request, c *storage.Client, v web.Values) netip.Addr {
 	if c.Public() {
-		request.Address = request.Caller
-		return
+		return reqctx.From(r.Context()).Address
 	}
 	named, err := netip.ParseAddr(strings.TrimSpace(r.Header.Get("auth0-forwarded-for")))
-	if err == nil && c.TrustIPHeader && v.Has("client_secret") {
-		request.Address, request.Caller = named, named
+	if err != nil || !c.TrustIPHeader || !v.Has("client_secret") {
+		return netip.Addr{}
 	}
+	return named
 }
 
 // requested are the languages that the text may be in.
@@ -237,6 +240,9 @@ func sdkName(r *http.Request) string {
 func (h *Handler) unsent(w http.ResponseWriter, err error) error {
 	if limited, ok := errors.AsType[*passcode.Limited](err); ok {
 		h.wait(w, limited.Name, limited.RetryAt)
+		if limited.Name == limit.BruteForce {
+			return tooManyAttempts.because("limit " + limited.Name)
+		}
 		return tooMany.because("limit " + limited.Name)
 	}
 	if !errors.Is(err, passcode.ErrNotSent) {
@@ -262,19 +268,19 @@ func gatewayError(e *sms.Error) string {
 
 // SignIn uses up the code of an OTP grant and writes the login. It returns the
 // authorization code of the grant, which the token endpoint spends at once.
-func (h *Handler) SignIn(ctx context.Context, w http.ResponseWriter, caller *storage.Client, v web.Values) (string, error) {
+func (h *Handler) SignIn(w http.ResponseWriter, r *http.Request, caller *storage.Client, v web.Values) (string, error) {
 	for _, name := range []string{"username", "otp", "realm"} {
 		if !v.Has(name) {
 			return "", oauth.Errorf(oauth.InvalidRequest, "missing %s parameter", name)
 		}
 	}
-	return h.signIn(ctx, w, caller, credentials{v.Get("realm"), v.Get("username"), v.Get("otp")}, v, told{wrongCode, spentCode, expiredCode})
+	return h.signIn(w, r, caller, credentials{v.Get("realm"), v.Get("username"), v.Get("otp")}, v, told{wrongCode, spentCode, expiredCode})
 }
 
 // credentials are what a person proves who they are with.
 type credentials struct{ connection, number, code string }
 
-func (h *Handler) signIn(ctx context.Context, w http.ResponseWriter, c *storage.Client, by credentials, v web.Values, say told) (string, error) {
+func (h *Handler) signIn(w http.ResponseWriter, r *http.Request, c *storage.Client, by credentials, v web.Values, say told) (string, error) {
 	a, err := h.ask(c, v)
 	if err != nil {
 		return "", err
@@ -283,17 +289,9 @@ func (h *Handler) signIn(ctx context.Context, w http.ResponseWriter, c *storage.
 	if err != nil {
 		return "", err
 	}
-	proof, err := h.prove(ctx, p, by.code, fromOf(ctx, c))
+	proof, err := h.prove(r.Context(), p, by.code, asker(r, c, v))
 	if err != nil {
 		return "", h.rejected(w, err, say)
 	}
-	return h.open(ctx, p, proof, a)
-}
-
-// fromOf is the address that tries count for: none for a client that authenticated.
-func fromOf(ctx context.Context, c *storage.Client) netip.Addr {
-	if c.Public() {
-		return reqctx.From(ctx).Address
-	}
-	return netip.Addr{}
+	return h.open(r.Context(), p, proof, a)
 }

@@ -76,6 +76,8 @@ var redisCases = []struct {
 	{"EmptiedGuessBucketLeavesLiveShortCodesOneTry", emptiedBucketClamps},
 	{"RightCodeGivesItsTextBackAsOftenAsAllowed", refunds},
 	// redis_sends.go
+	{"FailuresInARowBlockThePair", failuresBlock},
+	{"FailuresInParallelBlockThePair", failuresBlockInParallel},
 	{"LimitsAreTakenAllOrNone", limitsAllOrNone},
 	{"OffLimitsCountNothing", offLimits},
 	{"CooldownGrowsWithEachSendInThePlace", cooldownGrows},
@@ -127,6 +129,7 @@ type place struct {
 	limits              []storage.Limit
 	guess               storage.Limit
 	verify, refundable  storage.Limit
+	block               storage.Limit // off
 	refunds             []storage.Limit
 	cooldowns           []time.Duration
 	lastShort, lastLong string
@@ -142,6 +145,7 @@ func newPlace(t *testing.T, r Redis) *place {
 		guess:      storage.Limit{Name: "guess_number", Key: "tag", Burst: 10, Every: 144 * time.Minute},
 		verify:     storage.Limit{Name: "verify_address", Key: "net", Burst: 600, Every: time.Second},
 		refundable: storage.Limit{Name: "refund_number", Key: "tag", Burst: 10, Every: 144 * time.Minute},
+		block:      storage.Limit{Name: "brute_force_protection", Key: "pair"},
 		cooldowns: []time.Duration{
 			30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute,
 		},
@@ -156,7 +160,7 @@ func (p *place) request(numberTag string) storage.StartChallenge {
 	p.lastShort, p.lastLong = short, long
 	return storage.StartChallenge{
 		ID: p.id, Now: p.now, NumberTag: numberTag, Context: []byte("number of " + numberTag + " is " + number),
-		Limits: p.limits, Guess: p.guess, Short: p.newCode(short), Long: p.newCode(long), Tries: 5,
+		Limits: p.limits, Block: p.block, Guess: p.guess, Short: p.newCode(short), Long: p.newCode(long), Tries: 5,
 		Life: 5 * time.Minute, MaxLife: 10 * time.Minute, RepeatWithin: 2 * time.Minute,
 		Cooldowns: p.cooldowns, Keep: 30 * time.Minute,
 	}
@@ -219,7 +223,7 @@ func (p *place) undo(started storage.Started, late bool) {
 // attempt is CheckChallenge; an empty code is malformed.
 func (p *place) attempt(code string) storage.CheckChallenge {
 	c := storage.CheckChallenge{
-		ID: p.id, Now: p.now, Limits: []storage.Limit{p.verify}, Guess: p.guess, LongLength: 8,
+		ID: p.id, Now: p.now, Limits: []storage.Limit{p.verify}, Block: p.block, Guess: p.guess, LongLength: 8,
 		Refunds: p.refunds, Refundable: p.refundable, MaxMalformed: 20,
 	}
 	if code != "" {
