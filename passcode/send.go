@@ -197,7 +197,7 @@ func (e *Engine) sourceLimits(r SendRequest) []storage.Limit {
 	if r.Address.IsValid() {
 		return sticking(e.limitFor(limit.SendAddress, e.addressKey(r.Address)))
 	}
-	key := e.vault.Tag(vault.AddressTag, "client", string(r.Client))
+	key := e.clientKey(r.Client)
 	return sticking(e.limitFor(limit.SendClient, key), e.limitFor(limit.SendClientDay, key))
 }
 

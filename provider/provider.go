@@ -89,6 +89,7 @@ type Ephemeral interface {
 	token.AccessTokens
 	introspect.AccessTokens
 	client.Assertions
+	management.Limits
 	Ping(ctx context.Context) error
 }
 

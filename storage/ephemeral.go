@@ -98,6 +98,13 @@ type Limited struct {
 // Error makes it the error of what a limit refused.
 func (l *Limited) Error() string { return "limit " + l.Name }
 
+// Taken is what is left of a limit that gave one.
+type Taken struct {
+	Left int
+	// FullAt is when it has all of its burst again.
+	FullAt time.Time
+}
+
 // Posted is a form that another site posted, kept while the browser comes again by
 // GET with the cookies that it leaves out of such a post.
 type Posted struct {

@@ -28,7 +28,7 @@ func (h *Handler) allowOrigin(w http.ResponseWriter, r *http.Request, c *storage
 		return true
 	}
 	if !h.ownOrigin(c, origin) {
-		web.Plain(w, r, http.StatusForbidden, "Origin "+printable(origin)+" is not allowed.")
+		web.Plain(w, r, http.StatusForbidden, "Origin "+web.Printable(origin)+" is not allowed.")
 		return false
 	}
 	web.AllowOrigin(w, origin, cookies)
@@ -57,7 +57,7 @@ func stringsOf(w http.ResponseWriter, r *http.Request) (web.Values, error) {
 	for name, raw := range body {
 		var text *string
 		if err := json.Unmarshal(raw, &text); err != nil {
-			return nil, fmt.Errorf("%s is no string", printable(name))
+			return nil, fmt.Errorf("%s is no string", web.Printable(name))
 		}
 		if text != nil {
 			v[name] = []string{*text}
@@ -89,7 +89,7 @@ func (h *Handler) CrossOrigin(w http.ResponseWriter, r *http.Request) error {
 	case v.Get("credential_type") != oauth.GrantPasswordlessOTP:
 		return otherType.err()
 	}
-	unknown := wording{http.StatusBadRequest, oauth.InvalidRequest, "Unknown realm " + printable(v.Get("realm")) + "."}
+	unknown := wording{http.StatusBadRequest, oauth.InvalidRequest, "Unknown realm " + web.Printable(v.Get("realm")) + "."}
 	p, err := h.find(c, v.Get("realm"), v.Get("username"), amiss{unknown, unknown, wrongCross})
 	if err != nil {
 		return err

@@ -77,7 +77,7 @@ func decodeStart(w http.ResponseWriter, r *http.Request) (web.Values, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(body)) {
 		if !slices.Contains(properties, name) {
-			return nil, &oauth.Error{Status: http.StatusBadRequest, Code: "bad.request", Description: notAllowed + printable(name)}
+			return nil, &oauth.Error{Status: http.StatusBadRequest, Code: "bad.request", Description: notAllowed + web.Printable(name)}
 		}
 	}
 	v := web.Values{}
@@ -107,20 +107,6 @@ func decodeStart(w http.ResponseWriter, r *http.Request) (web.Values, error) {
 		return nil, badNumber.err()
 	}
 	return v, nil
-}
-
-// printable is a property's name as far as it can be shown.
-func printable(name string) string {
-	shown := strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == 0xfffd {
-			return -1
-		}
-		return r
-	}, name)
-	if len(shown) > 100 {
-		shown = strings.ToValidUTF8(shown[:100], "") + "…"
-	}
-	return shown
 }
 
 // startClient authenticates the caller. It reports false when it has answered a page
@@ -233,7 +219,7 @@ func sdkName(r *http.Request) string {
 	if err != nil || json.Unmarshal(text, &sdk) != nil {
 		return ""
 	}
-	return printable(strings.TrimSpace(sdk.Name + " " + sdk.Version))
+	return web.Printable(strings.TrimSpace(sdk.Name + " " + sdk.Version))
 }
 
 // unsent is the answer when no text left.

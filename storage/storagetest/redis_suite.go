@@ -25,6 +25,7 @@ type Ephemeral interface {
 	PutAccessToken(ctx context.Context, mac []byte, t storage.AccessToken, now time.Time) error
 	AccessToken(ctx context.Context, macs [][]byte) (storage.AccessToken, error)
 	DeleteAccessToken(ctx context.Context, macs [][]byte) error
+	TakeLimit(ctx context.Context, l storage.Limit, now time.Time) (storage.Taken, error)
 	UseAssertion(ctx context.Context, tag string, expires, now time.Time) error
 	Ping(ctx context.Context) error
 }
@@ -97,6 +98,8 @@ var redisCases = []struct {
 	{"UndoAfterUseChangesNothing", undoAfterUse},
 	// redis_records.go
 	{"WhatALimitRefusesIsNotKept", refusedIsNotKept},
+	{"OneLimitTellsWhatIsLeftOfIt", limitTellsWhatIsLeft},
+	{"OneLimitGivesItsBurstUnder50Racers", limitUnderRacers},
 	{"PostedFormIsKeptForItsEndpointAlone", postedForm},
 	{"TransactionIsReadBackWhole", transactionWhole},
 	{"TransactionMovedToAnotherIDDoesNotOpen", transactionMoved},
