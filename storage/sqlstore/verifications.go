@@ -144,14 +144,16 @@ func (s *Store) sealReason(id storage.VerificationID, reason string) any {
 }
 
 // VerificationHandedOver notes that a route took a text, and the deadline that
-// follows from it. One that has ended, by time or otherwise, stays as it is, and
-// that is no error. It is a fast write: without it the deadline is later, never none.
-func (s *Store) VerificationHandedOver(ctx context.Context, id storage.VerificationID, at, deadline time.Time) error {
-	err := s.db.write(ctx, fast, func(c *conn) error {
-		_, err := c.exec(verificationHandedOver, string(id), at.UnixMilli(), deadline.UnixMilli())
+// follows from it, and reports whether it did: one that has ended, by time or
+// otherwise, stays as it is. It is a fast write: without it the deadline is later,
+// never none.
+func (s *Store) VerificationHandedOver(ctx context.Context, id storage.VerificationID, at, deadline time.Time) (noted bool, err error) {
+	err = s.db.write(ctx, fast, func(c *conn) error {
+		n, err := c.exec(verificationHandedOver, string(id), at.UnixMilli(), deadline.UnixMilli())
+		noted = n > 0
 		return err
 	})
-	return wrap("note that a text was handed over", err)
+	return noted && err == nil, wrap("note that a text was handed over", err)
 }
 
 // EndVerification ends a verification, durably, once, and returns it as it is then.

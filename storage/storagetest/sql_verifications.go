@@ -17,7 +17,7 @@ type verificationStore interface {
 	CreateVerification(ctx context.Context, v storage.Verification) error
 	Verification(ctx context.Context, id storage.VerificationID, client storage.ClientID, now time.Time) (storage.Verification, error)
 	VerificationByIdempotency(ctx context.Context, macs [][]byte, now time.Time) (storage.Verification, error)
-	VerificationHandedOver(ctx context.Context, id storage.VerificationID, at, deadline time.Time) error
+	VerificationHandedOver(ctx context.Context, id storage.VerificationID, at, deadline time.Time) (bool, error)
 	EndVerification(ctx context.Context, end storage.VerificationEnd) (storage.Verification, error)
 	ExpireVerifications(ctx context.Context, now time.Time, limit int) (int, error)
 	UseVerificationResult(ctx context.Context, id storage.VerificationID, client storage.ClientID, now time.Time) error
@@ -170,13 +170,24 @@ func verificationHandedOver(c *sqlCase) {
 	v := c.verification()
 	v.SentAt = v.CreatedAt.Add(3 * time.Second)
 	v.Deadline = v.SentAt.Add(time.Minute)
-	c.must(c.store.VerificationHandedOver(c.Context(), v.ID, v.SentAt, v.Deadline))
+	c.handedOver(v.ID, v.SentAt, v.Deadline, true)
 	c.wantVerification(v, v.SentAt)
-	c.must(c.store.VerificationHandedOver(c.Context(), v.ID, v.Deadline, v.Deadline.Add(time.Hour))) // too late
+	c.handedOver(v.ID, v.Deadline, v.Deadline.Add(time.Hour), false) // too late
 	v.Status, v.EndedAt = storage.VerificationExpired, v.Deadline
 	c.wantVerification(v, v.Deadline)
-	c.must(c.store.VerificationHandedOver(c.Context(), v.ID, v.SentAt, v.Deadline.Add(time.Hour)))
+	c.handedOver(v.ID, v.SentAt, v.Deadline.Add(time.Hour), false)
 	c.wantVerification(v, v.Deadline)
+	c.handedOver("unknown", v.SentAt, v.Deadline, false)
+}
+
+// handedOver notes that a text was handed over, and wants to hear whether it was noted.
+func (c *sqlCase) handedOver(id storage.VerificationID, at, deadline time.Time, want bool) {
+	c.Helper()
+	noted, err := c.store.VerificationHandedOver(c.Context(), id, at, deadline)
+	c.must(err)
+	if noted != want {
+		c.Errorf("handed over at %v: noted is %v, want %v", at, noted, want)
+	}
 }
 
 func verificationIdempotency(c *sqlCase) {
@@ -226,7 +237,7 @@ func verificationKeyBack(c *sqlCase) {
 	v := c.verification(key)
 	c.must(c.end(v, storage.VerificationFailed, c.now))
 	again := c.verification(key)
-	c.must(c.store.VerificationHandedOver(c.Context(), again.ID, c.now, again.Deadline))
+	c.handedOver(again.ID, c.now, again.Deadline, true)
 	c.want(c.end(again, storage.VerificationFailed, c.now), storage.ErrConsumed) // it has a text
 	other := c.newVerification()
 	key(&other)
