@@ -17,6 +17,7 @@ type Ephemeral interface {
 	CreateTransaction(ctx context.Context, t storage.Transaction, now time.Time, limits ...storage.Limit) error
 	KeepPosted(ctx context.Context, p storage.Posted, now time.Time, limits ...storage.Limit) error
 	Posted(ctx context.Context, endpoint, ref string) (form string, err error)
+	TakePosted(ctx context.Context, endpoint, ref string) (form string, err error)
 	Login(ctx context.Context, id storage.TransactionID, challenge storage.ChallengeID) (storage.Transaction, storage.Challenge, error)
 	Challenge(ctx context.Context, id storage.ChallengeID) (storage.Challenge, error)
 	StartChallenge(ctx context.Context, c storage.StartChallenge) (storage.Started, error)
@@ -82,6 +83,7 @@ var redisCases = []struct {
 	{"LimitsAreTakenAllOrNone", limitsAllOrNone},
 	{"OffLimitsCountNothing", offLimits},
 	{"CooldownGrowsWithEachSendInThePlace", cooldownGrows},
+	{"UsedCodeEndsTheCooldown", usedCodeEndsCooldown},
 	{"CooldownOutlivesAChangeOfNumber", cooldownOverNumbers},
 	{"ParallelStartsSendOneText", parallelStarts},
 	{"RepeatedCodeKeepsItsCount", repeatedKeepsCount},
