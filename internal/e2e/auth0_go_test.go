@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 )
 
@@ -19,12 +18,8 @@ func TestAuth0Go(t *testing.T) {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			r := startAuth0(t)
-			trusted := filepath.Join(t.TempDir(), "ca.pem")
-			if err := os.WriteFile(trusted, localhost().pem, 0o600); err != nil {
-				t.Fatal(err)
-			}
 			cmd := exec.CommandContext(t.Context(), binary, "passwordless", version, r.domain(), webClient)
-			cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+trusted, "CLIENT_SECRET="+secret)
+			cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+trusted(t), "CLIENT_SECRET="+secret)
 			client := startNode(t, cmd)
 			type answer struct{ ID, Number, Access, Token, Error string }
 			ask := func(number, code string) (a answer) {

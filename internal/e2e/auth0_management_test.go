@@ -190,12 +190,8 @@ func TestAuth0ManagementClientsOfGo(t *testing.T) {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			r := startAuth0(t, withManagement())
-			trusted := filepath.Join(t.TempDir(), "ca.pem")
-			if err := os.WriteFile(trusted, localhost().pem, 0o600); err != nil {
-				t.Fatal(err)
-			}
 			cmd := exec.CommandContext(t.Context(), binary, version, r.domain(), manager, secret, r.gateway.url, newNumber())
-			cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+trusted)
+			cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+trusted(t))
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}
