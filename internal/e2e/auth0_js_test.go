@@ -119,6 +119,9 @@ func TestAuth0JSEmbedded(t *testing.T) {
 		b := newTab(t, chrome, looks[0])
 		b.open(app.URL)
 		r.logsInByPage(b, map[string]any{"code": "access_denied", "description": wrongCode})
+		if b.sent(http.MethodOptions, "/passwordless/start") == 0 {
+			t.Error("the start had no preflight")
+		}
 		if b.sent(http.MethodPost, "/co/authenticate") != 2 || b.sent(http.MethodGet, "/authorize") != 1 {
 			t.Errorf("the page sent %v", b.requests)
 		}

@@ -7,6 +7,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/handset-oidc/handset/config"
+	"github.com/handset-oidc/handset/internal/porttest"
 )
 
 // eachSDK runs a test with the packages that are run, the first of them always and the
@@ -211,4 +214,41 @@ func TestAuth0AuthJS(t *testing.T) {
 		}
 		wantsStock(t, tokens.Access)
 	})
+}
+
+// Case F: what the custom gateway answers is told by the SDK in Auth0's words. That none
+// comes in 30 seconds takes as long, and is left to make test-sdks.
+func TestAuth0GatewayFailures(t *testing.T) {
+	t.Parallel()
+	needsAuth0(t)
+	r := startAuth0(t)
+	refused := startAuth0(t, withConfig(func(c *config.Config) {
+		c.Connections[0].Options = config.NewOptions(`{"provider":"sms_gateway","gateway_url":"http://` + porttest.Address(t) + `/"}`)
+	}))
+	client := `it.client = new sdk.AuthClient({domain, clientId, clientSecret})`
+	s, atRefused := r.sdk("@auth0/auth0-auth-js", client), refused.sdk("@auth0/auth0-auth-js", client)
+	fails := func(s *sdk, description string) {
+		t.Helper()
+		wantsThrown(t, s.fails(`await it.client.passwordless.sendSms({phoneNumber: number})`, args{"number": newNumber()}),
+			map[string]any{"class": "PasswordlessStartError", "statusCode": 400, "cause.error": "sms_provider_error", "cause.error_description": description})
+	}
+	for status, description := range map[int]string{
+		201: "Unexpected response while calling the SMS gateway: 201",
+		401: "Authentication failed while calling the SMS gateway: 401",
+		500: "Unexpected response while calling the SMS gateway: 500",
+	} {
+		r.gateway.answers(func(w http.ResponseWriter, _ *http.Request) bool {
+			w.WriteHeader(status)
+			return false
+		})
+		fails(s, description)
+	}
+	fails(atRefused, "Unexpected response while calling the SMS gateway: ECONNREFUSED")
+	if everySDK() {
+		r.gateway.answers(func(_ http.ResponseWriter, req *http.Request) bool {
+			<-req.Context().Done()
+			return false
+		})
+		fails(s, "Timeout while calling the SMS gateway: ETIMEDOUT")
+	}
 }
