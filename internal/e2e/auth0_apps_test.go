@@ -122,68 +122,55 @@ func TestAuth0Passport(t *testing.T) {
 	r.loginRequired(b)
 }
 
-// TestAuth0NextJS (row 6): @auth0/nextjs-auth0 by the two ways that it has: calls with
-// the request and response of a Next.js handler, and its own routes, as its middleware
-// answers them. A domain with a port is one to it by its whole address and
+// TestAuth0NextJS (row 6): @auth0/nextjs-auth0 by the three ways that it has: calls in
+// the handler of a route, calls with a request and a response, and its own routes, as its
+// middleware answers them. A domain with a port is one to it by its whole address and
 // allowInsecureRequests alone; requests go by https all the same.
 func TestAuth0NextJS(t *testing.T) {
 	t.Parallel()
 	onlyWithEverySDK(t)
 	r := startAuth0(t)
-	s := r.sdk("@auth0/nextjs-auth0/server", `
-		it.next = await import('next/server.js');
+	s := r.sdk("./nextjs.mjs", `
 		it.auth0 = new sdk.Auth0Client({
 			domain: 'https://' + domain, clientId, clientSecret, allowInsecureRequests: true,
 			appBaseUrl: 'http://localhost:3000', secret: 'a long and random string that seals cookies',
 		});
-		it.request = (path, init) => new it.next.NextRequest('http://localhost:3000' + path, init);
-		it.post = (path, body) => it.auth0.middleware(it.request(path, {method: 'POST', headers: {'content-type': 'application/json'}, body: JSON.stringify(body)}));
-		it.session = async (res) => {
-			const cookie = res.cookies.getAll().map(({name, value}) => name + '=' + value).join('; ');
-			return (await it.auth0.getSession(it.request('/', {headers: {cookie}})))?.user;
-		};`)
-	signedIn := func(user map[string]any, number string) {
-		t.Helper()
+		it.cookie = (res) => res.cookies.getAll().map(({name, value}) => name + '=' + value).join('; ');
+		it.user = async (cookie) => (await it.auth0.getSession(sdk.request('/', {headers: {cookie}})))?.user;
+		it.post = (path, body) => it.auth0.middleware(sdk.request(path, {method: 'POST', headers: {'content-type': 'application/json'}, body: JSON.stringify(body)}));`)
+	for way, c := range map[string]struct{ start, verify string }{
+		"in a handler": {
+			`await sdk.handled(() => it.auth0.passwordless.start({connection: 'sms', phoneNumber: number, language: 'fr'}))`,
+			`const {cookie} = await sdk.handled(() => it.auth0.passwordless.verify({connection: 'sms', phoneNumber: number, verificationCode: code}));
+			return it.user(cookie)`,
+		},
+		"with a request": {
+			`await it.auth0.passwordless.start(sdk.request('/'), new sdk.NextResponse(), {connection: 'sms', phoneNumber: number, language: 'fr'})`,
+			`const res = new sdk.NextResponse();
+			await it.auth0.passwordless.verify(sdk.request('/'), res, {connection: 'sms', phoneNumber: number, verificationCode: code});
+			return it.user(it.cookie(res))`,
+		},
+		"by its routes": {
+			`const res = await it.post('/auth/passwordless/start', {connection: 'sms', phoneNumber: number, language: 'fr'});
+			if (res.status !== 204) throw {...await res.json(), class: 'PasswordlessStartError'}`,
+			`const res = await it.post('/auth/passwordless/verify', {connection: 'sms', phoneNumber: number, verificationCode: code});
+			if (res.status !== 200) throw {...await res.json(), class: 'PasswordlessVerifyError'};
+			return it.user(it.cookie(res))`,
+		},
+	} {
+		wantsThrown(t, s.fails(c.start, args{"number": "x"}), map[string]any{"class": "PasswordlessStartError", "error": "bad.phone_number"})
+		number := newNumber()
+		s.run(c.start, args{"number": number}, nil)
+		wantsFrench(t, r.gateway.wait(number, 1))
+		code := r.gateway.code(number)
+		wantsThrown(t, s.fails(c.verify, args{"number": number, "code": wrong(code, 1)}),
+			map[string]any{"class": "PasswordlessVerifyError", "error": "invalid_grant", "error_description": wrongCode})
+		var user map[string]any
+		s.run(c.verify, args{"number": number, "code": code}, &user)
 		if sub, _ := user["sub"].(string); !strings.HasPrefix(sub, "sms|") {
-			t.Errorf("session of %s: %v", number, user)
+			t.Errorf("%s: the session's person is %v", way, user)
 		}
 	}
-
-	number := newNumber()
-	s.run(`await it.auth0.passwordless.start(it.request('/'), new it.next.NextResponse(), {connection: 'sms', phoneNumber: number, language: 'fr'})`, args{"number": number}, nil)
-	wantsFrench(t, r.gateway.wait(number, 1))
-	verify := `const res = new it.next.NextResponse();
-		await it.auth0.passwordless.verify(it.request('/'), res, {connection: 'sms', phoneNumber: number, verificationCode: code});
-		return it.session(res)`
-	code := r.gateway.code(number)
-	wantsThrown(t, s.fails(verify, args{"number": number, "code": wrong(code, 1)}),
-		map[string]any{"class": "PasswordlessVerifyError", "error": "invalid_grant", "error_description": wrongCode})
-	var user map[string]any
-	s.run(verify, args{"number": number, "code": code}, &user)
-	signedIn(user, number)
-	wantsThrown(t, s.fails(`await it.auth0.passwordless.start(it.request('/'), new it.next.NextResponse(), {connection: 'sms', phoneNumber: 'x'})`, nil),
-		map[string]any{"class": "PasswordlessStartError", "error": "bad.phone_number"})
-
-	number = newNumber()
-	var answer struct {
-		Status int
-		Body   map[string]any
-		User   map[string]any
-	}
-	s.run(`return {status: (await it.post('/auth/passwordless/start', {connection: 'sms', phoneNumber: number})).status}`, args{"number": number}, &answer)
-	if answer.Status != http.StatusNoContent {
-		t.Errorf("its own route answers a start with %d", answer.Status)
-	}
-	own := `const res = await it.post('/auth/passwordless/verify', {connection: 'sms', phoneNumber: number, verificationCode: code});
-		return {status: res.status, body: await res.json(), user: await it.session(res)}`
-	code = r.gateway.code(number)
-	if s.run(own, args{"number": number, "code": wrong(code, 1)}, &answer); answer.Status != http.StatusForbidden || answer.Body["error"] != "invalid_grant" {
-		t.Errorf("its own route answers a wrong code with %d %v", answer.Status, answer.Body)
-	}
-	if s.run(own, args{"number": number, "code": code}, &answer); answer.Status != http.StatusOK {
-		t.Errorf("its own route answers with %d %v", answer.Status, answer.Body)
-	}
-	signedIn(answer.User, number)
 }
 
 const spaPage = `<!doctype html><title>SPA</title><script src="/spa.js"></script>
