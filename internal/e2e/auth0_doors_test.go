@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -228,6 +229,11 @@ func TestPasswordlessStartAgainIsHarmless(t *testing.T) {
 	}
 	if n := len(r.gateway.to(number)); n != 1 {
 		t.Errorf("%d texts", n)
+	}
+	// While it lives for a while yet, a code is texted again rather than replaced.
+	r.clock.Advance(40 * time.Second)
+	if again := r.otpFor(number); again != code {
+		t.Errorf("the second text has %s, want %s", again, code)
 	}
 	if a := r.form("/oauth/token", otp(number, code)); a.status != http.StatusOK {
 		t.Errorf("the code after that: %d %s", a.status, a.body)
@@ -754,6 +760,21 @@ func TestPasswordlessTemplates(t *testing.T) {
 	}
 	macros.clock.Advance(61 * time.Second)
 	macros.form("/oauth/token", otp(number, code)).wantsError(t, 403, "invalid_grant", "The verification code has expired. Please try to login again.")
+
+	for length := 4; length <= 8; length++ {
+		r := with(map[string]any{"syntax": "md_with_macros", "template": "@@password@@", "totp": map[string]any{"length": length}})
+		number := newNumber()
+		if a := r.postJSON("/passwordless/start", smsStart(number)); a.status != http.StatusOK {
+			t.Fatalf("length %d: %d %s", length, a.status, a.body)
+		}
+		code := r.gateway.wait(number, 1).Body
+		if !regexp.MustCompile(fmt.Sprintf(`^\d{%d}$`, length)).MatchString(code) {
+			t.Errorf("length %d: the text is %q", length, code)
+		}
+		if a := r.form("/oauth/token", otp(number, code)); a.status != http.StatusOK {
+			t.Errorf("length %d: %d %s", length, a.status, a.body)
+		}
+	}
 
 	liquid := with(map[string]any{"syntax": "liquid", "template": "{% if request_language contains 'fr-FR' %}Votre code : {{ code }}{% else %}Your code: {{ password }}{% endif %}"})
 	for want, header := range map[string][]string{
