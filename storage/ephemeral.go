@@ -68,6 +68,9 @@ type Challenge struct {
 	Sends      int // texts sent in this place so far, over all its numbers
 	// SendFailed says that the last text could not be handed over; resending is free.
 	SendFailed bool
+	// NumberFailed says that it was because of the number, which gets no texts;
+	// SendFailed says so, too.
+	NumberFailed bool
 	// NumberTag is the keyed tag of the number that the code went to.
 	NumberTag string
 	// Context is what the caller stored with the challenge, sealed at rest

@@ -111,17 +111,15 @@ func (n *Named) Send(ctx context.Context, m Message) (id string, err error) {
 }
 
 // Insist sends whatever the breaker says: when no other sender is left, trying is
-// better than giving up. What the route says is on record and in logs, so a name of
-// the message that repeats the code or the number is dropped, and such a fault's, too.
+// better than giving up. A fault is on record and in logs, so its code is hidden when it
+// repeats the code or the number. The message's name is the route's, whatever it repeats:
+// its receipts come by that.
 func (n *Named) Insist(ctx context.Context, m Message) (id string, err error) {
 	if n.From != "" {
 		m.From = n.From
 	}
 	id, err = n.sender.Send(ctx, m)
-	if m.quotedIn(id) {
-		id = ""
-	}
-	if failure, ok := errors.AsType[*Error](err); ok && m.quotedIn(failure.Code) {
+	if failure, ok := errors.AsType[*Error](err); ok && m.QuotedIn(failure.Code) {
 		mute := *failure
 		mute.Code = hidden
 		err = &mute

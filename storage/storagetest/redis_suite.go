@@ -96,6 +96,7 @@ var redisCases = []struct {
 	{"EarlyUndoRestoresTheCodeBefore", earlyUndoRestores},
 	{"EarlyUndoOfARepeatKeepsUsedTries", earlyUndoRepeat},
 	{"LateUndoMakesTheNextSendFree", lateUndo},
+	{"LateUndoForTheNumberSaysSo", lateUndoNumber},
 	{"UndoLeavesANewerSendAlone", undoNewer},
 	{"UndoAfterUseChangesNothing", undoAfterUse},
 	// redis_records.go
