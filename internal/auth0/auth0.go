@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/handset-oidc/handset/internal/strictjson"
 	"github.com/handset-oidc/handset/storage"
 )
 
@@ -38,6 +39,9 @@ func readList(r io.Reader, member string) ([]json.RawMessage, error) {
 		return nil, fmt.Errorf("has more than %d MiB", maxFile>>20)
 	}
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	if _, twice := errors.AsType[*strictjson.TwiceError](strictjson.Check(text)); twice {
+		return nil, errors.New("has an object with a member twice: which one counts?")
+	}
 	var list []json.RawMessage
 	if json.Unmarshal(text, &list) == nil {
 		return list, nil
