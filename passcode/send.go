@@ -59,6 +59,8 @@ type SendRequest struct {
 	// Again says that the challenge has had its code: one that can't be repeated
 	// is not replaced by one that could be tried.
 	Again bool
+	// BlockGuessing refuses the text where [CheckRequest.BlockGuessing] refuses codes.
+	BlockGuessing bool
 	// Accepted, when set, is called with the challenge when no limit has refused the
 	// text and before it leaves: what must be on record by then is written there. Its
 	// error takes back what the text had cost, and is that of Send.
@@ -164,6 +166,9 @@ func (e *Engine) start(r SendRequest, test phone.TestNumber, isTest bool) storag
 		Tries: cmp.Or(r.Tries, tries), Life: r.Connection.CodeLife(), MaxLife: maxLife, RepeatWithin: repeatWithin,
 		Cooldowns: jittered(cooldowns), Keep: keep,
 	}
+	if r.BlockGuessing {
+		start.Block = e.block(tag, r.Address)
+	}
 	if r.Life > 0 {
 		start.Life, start.MaxLife, start.RepeatWithin = r.Life, max(maxLife, r.Life), 0
 	}
@@ -192,7 +197,7 @@ func (e *Engine) sourceLimits(r SendRequest) []storage.Limit {
 	if r.Address.IsValid() {
 		return sticking(e.limitFor(limit.SendAddress, e.addressKey(r.Address)))
 	}
-	key := e.vault.Tag(vault.AddressTag, "client", string(r.Client))
+	key := e.clientKey(r.Client)
 	return sticking(e.limitFor(limit.SendClient, key), e.limitFor(limit.SendClientDay, key))
 }
 

@@ -44,6 +44,7 @@ const (
 	Attributes     Use = "attributes"        // sealed attributes of a person
 	Metadata       Use = "metadata"          // sealed metadata of a person
 	AttributeIndex Use = "attribute-index"   // blind index of an attribute that no two people share
+	MessageIndex   Use = "message-index"     // blind index of what a sender calls a text, in SQL
 	SigningKey     Use = "signing-key"       // sealed private key
 	Options        Use = "options"           // sealed connection options
 	Transaction    Use = "transaction"       // sealed login transaction

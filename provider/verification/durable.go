@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/handset-oidc/handset/internal/strictjson"
 	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/passcode/phone"
 	"github.com/handset-oidc/handset/passcode/sms"
@@ -116,7 +117,7 @@ func decodeInput(w http.ResponseWriter, r *http.Request) (string, error) {
 		return "", required
 	}
 	var input *string
-	if err := json.Unmarshal(raw, &input); err != nil {
+	if err := strictjson.Decode(raw, &input); err != nil {
 		return "", badInput(`the body must be a phone number as a JSON string, such as "+14255550123"`, nil)
 	}
 	if input == nil || strings.TrimSpace(*input) == "" {
