@@ -43,7 +43,9 @@ const (
 type Error struct {
 	Code        Code
 	Description string
-	Status      int // 0: by the code
+	// Quotes says that Description repeats what was sent, so that the log leaves it out.
+	Quotes bool
+	Status int // 0: by the code
 	// URI is a page about the error (RFC 6749 §5.2); empty: none.
 	URI string
 	// Challenge is the scheme of the WWW-Authenticate header, "Basic" or
@@ -59,7 +61,8 @@ type Error struct {
 }
 
 // Errorf returns an Error whose description is the formatted text. Never put
-// text of a stranger into it other than names of parameters that we know.
+// text of a stranger into it other than names of parameters that we know; see
+// [Error.Quotes].
 func Errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Description: fmt.Sprintf(format, args...)}
 }
@@ -73,7 +76,7 @@ func GrantNotAllowed(grant string) *Error {
 
 func (e *Error) Error() string {
 	s := string(e.Code)
-	if e.Description != "" {
+	if e.Description != "" && !e.Quotes {
 		s += ": " + e.Description
 	}
 	if e.Err != nil {

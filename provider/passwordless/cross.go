@@ -47,7 +47,7 @@ func (h *Handler) ownOrigin(c *storage.Client, origin string) bool {
 	})
 }
 
-// strings reads a JSON object of strings.
+// stringsOf reads a JSON object of strings.
 func stringsOf(w http.ResponseWriter, r *http.Request) (web.Values, error) {
 	body, err := web.JSONObject(w, r)
 	if err != nil {
@@ -57,7 +57,7 @@ func stringsOf(w http.ResponseWriter, r *http.Request) (web.Values, error) {
 	for name, raw := range body {
 		var text *string
 		if err := json.Unmarshal(raw, &text); err != nil {
-			return nil, fmt.Errorf("%s is no string", web.Printable(name))
+			return nil, errors.New("a member is no string") // its name may be anything
 		}
 		if text != nil {
 			v[name] = []string{*text}
@@ -89,8 +89,8 @@ func (h *Handler) CrossOrigin(w http.ResponseWriter, r *http.Request) error {
 	case v.Get("credential_type") != oauth.GrantPasswordlessOTP:
 		return otherType.err()
 	}
-	unknown := wording{http.StatusBadRequest, oauth.InvalidRequest, "Unknown realm " + web.Printable(v.Get("realm")) + "."}
-	p, err := h.find(c, v.Get("realm"), v.Get("username"), amiss{unknown, unknown, wrongCross})
+	unknown := wording{http.StatusBadRequest, oauth.InvalidRequest, "Unknown realm " + web.Printable(v.Get("realm")) + "."}.quoting("unknown realm")
+	p, err := h.find(c, v.Get("realm"), v.Get("username"), amiss{unknown, unknown, wrongCross.err()})
 	if err != nil {
 		return err
 	}
@@ -229,7 +229,7 @@ func (d *Doors) Verify(w http.ResponseWriter, r *http.Request) error {
 	if !d.allowOrigin(w, r, c, false) {
 		return nil
 	}
-	p, err := d.find(c, v.Get("connection"), v.Get("phone_number"), amiss{realmNotFound, realmDisabled, wrongPassword})
+	p, err := d.find(c, v.Get("connection"), v.Get("phone_number"), amiss{realmNotFound.err(), realmDisabled.err(), wrongPassword.err()})
 	if err != nil {
 		return err
 	}

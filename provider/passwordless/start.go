@@ -46,7 +46,7 @@ func (h *Handler) Start(w http.ResponseWriter, r *http.Request) error {
 	if err != nil || !ok {
 		return err
 	}
-	p, err := h.find(caller, v.Get("connection"), v.Get("phone_number"), amiss{noConnection, disabledConnection, numberRefused})
+	p, err := h.find(caller, v.Get("connection"), v.Get("phone_number"), amiss{noConnection.err(), disabledConnection.err(), numberRefused.err()})
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func decodeStart(w http.ResponseWriter, r *http.Request) (web.Values, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(body)) {
 		if !slices.Contains(properties, name) {
-			return nil, &oauth.Error{Status: http.StatusBadRequest, Code: "bad.request", Description: notAllowed + web.Printable(name)}
+			return nil, wording{http.StatusBadRequest, "bad.request", notAllowed + web.Printable(name)}.quoting("unknown property")
 		}
 	}
 	v := web.Values{}
@@ -100,13 +100,26 @@ func decodeStart(w http.ResponseWriter, r *http.Request) (web.Values, error) {
 	case !v.Has("connection"):
 		return nil, missingConnection.err()
 	case raw != nil && json.Unmarshal(raw, &params) != nil:
-		return nil, badAuthParams.err()
+		return nil, wording{http.StatusBadRequest, "bad.authParams", fmt.Sprintf(badAuthParams, typeOf(raw))}.err()
 	case !v.Has("phone_number"):
 		return nil, missingNumber.err()
 	case !numberPattern.MatchString(v.Get("phone_number")):
 		return nil, badNumber.err()
 	}
 	return v, nil
+}
+
+// typeOf names the JSON type of what is no object.
+func typeOf(raw json.RawMessage) string {
+	switch raw[0] {
+	case '"':
+		return "string"
+	case '[':
+		return "array"
+	case 't', 'f':
+		return "boolean"
+	}
+	return "number"
 }
 
 // startClient authenticates the caller. It reports false when it has answered a page
@@ -265,7 +278,7 @@ func (h *Handler) signIn(ctx context.Context, w http.ResponseWriter, c *storage.
 	if err != nil {
 		return "", err
 	}
-	p, err := h.find(c, by.connection, by.number, amiss{realmNotFound, realmDisabled, say.wrong})
+	p, err := h.find(c, by.connection, by.number, amiss{realmNotFound.err(), realmDisabled.err(), say.wrong.err()})
 	if err != nil {
 		return "", err
 	}

@@ -29,7 +29,6 @@ var (
 	missingConnection  = wording{400, "bad.connection", "Missing required property: connection"}
 	noConnection       = wording{400, "bad.connection", "Connection does not exist"}
 	disabledConnection = wording{400, "bad.connection", "Connection is disabled"}
-	badAuthParams      = wording{400, "bad.authParams", "error in authParams - invalid type: string (expected object)"}
 	missingNumber      = wording{400, "bad.phone_number", "Missing required property: phone_number"}
 	badNumber          = wording{400, "bad.phone_number", `String does not match pattern: ^\+[0-9]{1,15}$`}
 	needsSecret        = wording{403, oauth.UnauthorizedClient, "Client authentication is required"}
@@ -72,18 +71,26 @@ var (
 	wrongType = wording{400, "bad.request", "a property is not a string"}
 )
 
-// Auth0's texts about gateways. What follows noAnswer is unconfirmed: noAnswerCode.
+// Auth0's texts with something in them. What follows noAnswer is unconfirmed: noAnswerCode.
 const (
 	noAnswer         = "Timeout while calling the SMS gateway: "
 	noAnswerCode     = "ETIMEDOUT"
 	unexpectedAnswer = "Unexpected response while calling the SMS gateway: "
 	gatewayRefused   = "Authentication failed while calling the SMS gateway: 401"
 	notAllowed       = "the following properties are not allowed: "
+	badAuthParams    = "error in authParams - invalid type: %s (expected object)"
 )
 
 // err returns the error that the client reads.
 func (w wording) err() *oauth.Error {
 	return &oauth.Error{Status: w.status, Code: w.code, Description: w.description}
+}
+
+// quoting is because for a text that repeats what was sent.
+func (w wording) quoting(reason string) *oauth.Error {
+	e := w.because(reason)
+	e.Quotes = true
+	return e
 }
 
 // because is err with a reason for the log.
