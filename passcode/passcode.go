@@ -155,7 +155,7 @@ func New(c Config) (*Engine, error) {
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
-	for _, name := range append(limit.Names(), limit.RefundNumber) {
+	for _, name := range append(limit.Names(), limit.RefundNumber, limit.BruteForce) {
 		e.limits[name], _ = limit.Default(name)
 	}
 	for name, l := range c.Limits {
@@ -224,6 +224,15 @@ func (e *Engine) clientKey(c storage.ClientID) string {
 func (e *Engine) guessLimit(tag string, isTest bool) storage.Limit {
 	l := e.limitFor(limit.GuessNumber, tag)
 	l.Off = l.Off || isTest
+	return l
+}
+
+// block is the block of a number for who asks from an address; without an address
+// there is none: a client's own would stand for all of its people, and ten wrong codes
+// of a stranger would lock the number's owner out.
+func (e *Engine) block(tag string, a netip.Addr) storage.Limit {
+	l := e.limitFor(limit.BruteForce, e.vault.Tag(vault.AddressTag, "brute force", tag, e.addressKey(a)))
+	l.Off = !a.IsValid()
 	return l
 }
 

@@ -83,6 +83,7 @@ type Durable interface {
 type Ephemeral interface {
 	authorize.Transactions
 	posted.Store
+	passwordless.Tickets
 	login.Store
 	passcode.Store
 	verification.Challenges

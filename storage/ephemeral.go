@@ -68,6 +68,9 @@ type Challenge struct {
 	Sends      int // texts sent in this place so far, over all its numbers
 	// SendFailed says that the last text could not be handed over; resending is free.
 	SendFailed bool
+	// NumberFailed says that it was because of the number, which gets no texts;
+	// SendFailed says so, too.
+	NumberFailed bool
 	// NumberTag is the keyed tag of the number that the code went to.
 	NumberTag string
 	// Context is what the caller stored with the challenge, sealed at rest
@@ -133,6 +136,8 @@ type StartChallenge struct {
 	Context   []byte
 	// Limits are taken all or none.
 	Limits []Limit
+	// Block is looked at only: while it lasts, no text is sent.
+	Block Limit
 	// Guess is looked at only: while it recovers (it was emptied and is not yet
 	// half full again), Long is used in place of Short.
 	Guess       Limit
@@ -193,6 +198,9 @@ type CheckChallenge struct {
 	MAC []byte
 	// Limits are taken before anything is looked at (verify_address).
 	Limits []Limit
+	// Block refuses for Every once Burst codes in a row, each within Every of the one
+	// before, proved nothing; a right code forgets them. One without a Burst is off.
+	Block Limit
 	// Guess is charged for a wrong code. When that empties it, or it is
 	// recovering, a live code of fewer than LongLength digits keeps one try.
 	Guess      Limit

@@ -205,6 +205,10 @@ func (s failingRedis) Posted(ctx context.Context, endpoint, ref string) (string,
 	return result(s.f, "Posted", func() (string, error) { return s.Ephemeral.Posted(ctx, endpoint, ref) })
 }
 
+func (s failingRedis) TakePosted(ctx context.Context, endpoint, ref string) (string, error) {
+	return result(s.f, "TakePosted", func() (string, error) { return s.Ephemeral.TakePosted(ctx, endpoint, ref) })
+}
+
 func (s failingRedis) Login(ctx context.Context, id storage.TransactionID, challenge storage.ChallengeID) (tx storage.Transaction, c storage.Challenge, err error) {
 	err = s.f.call("Login", func() (err error) {
 		tx, c, err = s.Ephemeral.Login(ctx, id, challenge)

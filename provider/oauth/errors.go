@@ -43,8 +43,9 @@ const (
 type Error struct {
 	Code        Code
 	Description string
-	// Quotes says that Description repeats what was sent, so that the log leaves it out.
-	Quotes bool
+	// Quote is what the description repeats, at its end, of what a stranger sent: only
+	// an answer in JSON has it, and no log.
+	Quote  string
 	Status int // 0: by the code
 	// URI is a page about the error (RFC 6749 §5.2); empty: none.
 	URI string
@@ -61,8 +62,7 @@ type Error struct {
 }
 
 // Errorf returns an Error whose description is the formatted text. Never put
-// text of a stranger into it other than names of parameters that we know; see
-// [Error.Quotes].
+// text of a stranger into it other than names of parameters that we know.
 func Errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Description: fmt.Sprintf(format, args...)}
 }
@@ -76,7 +76,7 @@ func GrantNotAllowed(grant string) *Error {
 
 func (e *Error) Error() string {
 	s := string(e.Code)
-	if e.Description != "" && !e.Quotes {
+	if e.Description != "" {
 		s += ": " + e.Description
 	}
 	if e.Err != nil {

@@ -66,8 +66,9 @@ type Store interface {
 // Tickets keeps proofs for a moment.
 type Tickets interface {
 	KeepPosted(ctx context.Context, p storage.Posted, now time.Time, limits ...storage.Limit) error
-	// Posted must return [storage.ErrNotFound] for another endpoint's reference.
-	Posted(ctx context.Context, endpoint, ref string) (form string, err error)
+	// TakePosted must return a proof once, and [storage.ErrNotFound] for another
+	// endpoint's reference.
+	TakePosted(ctx context.Context, endpoint, ref string) (form string, err error)
 }
 
 // Clients knows who may call.
@@ -178,6 +179,7 @@ func (h *Handler) prove(ctx context.Context, p place, code string, from netip.Ad
 	}
 	err = h.Codes.Check(ctx, passcode.CheckRequest{
 		Challenge: challenge, Purpose: passcode.Passwordless, Client: p.client.ClientID, Number: p.number, Typed: code, Address: from,
+		BlockGuessing: p.connection.BruteForceProtection,
 	})
 	if err != nil {
 		return "", err
@@ -203,8 +205,8 @@ func (h *Handler) rejected(w http.ResponseWriter, err error, say told) error {
 	case passcode.Expired:
 		return say.expired.because(reason)
 	case passcode.TooMany:
-		h.wait(w, "verify_address", r.RetryAt)
-		return tooManyAttempts.because(reason)
+		h.wait(w, r.Limit, r.RetryAt)
+		return tooManyAttempts.because("limit " + r.Limit)
 	}
 	return say.wrong.because(reason)
 }

@@ -1,6 +1,7 @@
 package passwordless
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 
@@ -29,6 +30,8 @@ var (
 	missingConnection  = wording{400, "bad.connection", "Missing required property: connection"}
 	noConnection       = wording{400, "bad.connection", "Connection does not exist"}
 	disabledConnection = wording{400, "bad.connection", "Connection is disabled"}
+	notAllowed         = wording{400, "bad.request", "the following properties are not allowed: "}
+	badAuthParams      = wording{400, "bad.authParams", "error in authParams - invalid type: %s (expected object)"}
 	missingNumber      = wording{400, "bad.phone_number", "Missing required property: phone_number"}
 	badNumber          = wording{400, "bad.phone_number", `String does not match pattern: ^\+[0-9]{1,15}$`}
 	needsSecret        = wording{403, oauth.UnauthorizedClient, "Client authentication is required"}
@@ -39,6 +42,7 @@ var (
 	userBlocked = wording{401, "unauthorized", "user is blocked"}
 
 	otherFields   = wording{400, oauth.InvalidRequest, "Invalid request body. All and only of client_id, credential_type, username, otp, realm are required."}
+	unknownRealm  = wording{400, oauth.InvalidRequest, "Unknown realm "}
 	noCrossOrigin = wording{401, oauth.UnauthorizedClient, "Cross origin login not allowed."}
 	otherType     = wording{400, "unsupported_credential_type", "Unknown credential type parameter."}
 	wrongCross    = wording{403, oauth.AccessDenied, "Wrong phone number or verification code."}
@@ -71,14 +75,12 @@ var (
 	wrongType = wording{400, "bad.request", "a property is not a string"}
 )
 
-// Auth0's texts with something in them. What follows noAnswer is unconfirmed: noAnswerCode.
+// Auth0's texts about gateways. What follows noAnswer is unconfirmed: noAnswerCode.
 const (
 	noAnswer         = "Timeout while calling the SMS gateway: "
 	noAnswerCode     = "ETIMEDOUT"
 	unexpectedAnswer = "Unexpected response while calling the SMS gateway: "
 	gatewayRefused   = "Authentication failed while calling the SMS gateway: 401"
-	notAllowed       = "the following properties are not allowed: "
-	badAuthParams    = "error in authParams - invalid type: %s (expected object)"
 )
 
 // err returns the error that the client reads.
@@ -86,10 +88,16 @@ func (w wording) err() *oauth.Error {
 	return &oauth.Error{Status: w.status, Code: w.code, Description: w.description}
 }
 
-// quoting is because for a text that repeats what was sent.
-func (w wording) quoting(reason string) *oauth.Error {
-	e := w.because(reason)
-	e.Quotes = true
+// about is err with a word of ours in its text.
+func (w wording) about(word string) *oauth.Error {
+	w.description = fmt.Sprintf(w.description, word)
+	return w.err()
+}
+
+// quoting is err with what a stranger sent at the end of its text.
+func (w wording) quoting(quote string) *oauth.Error {
+	e := w.err()
+	e.Quote = quote
 	return e
 }
 

@@ -137,17 +137,24 @@ func (a *API) show(v storage.Verification) (view, error) {
 	return out, err
 }
 
-// showPending is show with when another text can be asked for, while there is one to ask.
-func (a *API) showPending(ctx context.Context, v storage.Verification) (view, error) {
+// showPending is show with when another text can be asked for, while there is one to
+// ask; resendAt is that time where it is known.
+func (a *API) showPending(ctx context.Context, v storage.Verification, resendAt time.Time) (view, error) {
 	out, err := a.show(v)
 	if err != nil || v.Status != storage.VerificationPending {
 		return out, err
 	}
-	challenge, err := a.c.Challenges.Challenge(ctx, challengeOf(v.ID))
-	if err == nil && !challenge.ResendAt.IsZero() {
-		out.ResendAfter = &moment{challenge.ResendAt}
+	if resendAt.IsZero() {
+		challenge, err := a.c.Challenges.Challenge(ctx, challengeOf(v.ID))
+		if err != nil {
+			return out, nil // what is lost with Redis is not worth an error
+		}
+		resendAt = challenge.ResendAt
 	}
-	return out, nil // what is lost with Redis is not worth an error
+	if !resendAt.IsZero() {
+		out.ResendAfter = &moment{resendAt}
+	}
+	return out, nil
 }
 
 // Start answers POST /verifications.
@@ -192,7 +199,7 @@ func (a *API) Start(w http.ResponseWriter, r *http.Request) error {
 			return a.answerStarted(w, r, record, sent)
 		}
 		return a.refusedStart(err)
-	default:
+	case record.SentAt.IsZero():
 		if record, err = a.c.Store.Verification(r.Context(), record.ID, record.ClientID, a.c.Now()); err != nil {
 			return err
 		}
@@ -201,12 +208,9 @@ func (a *API) Start(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *API) answerStarted(w http.ResponseWriter, r *http.Request, record storage.Verification, sent passcode.Sent) error {
-	out, err := a.showPending(r.Context(), record)
+	out, err := a.showPending(r.Context(), record, sent.ResendAt)
 	if err != nil {
 		return err
-	}
-	if !sent.ResendAt.IsZero() {
-		out.ResendAfter = &moment{sent.ResendAt}
 	}
 	location := a.c.Issuer + PathVerifications + "/" + string(record.ID)
 	return web.JSONNext(w, r, http.StatusCreated, web.Next{Location: location}, out)
@@ -422,7 +426,7 @@ func (a *API) Show(w http.ResponseWriter, r *http.Request) error {
 			return a.gone(err)
 		}
 	}
-	out, err := a.showPending(r.Context(), record)
+	out, err := a.showPending(r.Context(), record, time.Time{})
 	if err != nil {
 		return err
 	}

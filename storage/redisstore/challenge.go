@@ -23,7 +23,7 @@ import (
 //	n number tag     x context, sealed      i id of the last send   m MAC of the code
 //	s sealed code    l length               t tries left            c created
 //	e expires        r resend at            w resend hint, if later k sends
-//	f 1: the last send failed               u 1: used               b malformed codes
+//	f the last send failed, 2: by its number u 1: used              b malformed codes
 //
 // A used one has neither m nor s.
 
@@ -54,7 +54,7 @@ func (s *Store) readChallenge(id storage.ChallengeID, record *redis.MapStringStr
 	if fields["w"] != "" {
 		c.ResendHint = at(fields["w"])
 	}
-	c.SendFailed = fields["f"] != ""
+	c.SendFailed, c.NumberFailed = fields["f"] != "", fields["f"] == sendFailedByNumber
 	c.NumberTag = fields["n"]
 	if mac := fields["m"]; mac != "" {
 		c.CodeMAC = []byte(mac)
@@ -73,8 +73,26 @@ type undo struct {
 	Send     string          `json:"i"`
 	At       int64           `json:"t"` // ms
 	Repeated bool            `json:"r,omitempty"`
+	Number   bool            `json:"n,omitempty"` // no route takes it because of its number
 	Before   [][]byte        `json:"b,omitempty"` // the record before: field, value, ...
 	Limits   []storage.Limit `json:"l,omitempty"`
+}
+
+// What undo_send.lua leaves in a challenge whose page was shown as sent.
+const (
+	sendUndone         = "0" // nothing: the page was not shown
+	sendFailed         = "1"
+	sendFailedByNumber = "2"
+)
+
+func (u undo) failure(late bool) string {
+	switch {
+	case !late:
+		return sendUndone
+	case u.Number:
+		return sendFailedByNumber
+	}
+	return sendFailed
 }
 
 // StartChallenge asks for a code to be sent; see [storage.StartChallenge].
@@ -82,7 +100,8 @@ func (s *Store) StartChallenge(ctx context.Context, c storage.StartChallenge) (s
 	const operation = "start challenge"
 	limits := counted(c.Limits)
 	send := rand.Text()[:16]
-	keys := []string{challengeKey(c.ID), limitKey(c.Guess)}
+	keys := []string{challengeKey(c.ID), limitKey(c.Guess), limitKey(c.Block)}
+	blockBurst, blockEvery := rate(c.Block)
 	guessBurst, guessEvery := rate(c.Guess)
 	var sealed []byte
 	if c.Context != nil {
@@ -93,6 +112,7 @@ func (s *Store) StartChallenge(ctx context.Context, c storage.StartChallenge) (s
 		c.Tries, c.Life.Milliseconds(), c.MaxLife.Milliseconds(), c.RepeatWithin.Milliseconds(),
 		c.Keep.Milliseconds(), commaList(c.Cooldowns), guessBurst, guessEvery,
 		c.Short.Length, c.Short.MAC, c.Short.Sealed, c.Long.Length, c.Long.MAC, c.Long.Sealed,
+		blockBurst, blockEvery,
 	}
 	for _, l := range limits {
 		keys = append(keys, limitKey(l))
@@ -106,7 +126,7 @@ func (s *Store) StartChallenge(ctx context.Context, c storage.StartChallenge) (s
 	started := r.number() == 1
 	left := r.left(limits, c.Now, started)
 	if !started {
-		refused := r.limited(limits)
+		refused := r.limited(append(limits, c.Block))
 		return storage.Started{Limited: &refused, Limits: left}, r.err(operation)
 	}
 	out := storage.Started{Limits: left, Repeated: r.number() == 1, Sealed: r.bytes()}
@@ -124,6 +144,7 @@ func (s *Store) StartChallenge(ctx context.Context, c storage.StartChallenge) (s
 	if out.Undo, err = json.Marshal(u); err != nil {
 		return storage.Started{}, fmt.Errorf("%s: %w", operation, err)
 	}
+	u.Number = true
 	u.Limits = slices.DeleteFunc(slices.Clone(limits), func(l storage.Limit) bool { return l.Sticks })
 	if out.UndoNumber, err = json.Marshal(u); err != nil {
 		return storage.Started{}, fmt.Errorf("%s: %w", operation, err)
@@ -135,8 +156,8 @@ func (s *Store) StartChallenge(ctx context.Context, c storage.StartChallenge) (s
 // [storage.Started.Undo], or UndoNumber. What it took from limits is given back, and it no
 // longer counts as a send. With late false the challenge is again as it was
 // before, and a code that was made for this send is gone. With late true its
-// page was shown as sent: the code stays, the challenge says SendFailed, and the
-// next send is free of the cooldown.
+// page was shown as sent: the code stays, the challenge says SendFailed, with UndoNumber
+// NumberFailed as well, and the next send is free of the cooldown.
 //
 // It may be called again and gives back once; it leaves a newer send as it is,
 // and a code that was used meanwhile, which was delivered after all. After half
@@ -152,7 +173,7 @@ func (s *Store) UndoSend(ctx context.Context, id storage.ChallengeID, data []byt
 	}
 	keys := []string{challengeKey(id), undoneKey(u.Send)}
 	argv := []any{
-		now.UnixMilli(), u.Send, bit(late), bit(u.Repeated), (2 * undoLife).Milliseconds(), len(u.Before),
+		now.UnixMilli(), u.Send, u.failure(late), bit(u.Repeated), (2 * undoLife).Milliseconds(), len(u.Before),
 	}
 	for _, value := range u.Before {
 		argv = append(argv, value)
@@ -169,12 +190,13 @@ func (s *Store) UndoSend(ctx context.Context, id storage.ChallengeID, data []byt
 func (s *Store) CheckChallenge(ctx context.Context, c storage.CheckChallenge) (storage.Checked, error) {
 	const operation = "check challenge"
 	limits, refunds := counted(c.Limits), counted(c.Refunds)
-	keys := []string{challengeKey(c.ID), limitKey(c.Guess), limitKey(c.Refundable)}
+	keys := []string{challengeKey(c.ID), limitKey(c.Guess), limitKey(c.Refundable), limitKey(c.Block)}
 	guessBurst, guessEvery := rate(c.Guess)
 	refundBurst, refundEvery := rate(c.Refundable)
+	blockBurst, blockEvery := rate(c.Block)
 	argv := []any{
 		c.Now.UnixMilli(), c.MAC, c.LongLength, c.MaxMalformed,
-		guessBurst, guessEvery, refundBurst, refundEvery, len(limits),
+		guessBurst, guessEvery, refundBurst, refundEvery, blockBurst, blockEvery, len(limits),
 	}
 	for _, l := range append(limits[:len(limits):len(limits)], refunds...) {
 		keys = append(keys, limitKey(l))
@@ -189,7 +211,7 @@ func (s *Store) CheckChallenge(ctx context.Context, c storage.CheckChallenge) (s
 		Status: storage.CheckStatus(r.bytes()), TriesLeft: int(r.number()), Length: int(r.number()),
 	}
 	if out.Status == storage.CheckLimited {
-		refused := r.limited(limits)
+		refused := r.limited(append(limits, c.Block))
 		out.Limited = &refused
 	}
 	if err := r.err(operation); err != nil {

@@ -169,6 +169,21 @@ func postedForm(t *testing.T, p *place) {
 	if ttl := p.Raw.PTTL(ctx, "handset:{REF}:posted").Val(); ttl <= 0 || ttl > 5*time.Minute {
 		t.Errorf("it is kept for %v", ttl)
 	}
+	var taken atomic.Int32
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			switch got, err := p.Store.TakePosted(ctx, want.Endpoint, want.Ref); {
+			case err == nil && got == want.Form:
+				taken.Add(1)
+			case !errors.Is(err, storage.ErrNotFound):
+				t.Errorf("taken: %q, %v", got, err)
+			}
+		})
+	}
+	if wg.Wait(); taken.Load() != 1 {
+		t.Errorf("taken %d times", taken.Load())
+	}
 }
 
 func transactionMoved(t *testing.T, p *place) {
