@@ -109,6 +109,31 @@ func (n Number) Region() string {
 	return known(phonenumbers.GetRegionCodeForNumber(p))
 }
 
+// In reports whether the number is one of a region in a list of countries: also when it
+// is assigned in a territory that counts as part of that region. [Rules] allow the same.
+func (n Number) In(region string) bool {
+	calling, _ := n.split()
+	if calling == 0 || CallingCode(region) != calling {
+		return false // as for most: the rest is slow
+	}
+	if isFictional(n.E164()) {
+		return region == "GB"
+	}
+	p, err := phonenumbers.Parse(n.E164(), "")
+	return err == nil && has(region, phonenumbers.GetRegionCodeForNumber(p), p)
+}
+
+// has reports whether a region of a list of countries has a number that is assigned in
+// the region own.
+func has(region, own string, p *phonenumbers.PhoneNumber) bool {
+	if region == own || slices.Contains(within[region], own) {
+		return true
+	}
+	// A few territories share ranges with a larger neighbour (AX with FI, SJ
+	// with NO), whose name the library gives.
+	return CallingCode(region) == int(p.GetCountryCode()) && phonenumbers.IsValidNumberForRegion(p, region)
+}
+
 func known(region string) string {
 	if !KnownRegion(region) {
 		return ""
