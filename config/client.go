@@ -82,7 +82,8 @@ type Client struct {
 	// verifications from: a key that got lost is of no use elsewhere. Empty: all.
 	Addresses []string `yaml:"addresses" example:"-"`
 	// Whether `auth0-forwarded-for` of a call to `/passwordless/start` that carries the
-	// client's secret names the person's address, which limits then count.
+	// client's secret names the person's address, which limits then count. The same
+	// header counts for the codes that `/oauth/token` and `/passwordless/verify` take.
 	IsTokenEndpointIPHeaderTrusted bool `yaml:"is_token_endpoint_ip_header_trusted" example:"false"`
 	// Whether pages of the client's own origins may prove a number themselves
 	// (`/co/authenticate`), as `auth0-js` embedded in an application does.

@@ -88,6 +88,9 @@ type Config struct {
 	// - `send_client` and `send_client_day`: texts asked for by one client that has
 	//   authenticated, in place of those from its address: 60 at once and one more a
 	//   second, and 500 at once and one more every 173 s.
+	// - `manage_client`: calls of the Management API by one client, over all servers: 500
+	//   at once and 20 more a second, where Auth0 has 50 and 15. While Redis is away calls
+	//   are not counted.
 	Limits Limits `yaml:"limits"`
 	// Numbers with a fixed code: nothing is texted, no limit of sends holds, and
 	// neither type nor country is checked. For automated tests and for the
@@ -228,7 +231,9 @@ type Connection struct {
 	// the login pages with the line that lets phones fill in the code there and
 	// nowhere else, when the issuer is https. `docs/sms.md` has more about texts.
 	// `totp.length` is the number of digits and `totp.time_step` the seconds a code
-	// lives. `disable_signup` lets only known people in. `forward_req_info`
+	// lives. `disable_signup` lets only known people in.
+	// `brute_force_protection` (by default `true`) has Auth0's passwordless API refuse
+	// a number from one address for an hour after ten wrong codes. `forward_req_info`
 	// tells the gateway the person's address and browser.
 	// `gateway_authentication` signs the request with a bearer JWT, and
 	// `receipt_secret` is what the gateway signs its receipts with. Every secret can be

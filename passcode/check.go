@@ -26,6 +26,9 @@ type CheckRequest struct {
 	// Address is that of whoever asks; without one it is a client that has
 	// authenticated, and no limit of addresses holds.
 	Address netip.Addr
+	// BlockGuessing refuses all codes for the number from the address after ten in a
+	// row that proved nothing, for an hour ([limit.BruteForce]).
+	BlockGuessing bool
 }
 
 // Check returns nil when the code proves the number; the code is used up then.
@@ -62,6 +65,9 @@ func (e *Engine) attempt(r CheckRequest) storage.CheckChallenge {
 	if r.Address.IsValid() {
 		attempt.Limits = []storage.Limit{e.limitFor(limit.VerifyAddress, e.addressKey(r.Address))}
 	}
+	if r.BlockGuessing {
+		attempt.Block = e.block(tag, r.Address)
+	}
 	if !isTest {
 		attempt.Refunds = []storage.Limit{e.limitFor(limit.SendNumber, tag)}
 		attempt.Refundable = e.limitFor(limit.RefundNumber, tag)
@@ -97,7 +103,7 @@ func (r CheckRequest) rejected(c storage.Checked) *Rejection {
 	case !known:
 		out.Reason = Gone // a status that we don't know proves nothing
 	case c.Limited != nil:
-		out.Reason, out.RetryAt = TooMany, c.Limited.RetryAt
+		out.Reason, out.RetryAt, out.Limit = TooMany, c.Limited.RetryAt, c.Limited.Name
 	default:
 		out.Reason = reason
 	}

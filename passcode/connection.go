@@ -29,7 +29,8 @@ type Connection struct {
 	Life   time.Duration
 	// SignupDisabled: only people who are registered get codes.
 	SignupDisabled bool
-	// BruteForceProtection is Auth0's switch of that name.
+	// BruteForceProtection is Auth0's switch of that name: the doors of its API block
+	// guessing ([CheckRequest.BlockGuessing]). The login pages never lock anyone out.
 	BruteForceProtection bool
 	// Restricted means that Clients alone may use the connection.
 	Restricted bool

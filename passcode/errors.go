@@ -38,7 +38,8 @@ const (
 	Used Reason = "used"
 	// Gone: there is no such challenge, or it is forgotten.
 	Gone Reason = "gone"
-	// TooMany: too many codes were tried from one address; nothing was looked at.
+	// TooMany: too many codes were tried from one address, or too many wrong ones for
+	// the number from there; nothing was looked at.
 	TooMany Reason = "too_many"
 )
 
@@ -51,6 +52,8 @@ type Rejection struct {
 	// RetryAt is when another code can be tried, for TooMany; for all other reasons
 	// when the person may ask for another text.
 	RetryAt time.Time
+	// Limit is the name of the limit that refused, for TooMany.
+	Limit string
 }
 
 func (e *Rejection) Error() string { return "code rejected: " + string(e.Reason) }

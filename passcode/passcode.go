@@ -155,7 +155,7 @@ func New(c Config) (*Engine, error) {
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
-	for _, name := range append(limit.Names(), limit.RefundNumber) {
+	for _, name := range append(limit.Names(), limit.RefundNumber, limit.BruteForce) {
 		e.limits[name], _ = limit.Default(name)
 	}
 	for name, l := range c.Limits {
@@ -207,12 +207,32 @@ func (e *Engine) PendingLimit(a netip.Addr) storage.Limit {
 	return e.limitFor(limit.PendingAddress, e.addressKey(a))
 }
 
+// ManageLimit is the limit of a client's calls of the Management API. It is told here as
+// [Engine.PendingLimit] is.
+func (e *Engine) ManageLimit(c storage.ClientID) storage.Limit {
+	return e.limitFor(limit.ManageClient, e.clientKey(c))
+}
+
+// clientKey is the keyed tag under which a client counts.
+func (e *Engine) clientKey(c storage.ClientID) string {
+	return e.vault.Tag(vault.AddressTag, "client", string(c))
+}
+
 // guessLimit is the number's guess budget. A test number has none: what a spent
 // budget does is to make codes longer, and a fixed code can't be; one try for
 // each code would break tests and protect nothing, since the code is written down.
 func (e *Engine) guessLimit(tag string, isTest bool) storage.Limit {
 	l := e.limitFor(limit.GuessNumber, tag)
 	l.Off = l.Off || isTest
+	return l
+}
+
+// block is the block of a number for who asks from an address; without an address
+// there is none: a client's own would stand for all of its people, and ten wrong codes
+// of a stranger would lock the number's owner out.
+func (e *Engine) block(tag string, a netip.Addr) storage.Limit {
+	l := e.limitFor(limit.BruteForce, e.vault.Tag(vault.AddressTag, "brute force", tag, e.addressKey(a)))
+	l.Off = !a.IsValid()
 	return l
 }
 

@@ -101,6 +101,13 @@ type Limited struct {
 // Error makes it the error of what a limit refused.
 func (l *Limited) Error() string { return "limit " + l.Name }
 
+// Taken is what is left of a limit that gave one.
+type Taken struct {
+	Left int
+	// FullAt is when it has all of its burst again.
+	FullAt time.Time
+}
+
 // Posted is a form that another site posted, kept while the browser comes again by
 // GET with the cookies that it leaves out of such a post.
 type Posted struct {
@@ -129,6 +136,8 @@ type StartChallenge struct {
 	Context   []byte
 	// Limits are taken all or none.
 	Limits []Limit
+	// Block is looked at only: while it lasts, no text is sent.
+	Block Limit
 	// Guess is looked at only: while it recovers (it was emptied and is not yet
 	// half full again), Long is used in place of Short.
 	Guess       Limit
@@ -189,6 +198,9 @@ type CheckChallenge struct {
 	MAC []byte
 	// Limits are taken before anything is looked at (verify_address).
 	Limits []Limit
+	// Block refuses for Every once Burst codes in a row, each within Every of the one
+	// before, proved nothing; a right code forgets them. One without a Burst is off.
+	Block Limit
 	// Guess is charged for a wrong code. When that empties it, or it is
 	// recovering, a live code of fewer than LongLength digits keeps one try.
 	Guess      Limit

@@ -230,7 +230,7 @@ func rejectedLine(reason passcode.Reason) string {
 	case passcode.Used:
 		return "a code was entered that had been used"
 	case passcode.TooMany:
-		return "a code was not looked at: too many came from one address"
+		return "a code was not looked at: too many, or too many wrong ones for the number, came from one address"
 	}
 	return "a code was entered whose challenge was lost"
 }

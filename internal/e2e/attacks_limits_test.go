@@ -181,13 +181,16 @@ func TestAttackForwardedForThroughTheProxy(t *testing.T) {
 }
 
 // withoutSignup lets only people in who are known.
-func withoutSignup() option {
+func withoutSignup() option { return withOption("disable_signup", true) }
+
+// withOption sets an option of the connection.
+func withOption(name string, value any) option {
 	return withConfig(func(c *config.Config) {
 		var o map[string]any
 		if err := json.Unmarshal(c.Connections[0].Options.JSON(), &o); err != nil {
 			panic(err)
 		}
-		o["disable_signup"] = true
+		o[name] = value
 		text, err := json.Marshal(o)
 		if err != nil {
 			panic(err)

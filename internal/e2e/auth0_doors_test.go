@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -155,9 +157,9 @@ func TestPasswordlessStartAnswersAsAuth0(t *testing.T) {
 	}
 }
 
-func (r *rig) form(path string, v url.Values) reply {
+func (r *rig) form(path string, v url.Values, header ...string) reply {
 	r.t.Helper()
-	return r.post(path, v.Encode(), "Content-Type", "application/x-www-form-urlencoded;charset=UTF-8")
+	return r.post(path, v.Encode(), append([]string{"Content-Type", "application/x-www-form-urlencoded;charset=UTF-8"}, header...)...)
 }
 
 // Every row of Auth0's table of errors of the endpoint, and bad input beside it. None
@@ -178,6 +180,7 @@ func TestPasswordlessStartErrors(t *testing.T) {
 		{"no connection", good.but("connection", nil), 400, "bad.connection", "Missing required property: connection"},
 		{"unknown connection", good.but("connection", "nope"), 400, "bad.connection", "Connection does not exist"},
 		{"email", good.but("connection", "email", "email", "a@b.example"), 400, "bad.connection", "Connection does not exist"},
+		{"email alone", good.but("connection", "email", "email", "a@b.example", "phone_number", nil), 400, "bad.connection", "Connection does not exist"},
 		{"authParams a string", good.but("authParams", "x"), 400, "bad.authParams", "error in authParams - invalid type: string (expected object)"},
 		{"unknown property", good.but("x", 1), 400, "bad.request", "the following properties are not allowed: x"},
 		{"hostile property", good.but("<a\r\n>", 1), 400, "bad.request", "the following properties are not allowed: <a>"},
@@ -226,6 +229,11 @@ func TestPasswordlessStartAgainIsHarmless(t *testing.T) {
 	}
 	if n := len(r.gateway.to(number)); n != 1 {
 		t.Errorf("%d texts", n)
+	}
+	// While it lives for a while yet, a code is texted again rather than replaced.
+	r.clock.Advance(40 * time.Second)
+	if again := r.otpFor(number); again != code {
+		t.Errorf("the second text has %s, want %s", again, code)
 	}
 	if a := r.form("/oauth/token", otp(number, code)); a.status != http.StatusOK {
 		t.Errorf("the code after that: %d %s", a.status, a.body)
@@ -387,6 +395,30 @@ func TestPasswordlessCORS(t *testing.T) {
 	if len(r.gateway.to(body["phone_number"].(string))) != 0 {
 		t.Error("a page of another origin had a text sent")
 	}
+	// They may also read what is wrong with a request.
+	for name, c := range map[string]struct {
+		path    string
+		body    object
+		cookies string
+	}{
+		"number":     {"/passwordless/start", body.but("phone_number", "1"), ""},
+		"connection": {"/passwordless/start", body.but("connection", nil), ""},
+		"property":   {"/passwordless/start", body.but("colour", "red"), ""},
+		"type":       {"/passwordless/start", body.but("send", 1), ""},
+		"cross":      {"/co/authenticate", object{"client_id": publicClient}, "true"},
+		"cross type": {"/co/authenticate", object{"client_id": publicClient, "otp": 1}, "true"},
+		"verify":     {"/passwordless/verify", object{"client_id": publicClient}, ""},
+		"exchange":   {"/passwordless/verify", object{"client_id": publicClient, "grant_type": "password"}, ""},
+	} {
+		a := r.postJSON(c.path, c.body, "Origin", pageOrigin)
+		if a.status != http.StatusBadRequest || a.header.Get("Access-Control-Allow-Origin") != pageOrigin ||
+			a.header.Get("Access-Control-Allow-Credentials") != c.cookies {
+			t.Errorf("%s: %d %s %v", name, a.status, a.body, a.header)
+		}
+		if a := r.postJSON(c.path, c.body, "Origin", "https://test.app"); a.status != http.StatusForbidden || a.header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s of another origin: %d %s %v", name, a.status, a.body, a.header)
+		}
+	}
 	for path, cookies := range map[string]string{"/passwordless/start": "", "/co/authenticate": "true"} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, r.base+path, nil)
 		if err != nil {
@@ -424,6 +456,105 @@ func TestPasswordlessForwardedFor(t *testing.T) {
 		}
 		if m := r.gateway.wait(number, 1); m.Req == nil || m.Req.IP != c.want {
 			t.Errorf("%s: the gateway was told %+v, want %s", name, m.Req, c.want)
+		}
+	}
+}
+
+// brute_force_protection: ten failures for a number from an address, over all doors, and
+// nothing is texted to the number or looked at from there for an hour.
+func TestPasswordlessBruteForceProtection(t *testing.T) {
+	t.Parallel()
+	const blocked = "Your account has been blocked after multiple consecutive login attempts. Please try again later."
+	r := start(t, withPasswordless())
+	number, address := newNumber(), []string{"auth0-forwarded-for", "192.0.2.7"}
+	begin := func(number string, header ...string) reply {
+		r.clock.Advance(time.Hour) // no wait between two texts, and limits of texts are full
+		return r.postJSON("/passwordless/start", smsStart(number), header...)
+	}
+	exchange := func(number, code string, header ...string) reply {
+		return r.form("/oauth/token", otp(number, code), header...)
+	}
+	fail := func(n int, header ...string) {
+		t.Helper()
+		for range n {
+			if a := exchange(number, "000000", header...); a.status != http.StatusForbidden {
+				t.Fatalf("a failure: %d %s", a.status, a.body)
+			}
+		}
+	}
+	wantsBlock := func(a reply) {
+		t.Helper()
+		a.wantsError(t, 429, "too_many_attempts", blocked)
+		reset, _ := strconv.ParseInt(a.header.Get("X-RateLimit-Reset"), 10, 64)
+		if a.header.Get("Retry-After") != "3600" || a.header.Get("X-RateLimit-Limit") != "10" || a.header.Get("X-RateLimit-Remaining") != "0" ||
+			reset < r.clock.Now().Add(time.Hour).Unix() {
+			t.Errorf("headers %v", a.header)
+		}
+	}
+	mustLogIn := func(a reply) {
+		t.Helper()
+		if a.status != http.StatusOK {
+			t.Fatalf("log in: %d %s", a.status, a.body)
+		}
+	}
+
+	// A right code forgets the failures before it.
+	begin(number, address...)
+	code := r.gateway.code(number)
+	fail(2, address...)
+	mustLogIn(exchange(number, code, address...))
+	begin(number, address...)
+	code = r.gateway.code(number)
+	fail(9, address...)
+	r.postJSON("/passwordless/verify", object{"grant_type": "password", "client_id": webClient, "client_secret": secret,
+		"connection": "sms", "username": number, "password": wrong(code, 1)}, address...).wantsError(t, 401, "invalid_user_password", wrongCode)
+	wantsBlock(exchange(number, code, address...))
+	texts := len(r.gateway.to(number))
+	wantsBlock(r.postJSON("/passwordless/start", smsStart(number), address...))
+	if got := len(r.gateway.to(number)); got != texts {
+		t.Errorf("%d texts while blocked", got-texts)
+	}
+
+	// The pair alone: neither the number elsewhere, nor others from there, nor a server
+	// that names no address, nor the login pages.
+	other := []string{"auth0-forwarded-for", "192.0.2.8"}
+	r.clock.Advance(5 * time.Minute)
+	mustLogIn(r.postJSON("/passwordless/start", smsStart(number), other...))
+	mustLogIn(exchange(number, r.gateway.code(number), other...))
+	second := newNumber()
+	mustLogIn(r.postJSON("/passwordless/start", smsStart(second), address...))
+	mustLogIn(exchange(second, r.gateway.code(second), address...))
+	r.clock.Advance(5 * time.Minute)
+	mustLogIn(r.postJSON("/passwordless/start", smsStart(number)))
+	fail(20)
+	mustLogIn(begin(number))
+	mustLogIn(exchange(number, r.gateway.code(number)))
+
+	// It ended with the hour.
+	mustLogIn(begin(number, address...))
+	mustLogIn(exchange(number, r.gateway.code(number), address...))
+
+	// A page counts by its own address.
+	third := newNumber()
+	cross := object{"client_id": webClient, "credential_type": otpGrant, "realm": "sms", "username": third, "otp": "000000"}
+	page := object{"client_id": publicClient, "connection": "sms", "phone_number": third}
+	begin(third)
+	for range 10 {
+		r.postJSON("/co/authenticate", cross, "Origin", pageOrigin).wantsError(t, 403, "access_denied", wrongCode)
+	}
+	wantsBlock(r.postJSON("/co/authenticate", cross, "Origin", pageOrigin))
+	wantsBlock(r.postJSON("/passwordless/start", page, "Origin", pageOrigin))
+}
+
+// Without brute_force_protection nobody is blocked.
+func TestPasswordlessWithoutBruteForceProtection(t *testing.T) {
+	t.Parallel()
+	r := start(t, withPasswordless(), withOption("brute_force_protection", false))
+	number := newNumber()
+	code := r.otpFor(number)
+	for range 12 {
+		if a := r.form("/oauth/token", otp(number, wrong(code, 1)), "auth0-forwarded-for", "192.0.2.7"); a.status != http.StatusForbidden {
+			t.Fatalf("%d %s", a.status, a.body)
 		}
 	}
 }
@@ -526,6 +657,73 @@ func originOf(address string) string {
 	return u.Scheme + "://" + u.Host
 }
 
+// A ticket is used up by its login, whatever becomes of the person.
+func TestLoginTicketOfARemovedPerson(t *testing.T) {
+	t.Parallel()
+	m := startManaged(t, withPasswordless())
+	m.does(http.StatusOK, "PATCH", "/connections/"+m.smsID(), map[string]any{"options": m.toGateway(nil)})
+	number := newNumber()
+	b := newBrowser(t)
+	a := b.postJSON(m.base+"/co/authenticate", object{
+		"client_id": webClient, "username": number, "otp": m.otpFor(number), "realm": "sms", "credential_type": otpGrant}, "Origin", pageOrigin)
+	var got map[string]string
+	if err := json.Unmarshal([]byte(a.body), &got); err != nil {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	ask := m.newRequest(webClient).with("realm", "sms", "login_ticket", got["login_ticket"])
+	if answer := m.authorize(b, ask).answer(); !answer.Has("code") {
+		t.Fatalf("answer: %v", answer)
+	}
+	people := m.does(http.StatusOK, "GET", "/users?q="+url.QueryEscape(`phone_number:"`+number+`"`), nil).list
+	if len(people) != 1 {
+		t.Fatalf("people: %v", people)
+	}
+	m.does(http.StatusNoContent, "DELETE", "/users/"+url.PathEscape(m.text(people[0], "user_id")), nil)
+	if again := m.authorize(b, ask).answer(); again.Get("error") != "access_denied" {
+		t.Errorf("the ticket of a removed person: %v", again)
+	}
+}
+
+// Who has logged in may do so again at once.
+func TestPasswordlessLoginAgainAtOnce(t *testing.T) {
+	t.Parallel()
+	r := start(t, withPasswordless())
+	number := newNumber()
+	for range 4 {
+		if a := r.form("/oauth/token", otp(number, r.otpFor(number))); a.status != http.StatusOK {
+			t.Fatalf("log in: %d %s", a.status, a.body)
+		}
+	}
+}
+
+// What a stranger sends in the wrong place is told, and is in no log.
+func TestPasswordlessLogsNothingOfStrangers(t *testing.T) {
+	t.Parallel()
+	r := start(t, withPasswordless())
+	const number, code = "+14155550133", "424242"
+	name := number + " " + code
+	r.postJSON("/passwordless/start", smsStart(newNumber()).but(name, "x")).wantsError(t, 400, "bad.request", "the following properties are not allowed: "+name)
+	r.postJSON("/co/authenticate", object{"client_id": webClient, "credential_type": otpGrant, "otp": code, "username": number, "realm": name},
+		"Origin", pageOrigin).wantsError(t, 400, "invalid_request", "Unknown realm "+name+".")
+	r.postJSON("/co/authenticate", object{"client_id": webClient, name: 1}, "Origin", pageOrigin)
+	for _, sdk := range []object{{"name": number, "version": code}, {"name": "auth0.js", "version": code}, {"name": code, "version": "1"}, {"name": "node-auth0", "version": "4.37.1"}} {
+		text, err := json.Marshal(sdk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := r.postJSON("/passwordless/start", smsStart(newNumber()), "Auth0-Client", base64.StdEncoding.EncodeToString(text)); a.status != http.StatusOK {
+			t.Errorf("start: %d %s", a.status, a.body)
+		}
+	}
+	logs := r.logs.String()
+	if strings.Contains(logs, number[1:]) || strings.Contains(logs, code) {
+		t.Errorf("logged:\n%s", logs)
+	}
+	if !strings.Contains(logs, "node-auth0 4.37.1") {
+		t.Error("the SDK's name is not logged")
+	}
+}
+
 // A connection that is taken from a client through the Management API has no texts for it.
 func TestPasswordlessOfADisabledClient(t *testing.T) {
 	t.Parallel()
@@ -562,6 +760,21 @@ func TestPasswordlessTemplates(t *testing.T) {
 	}
 	macros.clock.Advance(61 * time.Second)
 	macros.form("/oauth/token", otp(number, code)).wantsError(t, 403, "invalid_grant", "The verification code has expired. Please try to login again.")
+
+	for length := 4; length <= 8; length++ {
+		r := with(map[string]any{"syntax": "md_with_macros", "template": "@@password@@", "totp": map[string]any{"length": length}})
+		number := newNumber()
+		if a := r.postJSON("/passwordless/start", smsStart(number)); a.status != http.StatusOK {
+			t.Fatalf("length %d: %d %s", length, a.status, a.body)
+		}
+		code := r.gateway.wait(number, 1).Body
+		if !regexp.MustCompile(fmt.Sprintf(`^\d{%d}$`, length)).MatchString(code) {
+			t.Errorf("length %d: the text is %q", length, code)
+		}
+		if a := r.form("/oauth/token", otp(number, code)); a.status != http.StatusOK {
+			t.Errorf("length %d: %d %s", length, a.status, a.body)
+		}
+	}
 
 	liquid := with(map[string]any{"syntax": "liquid", "template": "{% if request_language contains 'fr-FR' %}Votre code : {{ code }}{% else %}Your code: {{ password }}{% endif %}"})
 	for want, header := range map[string][]string{

@@ -28,9 +28,15 @@ const (
 	// authenticated, in place of SendAddress: in a short time, and in a long one.
 	SendClient    = "send_client"
 	SendClientDay = "send_client_day"
+	// ManageClient is calls of the Management API by one client.
+	ManageClient = "manage_client"
 	// RefundNumber bounds how many verified texts give their token of SendNumber
 	// back. It is not configured: it is what keeps SendNumber true.
 	RefundNumber = "refund_number"
+	// BruteForce refuses all codes for one number from one network address for Every,
+	// after Burst in a row that proved nothing. A connection switches it off
+	// (brute_force_protection); what it allows is not configured.
+	BruteForce = "brute_force_protection"
 	// Cooldown is the name in [storage.Limited] when the wait between two texts
 	// of one challenge refused. It is no bucket.
 	Cooldown = "cooldown"
@@ -39,11 +45,11 @@ const (
 // Names returns the names of the limits that configuration may override, in
 // the order a reader expects.
 func Names() []string {
-	return []string{SendNumber, SendAddress, GuessNumber, VerifyAddress, PendingAddress, SendClient, SendClientDay}
+	return []string{SendNumber, SendAddress, GuessNumber, VerifyAddress, PendingAddress, SendClient, SendClientDay, ManageClient}
 }
 
 // Default returns the built-in limit of that name, without a Key: one of
-// [Names], or [RefundNumber]. It reports false for another name.
+// [Names], [RefundNumber] or [BruteForce]. It reports false for another name.
 func Default(name string) (storage.Limit, bool) {
 	l := storage.Limit{Name: name}
 	switch name {
@@ -61,8 +67,12 @@ func Default(name string) (storage.Limit, bool) {
 		l.Burst, l.Every = 60, time.Second // a minute
 	case SendClientDay:
 		l.Burst, l.Every = 500, 173*time.Second // a day
+	case ManageClient:
+		l.Burst, l.Every = 500, 50*time.Millisecond // 20 a second: more than Auth0 allows
 	case RefundNumber:
 		l.Burst, l.Every = 10, 144*time.Minute // ten a day
+	case BruteForce:
+		l.Burst, l.Every = 10, time.Hour
 	default:
 		return storage.Limit{}, false
 	}
@@ -160,6 +170,32 @@ func Charge(l storage.Limit, b Bucket, now time.Time) Bucket {
 		b.RecoverUntil = b.TAT.Add(-(full / 2).Truncate(time.Millisecond))
 	}
 	return b
+}
+
+// Failures are how many codes in a row proved nothing.
+type Failures struct {
+	Count int
+	// ForgetAt is when they no longer count: Every after the last.
+	ForgetAt time.Time
+}
+
+// Fail counts one more.
+func Fail(l storage.Limit, f Failures, now time.Time) Failures {
+	if !now.Before(f.ForgetAt) {
+		f.Count = 0
+	}
+	return Failures{f.Count + 1, now.Add(l.Every)}
+}
+
+// BlockedUntil returns when a block ends, or the zero time where none is.
+func BlockedUntil(l storage.Limit, f Failures, now time.Time) time.Time {
+	if l.Off || l.Burst == 0 || f.Count < l.Burst || !now.Before(f.ForgetAt) {
+		return time.Time{}
+	}
+	if most := now.Add(l.Every); f.ForgetAt.After(most) { // the clock was set back
+		return most
+	}
+	return f.ForgetAt
 }
 
 // within bounds a stored time: a full bucket is full now, and no bucket is

@@ -179,3 +179,33 @@ func TestChargeEmptiesAndRecoversAtHalf(t *testing.T) {
 		t.Error("one wrong guess after the recovery made it recover again")
 	}
 }
+
+func TestFailuresInARowBlock(t *testing.T) {
+	t.Parallel()
+	l, ok := limit.Default(limit.BruteForce)
+	if !ok || l.Burst != 10 || l.Every != time.Hour {
+		t.Fatalf("Default = %+v, %v", l, ok)
+	}
+	var f limit.Failures
+	for i := range 10 {
+		if until := limit.BlockedUntil(l, f, start); !until.IsZero() {
+			t.Fatalf("blocked until %v after %d", until, i)
+		}
+		f = limit.Fail(l, f, start)
+	}
+	end := start.Add(time.Hour)
+	for now, want := range map[time.Time]time.Time{
+		start: end, end.Add(-1): end, end: {}, start.Add(-24 * time.Hour): start.Add(-23 * time.Hour),
+	} {
+		if until := limit.BlockedUntil(l, f, now); !until.Equal(want) {
+			t.Errorf("at %v blocked until %v, want %v", now, until, want)
+		}
+	}
+	if f = limit.Fail(l, f, end); f.Count != 1 {
+		t.Errorf("%d failures an hour later, want 1", f.Count)
+	}
+	l.Off = true
+	if until := limit.BlockedUntil(l, limit.Failures{Count: 10, ForgetAt: end}, start); !until.IsZero() {
+		t.Errorf("off, and blocked until %v", until)
+	}
+}

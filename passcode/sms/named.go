@@ -3,6 +3,7 @@ package sms
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -22,8 +23,9 @@ const (
 )
 
 // ErrShare is the cause of a context that ended because a sender's share of the time
-// is over, and not all of the time that there was.
-var ErrShare = errors.New("the sender's share of the time is over")
+// is over, and not all of the time that there was. It is a deadline that was exceeded:
+// net/http returns the cause of a context in place of its error.
+var ErrShare = fmt.Errorf("the sender's share of the time is over: %w", context.DeadlineExceeded)
 
 // hidden takes the place of a route's word that repeats a code or a number.
 const hidden = "hidden"

@@ -1,13 +1,13 @@
 package management
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
 	"slices"
 
+	"github.com/handset-oidc/handset/internal/strictjson"
 	"github.com/handset-oidc/handset/internal/web"
 )
 
@@ -21,13 +21,16 @@ func readBody(w http.ResponseWriter, r *http.Request, v any) error {
 		return fault(http.StatusUnsupportedMediaType, "", textMediaType)
 	case err != nil:
 		return fault(http.StatusRequestEntityTooLarge, "", textTooLong)
-	case !json.Valid(raw):
+	}
+	err = strictjson.Decode(raw, v)
+	_, twice := errors.AsType[*strictjson.TwiceError](err)
+	switch {
+	case err == nil:
+		return nil
+	case twice, errors.Is(err, strictjson.ErrSyntax), errors.Is(err, strictjson.ErrText):
 		return fault(http.StatusBadRequest, "", textMalformed)
 	}
-	if json.Unmarshal(raw, v) != nil {
-		return invalid("", "Expected type %s", shapeOf(v))
-	}
-	return nil
+	return mistyped("", v, err)
 }
 
 // readDocument reads a body that must be an object.
@@ -53,8 +56,8 @@ func (d document) into(path string, properties map[string]any) error {
 		if string(d[name]) == "null" {
 			continue
 		}
-		if err := decode(d[name], target); err != nil {
-			return invalid(path+name, "Expected type %s", shapeOf(target))
+		if err := strictjson.Decode(d[name], target); err != nil {
+			return mistyped(path+name, target, err)
 		}
 	}
 	return nil
@@ -66,11 +69,12 @@ func (d document) has(name string) bool {
 	return ok && string(raw) != "null"
 }
 
-// decode keeps numbers as they are written.
-func decode(raw json.RawMessage, target any) error {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	return d.Decode(target)
+// mistyped says why a property, or the body, can't be read into target.
+func mistyped(property string, target any, err error) error {
+	if strange, ok := errors.AsType[*strictjson.UnknownError](err); ok {
+		return invalid(property, "Additional properties not allowed: %s", named(strange.Name))
+	}
+	return invalid(property, "Expected type %s", shapeOf(target))
 }
 
 // shapeOf names the JSON type of what a property is read into.
@@ -98,7 +102,7 @@ func asObject(v any) (object, error) {
 		return nil, err
 	}
 	var o object
-	return o, decode(raw, &o)
+	return o, strictjson.Decode(raw, &o)
 }
 
 // isObject takes raw JSON that is an object.

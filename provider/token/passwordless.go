@@ -17,18 +17,18 @@ import (
 type SignIns interface {
 	// SignIn must use the code up and write the login, and must return an
 	// authorization code for it that nobody else gets.
-	SignIn(ctx context.Context, w http.ResponseWriter, caller *storage.Client, form web.Values) (code string, err error)
+	SignIn(w http.ResponseWriter, r *http.Request, caller *storage.Client, form web.Values) (code string, err error)
 }
 
 // passwordless exchanges a texted code for tokens, by Auth0's grant. The ID token has no
 // nonce: Auth0's SDKs refuse one that they did not send.
-func (h *Handler) passwordless(ctx context.Context, w http.ResponseWriter, caller *storage.Client, form web.Values) (*answer, error) {
-	reqctx.Add(ctx, slog.String("grant_type", "passwordless/otp"))
-	code, err := h.c.SignIns.SignIn(ctx, w, caller, form)
+func (h *Handler) passwordless(w http.ResponseWriter, r *http.Request, caller *storage.Client, form web.Values) (*answer, error) {
+	reqctx.Add(r.Context(), slog.String("grant_type", "passwordless/otp"))
+	code, err := h.c.SignIns.SignIn(w, r, caller, form)
 	if err != nil {
 		return nil, err
 	}
-	return h.forCode(ctx, caller, code)
+	return h.forCode(r.Context(), caller, code)
 }
 
 // ForCode spends the authorization code of a login that was proved in the same request.

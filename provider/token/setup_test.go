@@ -43,7 +43,7 @@ func s256(verifier string) string {
 // noSignIns proves nothing: the doors of passwordless have their tests in internal/e2e.
 type noSignIns struct{}
 
-func (noSignIns) SignIn(context.Context, http.ResponseWriter, *storage.Client, web.Values) (string, error) {
+func (noSignIns) SignIn(http.ResponseWriter, *http.Request, *storage.Client, web.Values) (string, error) {
 	return "", oauth.Errorf(oauth.InvalidGrant, "nobody signs in here")
 }
 

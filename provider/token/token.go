@@ -117,7 +117,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return inAuth0sWords(form, err)
 	}
-	grant, err := h.grant(w, caller, form)
+	grant, err := h.grant(w, r, caller, form)
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
 type grantFunc func(context.Context, *storage.Client, web.Values) (*answer, error)
 
 // grant picks the grant that the request names, if the client may use it.
-func (h *Handler) grant(w http.ResponseWriter, caller *storage.Client, form web.Values) (grantFunc, error) {
+func (h *Handler) grant(w http.ResponseWriter, r *http.Request, caller *storage.Client, form web.Values) (grantFunc, error) {
 	if !form.Has("grant_type") {
 		return nil, oauth.Errorf(oauth.InvalidRequest, "the parameter grant_type is missing")
 	}
@@ -141,8 +141,8 @@ func (h *Handler) grant(w http.ResponseWriter, caller *storage.Client, form web.
 		oauth.GrantAuthorizationCode: h.authorizationCode,
 		oauth.GrantRefreshToken:      h.refreshToken,
 		oauth.GrantClientCredentials: h.clientCredentials,
-		oauth.GrantPasswordlessOTP: func(ctx context.Context, caller *storage.Client, form web.Values) (*answer, error) {
-			return h.passwordless(ctx, w, caller, form)
+		oauth.GrantPasswordlessOTP: func(_ context.Context, caller *storage.Client, form web.Values) (*answer, error) {
+			return h.passwordless(w, r, caller, form)
 		},
 	}[name]
 	if !ok {

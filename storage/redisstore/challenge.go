@@ -100,7 +100,8 @@ func (s *Store) StartChallenge(ctx context.Context, c storage.StartChallenge) (s
 	const operation = "start challenge"
 	limits := counted(c.Limits)
 	send := rand.Text()[:16]
-	keys := []string{challengeKey(c.ID), limitKey(c.Guess)}
+	keys := []string{challengeKey(c.ID), limitKey(c.Guess), limitKey(c.Block)}
+	blockBurst, blockEvery := rate(c.Block)
 	guessBurst, guessEvery := rate(c.Guess)
 	var sealed []byte
 	if c.Context != nil {
@@ -111,6 +112,7 @@ func (s *Store) StartChallenge(ctx context.Context, c storage.StartChallenge) (s
 		c.Tries, c.Life.Milliseconds(), c.MaxLife.Milliseconds(), c.RepeatWithin.Milliseconds(),
 		c.Keep.Milliseconds(), commaList(c.Cooldowns), guessBurst, guessEvery,
 		c.Short.Length, c.Short.MAC, c.Short.Sealed, c.Long.Length, c.Long.MAC, c.Long.Sealed,
+		blockBurst, blockEvery,
 	}
 	for _, l := range limits {
 		keys = append(keys, limitKey(l))
@@ -124,7 +126,7 @@ func (s *Store) StartChallenge(ctx context.Context, c storage.StartChallenge) (s
 	started := r.number() == 1
 	left := r.left(limits, c.Now, started)
 	if !started {
-		refused := r.limited(limits)
+		refused := r.limited(append(limits, c.Block))
 		return storage.Started{Limited: &refused, Limits: left}, r.err(operation)
 	}
 	out := storage.Started{Limits: left, Repeated: r.number() == 1, Sealed: r.bytes()}
@@ -188,12 +190,13 @@ func (s *Store) UndoSend(ctx context.Context, id storage.ChallengeID, data []byt
 func (s *Store) CheckChallenge(ctx context.Context, c storage.CheckChallenge) (storage.Checked, error) {
 	const operation = "check challenge"
 	limits, refunds := counted(c.Limits), counted(c.Refunds)
-	keys := []string{challengeKey(c.ID), limitKey(c.Guess), limitKey(c.Refundable)}
+	keys := []string{challengeKey(c.ID), limitKey(c.Guess), limitKey(c.Refundable), limitKey(c.Block)}
 	guessBurst, guessEvery := rate(c.Guess)
 	refundBurst, refundEvery := rate(c.Refundable)
+	blockBurst, blockEvery := rate(c.Block)
 	argv := []any{
 		c.Now.UnixMilli(), c.MAC, c.LongLength, c.MaxMalformed,
-		guessBurst, guessEvery, refundBurst, refundEvery, len(limits),
+		guessBurst, guessEvery, refundBurst, refundEvery, blockBurst, blockEvery, len(limits),
 	}
 	for _, l := range append(limits[:len(limits):len(limits)], refunds...) {
 		keys = append(keys, limitKey(l))
@@ -208,7 +211,7 @@ func (s *Store) CheckChallenge(ctx context.Context, c storage.CheckChallenge) (s
 		Status: storage.CheckStatus(r.bytes()), TriesLeft: int(r.number()), Length: int(r.number()),
 	}
 	if out.Status == storage.CheckLimited {
-		refused := r.limited(limits)
+		refused := r.limited(append(limits, c.Block))
 		out.Limited = &refused
 	}
 	if err := r.err(operation); err != nil {

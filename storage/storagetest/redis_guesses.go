@@ -304,3 +304,75 @@ func refunds(t *testing.T, p *place) {
 	p.id += "+"
 	p.refused("tag", "send_number", p.now.Add(3*time.Hour))
 }
+
+func failuresBlock(t *testing.T, p *place) {
+	p.limits, p.cooldowns = nil, nil
+	p.block.Burst, p.block.Every = 10, time.Hour
+	p.guess.Off = true
+	blocked := func() {
+		t.Helper()
+		p.id += "+"
+		p.refused("tag", p.block.Name, p.now.Add(p.block.Every))
+		got := p.check("999999")
+		if got.Status != storage.CheckLimited || got.Limited.Name != p.block.Name || !got.Limited.RetryAt.Equal(p.now.Add(p.block.Every)) {
+			t.Fatalf("check = %+v, want limited by the block", got)
+		}
+	}
+	// Whatever proves nothing is a failure.
+	fail := func(last storage.CheckStatus) {
+		t.Helper()
+		p.id += "+"
+		p.try("999999", storage.CheckGone, 0)
+		p.send("tag")
+		p.try("", storage.CheckMalformed, 5)
+		for left := 4; left >= 0; left-- {
+			p.try("999999", storage.CheckWrong, left)
+		}
+		p.try("999999", storage.CheckDead, 0)
+		p.try("", storage.CheckDead, 0)
+		p.try("999999", last, 0)
+	}
+	fail(storage.CheckDead)
+	blocked()
+
+	_, count := p.buckets()["handset:{codes}:limit:"+p.block.Name+":"+p.block.Key]
+	if !count {
+		t.Fatal("the block is not where the test looks")
+	}
+	pair := p.block.Key
+	p.block.Key = "another"
+	p.id += "+"
+	_, code := p.send("tag")
+	p.try(code, storage.CheckOK, 0)
+
+	// Refused tries make it no longer, and it ends.
+	p.block.Key = pair
+	before := p.now
+	p.elapse(p.block.Every - time.Second)
+	if got := p.check("999999"); got.Limited == nil || !got.Limited.RetryAt.Equal(before.Add(p.block.Every)) {
+		t.Fatalf("check = %+v, want the block to end as it was told", got)
+	}
+	p.elapse(time.Second)
+	_, code = p.send("tag")
+	for range 4 {
+		p.check("999999")
+	}
+	p.try(code, storage.CheckOK, 0) // 4 failures forgotten
+	fail(storage.CheckDead)
+	blocked()
+
+	// A clock that is set back makes it no longer either.
+	p.elapse(-24 * time.Hour)
+	blocked()
+	p.block.Off = true
+	p.send("tag")
+}
+
+func failuresBlockInParallel(t *testing.T, p *place) {
+	p.block.Burst, p.block.Every = 10, time.Hour
+	p.send("tag")
+	got := p.together(100, func(int) storage.CheckChallenge { return p.attempt("999999") })
+	if got[storage.CheckWrong] != 5 || got[storage.CheckDead] != 5 || got[storage.CheckLimited] != 90 {
+		t.Errorf("100 guesses at once: %v; want 10 looked at", got)
+	}
+}

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -16,6 +17,7 @@ import (
 type model struct {
 	tats    map[string]time.Time
 	guesses map[string]limit.Bucket
+	fails   limit.Failures
 	records map[storage.ChallengeID]record
 	undone  map[int]bool
 }
@@ -74,15 +76,19 @@ func (m *model) give(limits []storage.Limit, now time.Time) {
 // start returns who refused, or the challenge and whether its code is a repeated one.
 func (m *model) start(r storage.StartChallenge, short, long string, send int) (*storage.Limited, record, bool) {
 	old := m.records[r.ID]
+	if old.used { // who logs in again waits for nothing that went before
+		old.sends, old.resend = 0, time.Time{}
+	}
 	tats := map[string]time.Time{}
 	for _, l := range r.Limits {
 		tats[bucketOf(l)] = m.tats[bucketOf(l)]
 	}
+	if blocked := m.blocked(r.Block, r.Limits, r.Now); blocked != nil {
+		return blocked, record{}, false
+	}
 	refused := m.take(r.Limits, r.Now)
 	if r.Now.Before(old.resend) && !old.failed {
-		for bucket, tat := range tats {
-			m.tats[bucket] = tat
-		}
+		maps.Copy(m.tats, tats)
 		wait := storage.Limited{Name: limit.Cooldown, RetryAt: old.resend}
 		if refused != nil && refused.RetryAt.After(wait.RetryAt) {
 			wait.RetryAt = refused.RetryAt
@@ -129,6 +135,33 @@ func later(a, b time.Time) time.Time {
 }
 
 func (m *model) check(c storage.CheckChallenge, code string) storage.Checked {
+	if blocked := m.blocked(c.Block, c.Limits, c.Now); blocked != nil {
+		return storage.Checked{Status: storage.CheckLimited, Limited: blocked}
+	}
+	out := m.decide(c, code)
+	switch out.Status {
+	case storage.CheckLimited:
+	case storage.CheckOK:
+		m.fails = limit.Failures{}
+	default:
+		m.fails = limit.Fail(c.Block, m.fails, c.Now)
+	}
+	return out
+}
+
+// blocked is what the block refuses, until no limit would either; nothing is taken.
+func (m *model) blocked(block storage.Limit, limits []storage.Limit, now time.Time) *storage.Limited {
+	until := limit.BlockedUntil(block, m.fails, now)
+	if until.IsZero() {
+		return nil
+	}
+	for _, l := range limits {
+		until = later(until, limit.AdmitsAt(l, m.tats[bucketOf(l)], now))
+	}
+	return &storage.Limited{Name: block.Name, RetryAt: until}
+}
+
+func (m *model) decide(c storage.CheckChallenge, code string) storage.Checked {
 	if refused := m.take(c.Limits, c.Now); refused != nil {
 		return storage.Checked{Status: storage.CheckLimited, Limited: refused}
 	}
@@ -200,6 +233,9 @@ func (m *model) undo(s sent, late bool, now time.Time) {
 		}
 		return
 	}
+	if s.before.used {
+		s.before.sends, s.before.resend = 0, time.Time{}
+	}
 	r.sends, r.resend, r.hint = s.before.sends, s.before.resend, s.before.hint
 	if s.repeated {
 		r.expires, r.send, r.failed, r.context = s.before.expires, s.before.send, s.before.failed, s.before.context
@@ -251,6 +287,7 @@ func randomHistories(t *testing.T, p *place) {
 	p.guess.Burst, p.guess.Every = 6, 20*time.Minute
 	p.verify.Burst, p.verify.Every = 12, 10*time.Second
 	p.refundable.Burst, p.refundable.Every = 2, 20*time.Minute
+	p.block.Burst, p.block.Every = 4, 8*time.Minute
 	p.cooldowns = []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute}
 	for seed := range uint64(histories) {
 		h := &history{place: p, random: rand.New(rand.NewPCG(seed, 1)), model: &model{
@@ -258,7 +295,7 @@ func randomHistories(t *testing.T, p *place) {
 			records: map[storage.ChallengeID]record{}, undone: map[int]bool{},
 		}}
 		p.now = start
-		for _, l := range []*storage.Limit{&p.limits[0], &p.limits[1], &p.guess, &p.verify, &p.refundable} {
+		for _, l := range []*storage.Limit{&p.limits[0], &p.limits[1], &p.guess, &p.verify, &p.refundable, &p.block} {
 			l.Key = fmt.Sprint("h", seed)
 		}
 		p.refunds = p.limits[:1]

@@ -61,6 +61,24 @@ func cooldownGrows(t *testing.T, p *place) {
 	}
 }
 
+func usedCodeEndsCooldown(t *testing.T, p *place) {
+	p.limits = nil
+	for i := range 5 {
+		started, code := p.send("tag")
+		if started.Challenge.Sends != 1 || !started.Challenge.ResendAt.Equal(p.now.Add(p.cooldowns[0])) {
+			t.Fatalf("login %d: %+v; want a first text", i+1, started.Challenge)
+		}
+		p.refused("tag", "cooldown", p.now.Add(p.cooldowns[0]))
+		p.try(code, storage.CheckOK, 0)
+	}
+	// Nor does a text that failed late bring it back.
+	started, _ := p.send("tag")
+	p.undo(started, true)
+	if c := p.challenge(); c.Sends != 0 || !c.SendFailed {
+		t.Errorf("after a late failure: %+v", c)
+	}
+}
+
 func cooldownOverNumbers(t *testing.T, p *place) {
 	p.send("tag")
 	p.refused("other", "cooldown", start.Add(30*time.Second))

@@ -17,6 +17,7 @@ type Ephemeral interface {
 	CreateTransaction(ctx context.Context, t storage.Transaction, now time.Time, limits ...storage.Limit) error
 	KeepPosted(ctx context.Context, p storage.Posted, now time.Time, limits ...storage.Limit) error
 	Posted(ctx context.Context, endpoint, ref string) (form string, err error)
+	TakePosted(ctx context.Context, endpoint, ref string) (form string, err error)
 	Login(ctx context.Context, id storage.TransactionID, challenge storage.ChallengeID) (storage.Transaction, storage.Challenge, error)
 	Challenge(ctx context.Context, id storage.ChallengeID) (storage.Challenge, error)
 	StartChallenge(ctx context.Context, c storage.StartChallenge) (storage.Started, error)
@@ -25,6 +26,7 @@ type Ephemeral interface {
 	PutAccessToken(ctx context.Context, mac []byte, t storage.AccessToken, now time.Time) error
 	AccessToken(ctx context.Context, macs [][]byte) (storage.AccessToken, error)
 	DeleteAccessToken(ctx context.Context, macs [][]byte) error
+	TakeLimit(ctx context.Context, l storage.Limit, now time.Time) (storage.Taken, error)
 	UseAssertion(ctx context.Context, tag string, expires, now time.Time) error
 	Ping(ctx context.Context) error
 }
@@ -76,9 +78,12 @@ var redisCases = []struct {
 	{"EmptiedGuessBucketLeavesLiveShortCodesOneTry", emptiedBucketClamps},
 	{"RightCodeGivesItsTextBackAsOftenAsAllowed", refunds},
 	// redis_sends.go
+	{"FailuresInARowBlockThePair", failuresBlock},
+	{"FailuresInParallelBlockThePair", failuresBlockInParallel},
 	{"LimitsAreTakenAllOrNone", limitsAllOrNone},
 	{"OffLimitsCountNothing", offLimits},
 	{"CooldownGrowsWithEachSendInThePlace", cooldownGrows},
+	{"UsedCodeEndsTheCooldown", usedCodeEndsCooldown},
 	{"CooldownOutlivesAChangeOfNumber", cooldownOverNumbers},
 	{"ParallelStartsSendOneText", parallelStarts},
 	{"RepeatedCodeKeepsItsCount", repeatedKeepsCount},
@@ -96,6 +101,8 @@ var redisCases = []struct {
 	{"UndoAfterUseChangesNothing", undoAfterUse},
 	// redis_records.go
 	{"WhatALimitRefusesIsNotKept", refusedIsNotKept},
+	{"OneLimitTellsWhatIsLeftOfIt", limitTellsWhatIsLeft},
+	{"OneLimitGivesItsBurstUnder50Racers", limitUnderRacers},
 	{"PostedFormIsKeptForItsEndpointAlone", postedForm},
 	{"TransactionIsReadBackWhole", transactionWhole},
 	{"TransactionMovedToAnotherIDDoesNotOpen", transactionMoved},
@@ -128,6 +135,7 @@ type place struct {
 	limits              []storage.Limit
 	guess               storage.Limit
 	verify, refundable  storage.Limit
+	block               storage.Limit // off
 	refunds             []storage.Limit
 	cooldowns           []time.Duration
 	lastShort, lastLong string
@@ -143,6 +151,7 @@ func newPlace(t *testing.T, r Redis) *place {
 		guess:      storage.Limit{Name: "guess_number", Key: "tag", Burst: 10, Every: 144 * time.Minute},
 		verify:     storage.Limit{Name: "verify_address", Key: "net", Burst: 600, Every: time.Second},
 		refundable: storage.Limit{Name: "refund_number", Key: "tag", Burst: 10, Every: 144 * time.Minute},
+		block:      storage.Limit{Name: "brute_force_protection", Key: "pair"},
 		cooldowns: []time.Duration{
 			30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute,
 		},
@@ -157,7 +166,7 @@ func (p *place) request(numberTag string) storage.StartChallenge {
 	p.lastShort, p.lastLong = short, long
 	return storage.StartChallenge{
 		ID: p.id, Now: p.now, NumberTag: numberTag, Context: []byte("number of " + numberTag + " is " + number),
-		Limits: p.limits, Guess: p.guess, Short: p.newCode(short), Long: p.newCode(long), Tries: 5,
+		Limits: p.limits, Block: p.block, Guess: p.guess, Short: p.newCode(short), Long: p.newCode(long), Tries: 5,
 		Life: 5 * time.Minute, MaxLife: 10 * time.Minute, RepeatWithin: 2 * time.Minute,
 		Cooldowns: p.cooldowns, Keep: 30 * time.Minute,
 	}
@@ -220,7 +229,7 @@ func (p *place) undo(started storage.Started, late bool) {
 // attempt is CheckChallenge; an empty code is malformed.
 func (p *place) attempt(code string) storage.CheckChallenge {
 	c := storage.CheckChallenge{
-		ID: p.id, Now: p.now, Limits: []storage.Limit{p.verify}, Guess: p.guess, LongLength: 8,
+		ID: p.id, Now: p.now, Limits: []storage.Limit{p.verify}, Block: p.block, Guess: p.guess, LongLength: 8,
 		Refunds: p.refunds, Refundable: p.refundable, MaxMalformed: 20,
 	}
 	if code != "" {

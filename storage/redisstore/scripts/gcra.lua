@@ -53,6 +53,25 @@ local function give(key, every, now)
   end
 end
 
+-- A block is "<failures in a row>:<when they are forgotten>"; that many refuse
+-- until then. It returns the failures, and when the block ends or 0.
+local function failures(key, burst, every, now)
+  local value = burst > 0 and redis.call('GET', key)
+  if not value then return 0, 0 end
+  local count, ends = string.match(value, '^(%d+):(%d+)$')
+  count, ends = tonumber(count), math.min(tonumber(ends), now + every)
+  if ends <= now then return 0, 0 end
+  return count, count >= burst and ends or 0
+end
+
+-- fail counts one more.
+local function fail(key, burst, every, now)
+  if burst > 0 then
+    local count = failures(key, burst, every, now)
+    redis.call('SET', key, ms(count + 1) .. ':' .. ms(now + every), 'PX', ms(every))
+  end
+end
+
 -- The guess bucket is "<full again at>:<recovers until, or 0>".
 local function guesses(key)
   local value = redis.call('GET', key)

@@ -4,14 +4,16 @@
 -- A repeated code never gets its tries back, and neither touches the number's
 -- guess budget (security.md rows 1-4).
 --
--- KEYS[1] challenge   KEYS[2] guess bucket   KEYS[3...] limits
+-- KEYS[1] challenge   KEYS[2] guess bucket   KEYS[3] block   KEYS[4...] limits
 -- ARGV[1] now   [2] id of this send   [3] number tag   [4] sealed context
 --     [5] tries   [6] life   [7] max life   [8] repeat within   [9] keep
 --     [10] cooldowns, comma separated   [11] guess burst, 0: off   [12] guess every
 --     [13] short length [14] MAC [15] sealed   [16] long length [17] MAC [18] sealed
---     [19...] burst and every of each limit.   All times and durations are ms.
+--     [19] failures of the block, 0: off   [20] how long it lasts
+--     [21...] burst and every of each limit.   All times and durations are ms.
 -- Returns {0, when each limit would be full again had it given one, index of the
---     refusing limit or 0 for the cooldown, retry at}, or
+--     refusing limit or 0 for the cooldown, retry at}, where the index of the block
+--     follows that of the limits, or
 --     {1, when each limit is full again, repeated, sealed code, MAC, length, tries,
 --     created, expires, resend, resend hint, sends, the record before (field, value, ...)}.
 local now = tonumber(ARGV[1])
@@ -21,16 +23,22 @@ for i = 1, #before, 2 do
   old[before[i]] = before[i + 1]
 end
 
-local limits = #KEYS - 2
-local after, refused, retry, free = peek(3, 19, limits, now)
-local waits = tonumber(old.r) or 0
+local limits = #KEYS - 3
+local after, refused, retry, free = peek(4, 21, limits, now)
+-- A used code has served: who logs in again waits for nothing that went before.
+local sends, waits = tonumber(old.k) or 0, tonumber(old.r) or 0
+if old.u then sends, waits = 0, 0 end
+local _, blocked = failures(KEYS[3], tonumber(ARGV[19]), tonumber(ARGV[20]), now)
+if blocked > 0 then
+  return {0, after, limits + 1, math.max(blocked, retry)}
+end
 if now < waits and not old.f then
   return {0, after, 0, math.max(waits, retry)}
 end
 if refused > 0 then
   return {0, after, refused, retry}
 end
-take(3, after, now)
+take(4, after, now)
 
 local created, tries = tonumber(old.c) or 0, tonumber(old.t) or 0
 local length, mac, sealed = tonumber(old.l), old.m, old.s
@@ -52,7 +60,7 @@ if not repeats then
   redis.call('DEL', KEYS[1])
 end
 
-local sends = (tonumber(old.k) or 0) + 1
+sends = sends + 1
 local expires = math.min(now + tonumber(ARGV[6]), ends)
 local resend, nth = now, 0
 for cooldown in string.gmatch(ARGV[10], '%d+') do

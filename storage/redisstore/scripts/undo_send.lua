@@ -47,6 +47,7 @@ if not late and not repeated then
   return {1}
 end
 
+if old.u then old.k, old.r = nil, nil end
 local fields = {'k', 'r', 'w'}
 if repeated then
   fields = {'k', 'r', 'w', 'e', 'x', 'i', 'f'}
