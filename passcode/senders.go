@@ -101,8 +101,8 @@ func (s Senders) own(o *sms.Options, name storage.ConnectionName) *ownSender {
 	return &ownSender{Named: sms.NewNamed(string(name), "", sender, s.Deps.Clock()), made: made}
 }
 
-// name reports whether a rule names a sender.
-func (s Senders) name(sender string) bool {
+// ruled reports whether a rule names a sender.
+func (s Senders) ruled(sender string) bool {
 	return slices.ContainsFunc(s.Rules, func(r Rule) bool { return slices.Contains(r.Via, sender) })
 }
 
@@ -120,7 +120,7 @@ func readRoutes(o *sms.Options, c *Connection, s Senders) *sms.Routes {
 	var fallback []*sms.Named
 	if len(s.Rules) == 0 || o.Text("provider") != "" {
 		own := s.own(o, c.Name) // in any case, for its problems
-		if !s.covered || s.name(own.Name) {
+		if !s.covered || s.ruled(own.Name) {
 			c.own = own
 			named[own.Name] = own.Named
 		}

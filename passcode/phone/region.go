@@ -124,17 +124,18 @@ func (n Number) In(region string) bool {
 		return region == "GB"
 	}
 	p, err := phonenumbers.Parse(n.E164(), "")
-	return err == nil && has(region, phonenumbers.GetRegionCodeForNumber(p), p)
+	return err == nil && (includes(region, phonenumbers.GetRegionCodeForNumber(p)) || shares(region, p))
 }
 
-// has reports whether a region of a list of countries has a number that is assigned in
-// the region own.
-func has(region, own string, p *phonenumbers.PhoneNumber) bool {
-	if region == own || slices.Contains(within[region], own) {
-		return true
-	}
-	// A few territories share ranges with a larger neighbour (AX with FI, SJ
-	// with NO), whose name the library gives.
+// includes reports whether a region of a list of countries has the numbers of another one.
+func includes(region, other string) bool {
+	return region == other || slices.Contains(within[region], other)
+}
+
+// shares reports whether a number is in a range of the region, wherever it is assigned:
+// a few territories share ranges with a larger neighbour (AX with FI, SJ with NO), whose
+// name the library gives. It is slow.
+func shares(region string, p *phonenumbers.PhoneNumber) bool {
 	return CallingCode(region) == int(p.GetCountryCode()) && phonenumbers.IsValidNumberForRegion(p, region)
 }
 

@@ -237,7 +237,8 @@ func (r Rules) allow(p *phonenumbers.PhoneNumber, kind phonenumbers.PhoneNumberT
 }
 
 func (r Rules) allowsRegion(p *phonenumbers.PhoneNumber, region string) bool {
-	return slices.ContainsFunc(r.Countries, func(c string) bool { return c == AllRegions || has(c, region, p) })
+	return slices.ContainsFunc(r.Countries, func(c string) bool { return c == AllRegions || includes(c, region) }) ||
+		slices.ContainsFunc(r.Countries, func(c string) bool { return shares(c, p) })
 }
 
 // isFictional holds the ranges behind our own examples that the library calls

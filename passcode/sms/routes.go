@@ -29,7 +29,8 @@ func NewRoutes(rules []Rule, fallback ...*Named) *Routes {
 
 // To returns the senders for a number in the order in which to try them: those of
 // the rule with the longest matching beginning, else with the number's region, else with
-// one that this counts as part of, else of the one for all, else the fallback. Of equal rules the first counts.
+// one that this counts as part of, else of the one for all, else the fallback. Of equal
+// rules the first counts.
 func (r *Routes) To(n phone.Number) []*Named {
 	if len(r.rules) == 0 {
 		return r.fallback // as most have it; a region costs more than all the rest here
