@@ -180,8 +180,6 @@ type listed struct {
 	TestImports, XTestImports []string
 	// GoFiles is empty for a package of tests alone.
 	GoFiles []string
-	// IgnoredGoFiles are those that are not compiled here.
-	IgnoredGoFiles []string
 }
 
 // packages are those of the module.
@@ -189,7 +187,7 @@ var packages = sync.OnceValues(func() ([]listed, error) { return list(root) })
 
 // list returns the packages of the module that a folder is in, as go list sees them.
 func list(folder string) ([]listed, error) {
-	out, err := exec.Command("go", "list", "-C", folder, "-json=ImportPath,Name,Doc,Imports,Deps,GoFiles,IgnoredGoFiles,TestImports,XTestImports", "./...").Output()
+	out, err := exec.Command("go", "list", "-C", folder, "-json=ImportPath,Name,Doc,Imports,Deps,GoFiles,TestImports,XTestImports", "./...").Output()
 	if err != nil {
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			err = errors.New(string(exit.Stderr))
@@ -220,23 +218,6 @@ func load(t *testing.T) []listed {
 
 // ours returns the path inside the module.
 func ours(path string) (string, bool) { return strings.CutPrefix(path, module+"/") }
-
-// elsewhere are the files that are compiled by a tag or on another system alone.
-var elsewhere = []string{"internal/e2e/soak_test.go"}
-
-// TestEveryFileIsCompiled: a file whose name happens to end in a system's, such as
-// things_js_test.go, is one for that system. Its tests never run, and nothing says so.
-func TestEveryFileIsCompiled(t *testing.T) {
-	t.Parallel()
-	for _, p := range load(t) {
-		path, _ := ours(p.ImportPath)
-		for _, name := range p.IgnoredGoFiles {
-			if file := path + "/" + name; !slices.Contains(elsewhere, file) {
-				t.Errorf("%s is not compiled here; rename it, or say in imports_test.go where it is", file)
-			}
-		}
-	}
-}
 
 func TestImportsPointOneWay(t *testing.T) {
 	t.Parallel()

@@ -17,6 +17,9 @@ import (
 // Auth0 is the format of that provider's export jobs: one user per line, as JSON.
 const Auth0 = "auth0"
 
+// ErrArray is returned for a list that is one array.
+var ErrArray = errors.New("want one user per line, as an export job of Auth0 writes them")
+
 // auth0Users reads an export of Auth0. It has what its user was asked to put in, and
 // what it has beyond people as they are here is told by notes.
 type auth0Users struct{ schema attributes.Schema }

@@ -59,7 +59,7 @@ func Open(r io.Reader, format string, schema attributes.Schema) (Rows, error) {
 	}
 	if format == Auth0 {
 		if bytes.HasPrefix(bytes.TrimSpace(first.text), []byte("[")) {
-			return nil, errors.New("want one user per line, as an export job of Auth0 writes them")
+			return nil, ErrArray
 		}
 		return &objects{l, auth0Users{schema}.parse}, nil
 	}

@@ -90,8 +90,18 @@ func writeMessage(w http.ResponseWriter, r *http.Request, err error) {
 	}{f.Message})
 }
 
+// Auth0 has no code for what breaks on its side, and for a 500 the words of the library
+// that it is made with.
+const statusBroken = "An internal server error occurred"
+
 func writeStatus(w http.ResponseWriter, r *http.Request, err error) {
-	f := begin(w, r, err)
+	f := *begin(w, r, err)
+	if f.Status >= http.StatusInternalServerError {
+		f.Code = ""
+	}
+	if f.Status == http.StatusInternalServerError {
+		f.Message = statusBroken
+	}
 	answerJSON(w, r, f.Status, "application/json; charset=utf-8", struct {
 		StatusCode int    `json:"statusCode"`
 		Error      string `json:"error"`

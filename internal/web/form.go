@@ -241,7 +241,7 @@ func StrictBody(w http.ResponseWriter, r *http.Request) (Values, error) {
 }
 
 // StrictBodyOrJSON is StrictBody that takes a JSON object too, which Auth0's
-// clients send to the token endpoint.
+// clients send to the token endpoint and to the revocation endpoint.
 func StrictBodyOrJSON(w http.ResponseWriter, r *http.Request) (Values, error) {
 	return strict(w, r, map[string]parser{formType: parseValues, jsonType: parseJSON})
 }

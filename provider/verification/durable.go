@@ -194,7 +194,7 @@ func (d *Durable) Terminate(w http.ResponseWriter, r *http.Request) error {
 	case len(reason) > longestText:
 		return badInput("the reason is longer than 1000 bytes", nil)
 	}
-	_, err = d.end(r.Context(), record.ID, storage.VerificationTerminated, d.c.Now().UTC(), reason)
+	_, err = d.end(r.Context(), record, storage.VerificationTerminated, d.c.Now().UTC(), reason)
 	if err := ended(err); err != nil {
 		return err
 	}

@@ -168,7 +168,10 @@ func (v *Verifier) start(ctx context.Context, o order) (storage.Verification, pa
 	}
 	// Behind the limits, so that who is refused leaves no trace and costs no write, and
 	// before the text leaves.
-	request.Accepted = func(ctx context.Context) error { return v.c.Store.CreateVerification(ctx, record) }
+	request.Accepted = func(ctx context.Context, c storage.Challenge) error {
+		record.Details.CodeLength, record.Details.CodeKey = c.Length, vault.KeyName(c.CodeMAC)
+		return v.c.Store.CreateVerification(ctx, record)
+	}
 	if o.template != nil {
 		texting := *request.Connection
 		texting.Template = o.template
@@ -224,7 +227,7 @@ func (v *Verifier) handedOver(ctx context.Context, record storage.Verification, 
 		return record, false // another text did not leave; the one before is as good as it was
 	}
 	_, err := v.c.Store.EndVerification(ctx, storage.VerificationEnd{
-		ID: record.ID, Status: storage.VerificationFailed, At: now, Reason: "The text message could not be handed over.",
+		Of: record, Status: storage.VerificationFailed, At: now, Reason: "The text message could not be handed over.",
 	})
 	if !errors.Is(err, storage.ErrConsumed) && !errors.Is(err, storage.ErrNotFound) {
 		v.report(ctx, "end a verification whose text did not leave", err)
@@ -267,9 +270,9 @@ var errMalformed = errors.New("not a code")
 // meanwhile, and errMalformed for what was not tried.
 func (v *Verifier) answer(ctx context.Context, record storage.Verification, fit func(length int) (string, bool)) (answered, error) {
 	now := v.c.Now().UTC()
-	challenge, err := v.c.Challenges.Challenge(ctx, challengeOf(record.ID))
-	if err != nil && !errors.Is(err, storage.ErrNotFound) {
-		return answered{}, fmt.Errorf("read challenge: %w", err)
+	challenge, err := v.challenge(ctx, record)
+	if err != nil {
+		return answered{}, err
 	}
 	lost := answered{record, -1}
 	if challenge.State == storage.ChallengeGone {
@@ -280,7 +283,7 @@ func (v *Verifier) answer(ctx context.Context, record storage.Verification, fit 
 	}
 	code, ok := fit(challenge.Length)
 	if !ok {
-		return answered{record, challenge.TriesLeft}, errMalformed
+		return lost, errMalformed
 	}
 	err = v.c.Codes.Check(ctx, passcode.CheckRequest{
 		Challenge: challenge, Purpose: passcode.Verification, Client: record.ClientID, Number: record.Number, Typed: code,
@@ -292,17 +295,33 @@ func (v *Verifier) answer(ctx context.Context, record storage.Verification, fit 
 	case err == nil, rejected.Reason == passcode.Used:
 		// A code that was accepted and whose end was not written, since its server died
 		// or SQL did not answer: it came in time, if it is still time.
-		return v.end(ctx, record.ID, storage.VerificationApproved, now, "")
+		return v.end(ctx, record, storage.VerificationApproved, now, "")
 	case rejected.Reason == passcode.Dead, rejected.Reason == passcode.Wrong && rejected.TriesLeft == 0:
-		return v.end(ctx, record.ID, storage.VerificationDenied, now, "")
+		return v.end(ctx, record, storage.VerificationDenied, now, "")
 	case rejected.Reason == passcode.Gone:
 		return lost, nil
 	}
 	return answered{record, rejected.TriesLeft}, nil
 }
 
-func (v *Verifier) end(ctx context.Context, id storage.VerificationID, status storage.VerificationStatus, at time.Time, reason string) (answered, error) {
-	record, err := v.c.Store.EndVerification(ctx, storage.VerificationEnd{ID: id, Status: status, At: at, Reason: reason})
+// challenge is where an answer counts. A verification has one code, however often it
+// is texted: its record tells all that is asked of the challenge before a try, and
+// whether it is still there, the try tells.
+func (v *Verifier) challenge(ctx context.Context, record storage.Verification) (storage.Challenge, error) {
+	id, d := challengeOf(record.ID), record.Details
+	if d.CodeLength > 0 {
+		return storage.Challenge{ID: id, State: storage.ChallengeLive, Length: d.CodeLength, CodeMAC: d.CodeKey}, nil
+	}
+	// It was started by a version that noted neither.
+	c, err := v.c.Challenges.Challenge(ctx, id)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return c, fmt.Errorf("read challenge: %w", err)
+	}
+	return c, nil
+}
+
+func (v *Verifier) end(ctx context.Context, record storage.Verification, status storage.VerificationStatus, at time.Time, reason string) (answered, error) {
+	record, err := v.c.Store.EndVerification(ctx, storage.VerificationEnd{Of: record, Status: status, At: at, Reason: reason})
 	if err == nil {
 		reqctx.Add(ctx, slog.String("outcome", string(status)))
 	}

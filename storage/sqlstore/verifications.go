@@ -160,20 +160,26 @@ func (s *Store) VerificationHandedOver(ctx context.Context, id storage.Verificat
 // [storage.ErrConsumed]: it had ended before, or its deadline had passed, which it is
 // ended by now; [storage.ErrNotFound]: there is none.
 func (s *Store) EndVerification(ctx context.Context, end storage.VerificationEnd) (v storage.Verification, err error) {
+	id, reason := end.Of.ID, s.sealReason(end.Of.ID, end.Reason)
 	late := false
 	err = s.db.write(ctx, durable, func(c *conn) error {
-		n, err := c.exec(endVerification, string(end.ID), string(end.Status), end.At.UnixMilli(), s.sealReason(end.ID, end.Reason))
-		if err != nil {
+		var deadline int64
+		var sent sql.NullInt64
+		var callback bool
+		err := c.row(endVerification, string(id), string(end.Status), end.At.UnixMilli(), reason).Scan(&deadline, &sent, &callback)
+		if late = errors.Is(err, storage.ErrNotFound); late {
+			v, err = s.expire(c, id, end.At)
 			return err
 		}
-		if late = n == 0; late {
-			v, err = s.expire(c, end.ID, end.At)
-			return err
+		if err == nil && callback {
+			_, err = c.exec(insertVerificationCallback, string(id))
 		}
-		if v, err = s.scanVerification(c.row(verificationByID, string(end.ID), "")); err != nil {
-			return err
+		v = end.Of
+		v.Status, v.EndedAt, v.Reason = end.Status, ms(end.At.UnixMilli()), end.Reason
+		v.Deadline, v.SentAt = ms(deadline), msOrZero(sent)
+		if v.Status == storage.VerificationFailed {
+			v.Idempotency = nil
 		}
-		_, err = c.exec(insertVerificationCallback, string(end.ID))
 		return err
 	})
 	if err == nil && late {

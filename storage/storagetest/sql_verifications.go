@@ -56,6 +56,7 @@ func (c *sqlCase) newVerification() storage.Verification {
 		Details: storage.VerificationDetails{
 			Input: "+81 90 …", Length: 6, Tries: 4, Life: 90 * time.Second, Locale: "ja", Purpose: "payment",
 			CallbackURL: "https://app.example/hook", Metadata: map[string]string{"order": "7"},
+			CodeLength: 8, CodeKey: []byte{0, 1, 254, 255},
 		},
 	}
 }
@@ -80,7 +81,7 @@ func (c *sqlCase) wantVerification(want storage.Verification, now time.Time) {
 }
 
 func (c *sqlCase) end(v storage.Verification, status storage.VerificationStatus, at time.Time) error {
-	_, err := c.store.EndVerification(c.Context(), storage.VerificationEnd{ID: v.ID, Status: status, At: at, Reason: "because"})
+	_, err := c.store.EndVerification(c.Context(), storage.VerificationEnd{Of: v, Status: status, At: at, Reason: "because"})
 	return err
 }
 
@@ -96,7 +97,7 @@ func verificationKept(c *sqlCase) {
 	c.want(err, storage.ErrNotFound)
 	c.want(c.store.CreateVerification(c.Context(), v), storage.ErrConflict)
 	got, err := c.store.EndVerification(c.Context(), storage.VerificationEnd{
-		ID: v.ID, Status: storage.VerificationTerminated, At: v.CreatedAt.Add(time.Second), Reason: "no longer needed",
+		Of: v, Status: storage.VerificationTerminated, At: v.CreatedAt.Add(time.Second), Reason: "no longer needed",
 	})
 	c.must(err)
 	v.Status, v.EndedAt, v.Reason = storage.VerificationTerminated, v.CreatedAt.Add(time.Second), "no longer needed"
@@ -178,6 +179,18 @@ func verificationHandedOver(c *sqlCase) {
 	c.handedOver(v.ID, v.SentAt, v.Deadline.Add(time.Hour), false)
 	c.wantVerification(v, v.Deadline)
 	c.handedOver("unknown", v.SentAt, v.Deadline, false)
+	// Whoever read it before that ends it as it stands.
+	before := c.verification()
+	want := before
+	want.SentAt, want.Deadline = before.CreatedAt.Add(time.Second), before.CreatedAt.Add(time.Minute)
+	c.handedOver(before.ID, want.SentAt, want.Deadline, true)
+	want.Status, want.EndedAt = storage.VerificationApproved, before.CreatedAt.Add(2*time.Second)
+	got, err := c.store.EndVerification(c.Context(), storage.VerificationEnd{Of: before, Status: want.Status, At: want.EndedAt})
+	c.must(err)
+	if diff := cmp.Diff(want, got, numbers, cmpopts.EquateEmpty()); diff != "" {
+		c.Errorf("ended by who read it before (-want +got):\n%s", diff)
+	}
+	c.wantVerification(want, c.now.Add(time.Hour))
 }
 
 // handedOver notes that a text was handed over, and wants to hear whether it was noted.

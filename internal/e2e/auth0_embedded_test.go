@@ -2,9 +2,7 @@ package e2e
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,6 +19,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/security"
 	"github.com/chromedp/chromedp"
+	"golang.org/x/oauth2"
 
 	"github.com/handset-oidc/handset/config"
 )
@@ -51,8 +50,7 @@ func (r *rig) loginPageOf(script, domain string, settings object) string {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	sum := sha256.Sum256([]byte(pageVerifier))
-	return fmt.Sprintf(loginPage, script, text, base64.RawURLEncoding.EncodeToString(sum[:]))
+	return fmt.Sprintf(loginPage, script, text, oauth2.S256ChallengeFromVerifier(pageVerifier))
 }
 
 var pageVerifier = strings.Repeat("v", 43)
