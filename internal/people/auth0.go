@@ -44,7 +44,7 @@ func openAuth0(r io.Reader, schema attributes.Schema) (Rows, error) {
 		return nil, errEmpty
 	case first[0] != '{' && first[0] != '[' && bytes.Contains(first, []byte("user_id")):
 		return nil, errors.New("is CSV; want JSON: an export job of format json")
-	case first[0] == '[' && !bytes.Equal(first, []byte("[]")), string(first) == "{", isPage(begin):
+	case first[0] == '[', string(first) == "{", isPage(begin):
 		list, err := auth0.ReadUsers(in)
 		if err != nil {
 			return nil, err
@@ -63,13 +63,12 @@ func isPage(begin []byte) bool {
 	}
 	for d.More() {
 		name, _ := d.Token()
-		switch value, err := d.Token(); value.(type) {
-		case json.Delim:
+		value, err := d.Token()
+		if _, nested := value.(json.Delim); nested {
 			return name == "users" && value == json.Delim('[')
-		default:
-			if err != nil {
-				return false
-			}
+		}
+		if err != nil || name == "user_id" {
+			return false
 		}
 	}
 	return false
@@ -102,8 +101,7 @@ func (e *entries) Next() (Row, error) {
 // auth0User is what is taken of a user.
 type auth0User struct {
 	id, number, created string
-	verified            *bool // nil: not said
-	blocked             bool
+	verified, blocked   *bool // nil: not said
 	app, user           map[string]any
 	identities          []auth0Identity
 	// guessed says that nothing but the lack of another makes sms the provider.
@@ -147,7 +145,7 @@ func (a auth0Users) parse(one line) (Row, error) {
 	if err != nil {
 		return Row{}, err
 	}
-	row := Row{Line: one.n, Blocked: &in.blocked}
+	row := Row{Line: one.n, Blocked: in.blocked}
 	if err := in.identify(&row); err != nil {
 		return Row{}, err
 	}

@@ -228,7 +228,7 @@ func (r *importRun) decide(u storage.User, known bool, row Row, number phone.Num
 	if !known && row.Verified {
 		u.VerifiedAt = r.Now()
 	}
-	if !known {
+	if !known && row.CreatedAt.Before(r.Now()) { // others' clocks may go wrong
 		u.CreatedAt = row.CreatedAt
 	}
 	u.Number = number
