@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/security"
 	"github.com/chromedp/chromedp"
+	"golang.org/x/oauth2"
 
 	"github.com/handset-oidc/handset/config"
 )
@@ -47,7 +48,7 @@ func (r *rig) loginPageOf(script, domain string, settings object) string {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return fmt.Sprintf(loginPage, script, text, challengeOf(pageVerifier))
+	return fmt.Sprintf(loginPage, script, text, oauth2.S256ChallengeFromVerifier(pageVerifier))
 }
 
 var pageVerifier = strings.Repeat("v", 43)
@@ -161,7 +162,7 @@ func TestAuth0JSHostedPage(t *testing.T) {
 			c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 		}))
 		r.http = localClient()
-		page = r.loginPageOf("/classic/auth0.js", r.domain(), nil)
+		page = r.loginPageOf("/classic/auth0.js", r.domain(), object{})
 		b := newTab(t, chrome, looks[0])
 		b.do(b.call(func(ctx context.Context, target *chromedp.Target) error {
 			_, err := cdp.Call(ctx, target, security.SetIgnoreCertificateErrors, security.SetIgnoreCertificateErrorsParams{Ignore: true})
