@@ -57,11 +57,11 @@ func newMigrateAuth0Command(env *environment) *cobra.Command {
 Files can be gzipped, and hold several pages one after the other.
 
 What is not taken is told, line by line and with the reason, never with a
-number, and counted at the end; without --report a kind that many lines have is
-told of the first ten. The exit status is 1 when a client, a connection or a
-person was refused. What is there already is left alone when nothing differs, so that it
-can be done again; when something differs, --update changes it, and without it
-the entry is refused.`,
+number, and counted at the end; without --report, of the first ten lines of a
+kind. The exit status is 1 when a client, a connection or a person was refused.
+What is there already is left alone when nothing differs, so that it can be done
+again; when something differs, --update changes it, and without it the entry is
+refused.`,
 		Example: `  handset migrate auth0 --clients clients.json --connections connections.json --users users.json --dry-run
   handset migrate auth0 --users users.json --report refused.txt`,
 		Args: noArguments,
@@ -125,6 +125,7 @@ func (m *migration) file(name, member string, read func(io.Reader) error) error 
 		return err
 	}
 	defer in.Close()
+	m.tally = tally{}
 	text, err := auth0.Open(in)
 	if err == nil {
 		err = read(text)
@@ -228,6 +229,8 @@ func (m *migration) client(ctx context.Context, in *auth0.Client) (storage.Outco
 	for _, p := range registration.Validate(c) {
 		text := p.String()
 		switch p.Field {
+		case "client_id":
+			return storage.Refused, []string{text}, nil // no command line may repeat it
 		case "client_secret":
 			text = "client_secret: is missing: read the clients with a token that has read:client_keys"
 		case "jwks":

@@ -24,7 +24,7 @@ const (
 // numbers could be somebody's.
 var numbers = regexp.MustCompile(`\+?[0-9]{7,}`)
 
-// tally counts the notes about one file.
+// tally counts the notes about the file that is read.
 type tally struct {
 	notes, notTaken map[string]int
 	hidden          int
@@ -101,10 +101,9 @@ func (m *migration) remark(what string, notes, notTaken []string) error {
 	return m.tell(what, "note: not taken: "+strings.Join(notTaken, ", "))
 }
 
-// sum counts the notes about a file, and begins with the next.
+// sum counts the notes about a file.
 func (m *migration) sum(what string) error {
 	t := m.tally
-	m.tally = tally{}
 	for _, note := range slices.Sorted(maps.Keys(t.notes)) {
 		if n := t.notes[note]; n > 1 {
 			if err := m.tell(what, fmt.Sprintf("note: of %d: %s", n, note)); err != nil {
