@@ -16,21 +16,9 @@ import (
 )
 
 // auth0Told reads an export to its end and writes a line for each user.
-func auth0Told(t testing.TB, list string, schema attributes.Schema) (all []string) {
+func auth0Told(t testing.TB, list string, schema attributes.Schema) []string {
 	t.Helper()
-	rows, err := Open(strings.NewReader(list), Auth0, schema)
-	if err != nil {
-		return []string{err.Error()}
-	}
-	for {
-		row, err := rows.Next()
-		if errors.Is(err, io.EOF) {
-			return all
-		}
-		if err != nil {
-			all = append(all, err.Error())
-			continue
-		}
+	return toldAs(t, list, Auth0, schema, func(row Row) string {
 		kept, err := json.Marshal([]any{row.Attributes, row.Metadata.App, row.Metadata.User})
 		if err != nil {
 			t.Fatal(err)
@@ -48,8 +36,8 @@ func auth0Told(t testing.TB, list string, schema attributes.Schema) (all []strin
 		for _, told := range append(row.NotTaken, row.Notes...) {
 			text += "; " + told
 		}
-		all = append(all, text)
-	}
+		return text
+	})
 }
 
 func TestUsersOfAuth0(t *testing.T) {

@@ -44,9 +44,25 @@ func swapped(text string) string {
 }
 
 // told reads a list to its end and writes one line for each of its own.
-func told(t testing.TB, list, format string) (all []string) {
+func told(t testing.TB, list, format string) []string {
 	t.Helper()
-	rows, err := Open(strings.NewReader(list), format, testSchema(t))
+	return toldAs(t, list, format, testSchema(t), func(row Row) string {
+		blocked := ""
+		if row.Blocked != nil {
+			blocked = fmt.Sprint(" blocked ", *row.Blocked)
+		}
+		text, err := json.Marshal(row.Attributes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf("%d %s %s%s %s", row.Line, row.Number, row.ID, blocked, text)
+	})
+}
+
+// toldAs is told in other words.
+func toldAs(t testing.TB, list, format string, schema attributes.Schema, write func(Row) string) (all []string) {
+	t.Helper()
+	rows, err := Open(strings.NewReader(list), format, schema)
 	if err != nil {
 		return []string{err.Error()}
 	}
@@ -62,15 +78,7 @@ func told(t testing.TB, list, format string) (all []string) {
 		if err != nil {
 			return append(all, err.Error())
 		}
-		blocked := ""
-		if row.Blocked != nil {
-			blocked = fmt.Sprint(" blocked ", *row.Blocked)
-		}
-		text, err := json.Marshal(row.Attributes)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, fmt.Sprintf("%d %s %s%s %s", row.Line, row.Number, row.ID, blocked, text))
+		all = append(all, write(row))
 	}
 }
 
