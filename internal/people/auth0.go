@@ -179,7 +179,7 @@ func (u *auth0User) identify(row *Row) error {
 	}
 	provider, inner, whole := strings.Cut(u.id, "|")
 	if whole && (provider == "" || inner == "") {
-		return errors.New("user_id: want the provider and an ID, such as sms|...")
+		return errors.New("user_id: want the provider and an ID, such as sms|ID")
 	}
 	if !whole {
 		provider, u.guessed = sms, true

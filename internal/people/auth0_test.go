@@ -66,7 +66,7 @@ func TestUsersOfAuth0(t *testing.T) {
 		`"user_id":"a","phone_number":"+1"`:                                            "1 sms|a +1; user_id: has no provider before it, and gets sms|",
 		`"user_id":"b","phone_number":"+1",` + linked(``):                              `1 sms|b +1 proved; identities of "auth0"; user_id: has no provider before it, and gets sms|`,
 		`"user_id":"a","phone_number":"+1","phone_verified":true,` + linked(``):        `1 auth0|a +1 proved; identities of "auth0"; user_id: has no provider before it, and gets auth0|`,
-		`"user_id":"|a","phone_number":"+1"`:                                           "line 1: user_id: want the provider and an ID, such as sms|...",
+		`"user_id":"|a","phone_number":"+1"`:                                           "line 1: user_id: want the provider and an ID, such as sms|ID",
 		`"user_id":"` + strings.Repeat("a", 253) + `","phone_number":"+1"`:             idRefused(1),
 		`"user_id":"sms|a@clients","phone_number":"+1"`:                                machineRefused(1),
 		`"user_id":"sms|a"`:                                                                  "line 1: phone_number: is missing: people log in with one here",
