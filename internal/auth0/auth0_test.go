@@ -127,7 +127,7 @@ func TestConnectionsAreTakenWhole(t *testing.T) {
 	list, err := ReadConnections(strings.NewReader(`[{"name":"sms","strategy":"sms","options":{"a":1},"enabled_clients":["x"],"display_name":"Text","realms":["sms","r"],
 		"metadata":{"k":"v"},"is_domain_connection":true,"show_as_button":false,"authentication":{"active":true},"connected_accounts":{"active":false}},
 		{"name":"b","strategy":"sms","authentication":{},"connected_accounts":null,"metadata":{},"realms":[],"enabled_clients":[]},
-		{"name":"c","strategy":"sms","authentication":[]},{"name":"d","strategy":"sms","connected_accounts":` + strings.Repeat(`{"a":`, 2000) + "1" + strings.Repeat("}", 2000) + `},
+		{"name":"c","strategy":"sms","authentication":[]},{"name":"d","strategy":"sms","connected_accounts":{"a":"` + strings.Repeat("x", 2000) + `"}},
 		{"name":"e","strategy":"sms","metadata":{"k":1}}]`))
 	if err != nil {
 		t.Fatal(err)

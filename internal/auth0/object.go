@@ -114,8 +114,11 @@ func entryError(err error) error {
 	if twice, ok := errors.AsType[*strictjson.TwiceError](err); ok {
 		return fmt.Errorf("%s: stands there twice", Quote(twice.Name))
 	}
-	if errors.Is(err, strictjson.ErrText) {
+	switch {
+	case errors.Is(err, strictjson.ErrText):
 		return errors.New("is not Unicode")
+	case errors.Is(err, strictjson.ErrDeep):
+		return errors.New("has too many levels")
 	}
 	return errNoObject
 }

@@ -220,14 +220,3 @@ func TestUsersOfAuth0AreImported(t *testing.T) {
 	}
 	d.take(changed, Summary{Unchanged: 1})
 }
-
-func FuzzAuth0(f *testing.F) {
-	for _, list := range []string{
-		`{"user_id":"sms|a","phone_number":"+1","app_metadata":{"employee_id":"1","level":7,"x":[1]},"identities":[{"provider":"sms","profileData":{"phone_number":"+2"}}]}`,
-		"[{\"user_id\":\"a\",\"phone_number\":\"+1\",\"+14158580001\":1},null]", `{"total":1,"users":[{"user_id":"sms|a"}]}`, "{\n\"user_id\":\"sms|a\"}\n{}", "user_id,phone\n",
-		utf16Text("{}\n"), `{"user_id":"sms|a","user_id":"sms|b"}`, "[]\n[]", `{"user_id":"sms|a","phone_number":"+1","created_at":"2020-01-01T00:00:00Z","name":"+1"}`,
-	} {
-		f.Add(list)
-	}
-	fuzzRows(f, Auth0)
-}
