@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/handset-oidc/handset/passcode/phone"
+	"github.com/handset-oidc/handset/provider/registration"
 )
 
 // Validate reports everything that is wrong, and what works but is probably
@@ -238,15 +239,13 @@ func (c *Config) testPrefixes() []string {
 	return out
 }
 
-var connectionNames = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,127}$`)
-
 func (c *Config) checkConnections(r *report) {
 	seen := map[string]bool{}
 	for i := range c.Connections {
 		connection := &c.Connections[i]
 		path := at("connections", i)
-		if !connectionNames.MatchString(connection.Name) {
-			r.problem(path+".name", "want letters, digits and hyphens, at most 128")
+		if !registration.ConnectionNames.MatchString(connection.Name) {
+			r.problem(path+".name", "want letters, digits and hyphens, at most 128, and no hyphen at an end")
 		}
 		if seen[connection.Name] {
 			r.problem(path+".name", "is declared twice")

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +16,7 @@ import (
 	"github.com/handset-oidc/handset/internal/auth0"
 	"github.com/handset-oidc/handset/internal/people"
 	"github.com/handset-oidc/handset/passcode"
+	"github.com/handset-oidc/handset/passcode/phone"
 	registered "github.com/handset-oidc/handset/provider/client"
 	"github.com/handset-oidc/handset/provider/mint"
 	"github.com/handset-oidc/handset/provider/registration"
@@ -49,20 +48,27 @@ func newMigrateAuth0Command(env *environment) *cobra.Command {
   --connections  the array of GET /api/v2/connections. The one of strategy sms
                  and name sms is then the one in use, unless the configuration
                  declares one.
-  --users        an export job's file, gzipped or not: one user per line, with
-                 user_id and phone_number at least. People keep their user_id,
-                 the sub that applications know them by. Members of app_metadata
-                 that are in people.attributes become attributes.
+  --users        an export job's file: one user per line, with user_id and
+                 phone_number at least; or the array of GET /api/v2/users.
+                 People keep their user_id, the sub that applications know them
+                 by. Members of app_metadata that are in people.attributes
+                 become attributes; without it every string does.
+
+Files can be gzipped, and hold several pages one after the other.
 
 What is not taken is told, line by line and with the reason, never with a
-number; the exit status is 1 when a client, a connection or a person was
-refused. What is there already is left alone when nothing differs, so that it
-can be done again; when something differs, --update changes it, and without it
-the entry is refused.`,
+number, and counted at the end; without --report, of the first ten lines of a
+kind. The exit status is 1 when a client, a connection or a person was refused.
+What is there already is left alone when nothing differs, so that it can be done
+again; when something differs, --update changes it, and without it the entry is
+refused.`,
 		Example: `  handset migrate auth0 --clients clients.json --connections connections.json --users users.json --dry-run
   handset migrate auth0 --users users.json --report refused.txt`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.country != "" && !phone.KnownRegion(f.country) {
+				return usage(cmd, "--country: want a region of two capital letters, such as JP")
+			}
 			if f.users+f.connections+f.clients == "" {
 				return withHint(usage(cmd, "nothing to import"), "--clients, --connections or --users FILE")
 			}
@@ -87,6 +93,7 @@ type migration struct {
 	db      *database
 	out     io.Writer // the report
 	refused int
+	tally   tally
 }
 
 func (env *environment) migrateAuth0(ctx context.Context, db *database, f auth0Flags) error {
@@ -118,7 +125,8 @@ func (m *migration) file(name, member string, read func(io.Reader) error) error 
 		return err
 	}
 	defer in.Close()
-	text, err := unzipped(in)
+	m.tally = tally{}
+	text, err := auth0.Open(in)
 	if err == nil {
 		err = read(text)
 	}
@@ -126,31 +134,14 @@ func (m *migration) file(name, member string, read func(io.Reader) error) error 
 		return nil
 	}
 	told := fmt.Errorf("%s: %w", name, err)
-	switch {
-	case errors.Is(err, people.ErrArray):
-		return withHint(told, "jq -c '.[]' %s > users.ndjson makes lines of an array", name)
-	case errors.Is(err, auth0.ErrPage):
+	if errors.Is(err, auth0.ErrPage) {
 		return withHint(told, "jq -s 'map(.%[1]s) | add' PAGES > %[1]s.json joins pages", member)
 	}
 	return told
 }
 
-// unzipped reads what an export job writes, which is gzipped until somebody unpacks it.
-func unzipped(r io.Reader) (io.Reader, error) {
-	in := bufio.NewReader(r)
-	if start, _ := in.Peek(2); !bytes.Equal(start, []byte{0x1f, 0x8b}) { // as gzip begins
-		return in, nil
-	}
-	return gzip.NewReader(in)
-}
-
-func (m *migration) tell(what, text string) error {
-	_, err := fmt.Fprintf(m.out, "%s: %s\n", what, text)
-	return err
-}
-
 // entry counts and reports what became of a client or a connection.
-func (m *migration) entry(what string, outcome storage.Outcome, problems, notes []string, count *people.Summary) error {
+func (m *migration) entry(what string, outcome storage.Outcome, problems []string, e auth0.Entry, count *people.Summary) error {
 	switch outcome {
 	case storage.Added:
 		count.Added++
@@ -161,14 +152,13 @@ func (m *migration) entry(what string, outcome storage.Outcome, problems, notes 
 	case storage.Refused:
 		count.Refused++
 		m.refused++
-		notes = nil // they are about what is taken
 	}
 	var errs []error
 	for _, p := range problems {
 		errs = append(errs, m.tell(what, p))
 	}
-	for _, n := range notes {
-		errs = append(errs, m.tell(what, "note: "+n))
+	if outcome != storage.Refused { // the rest is about what is taken
+		errs = append(errs, m.remark(what, e.Notes, e.NotTaken))
 	}
 	return errors.Join(errs...)
 }
@@ -190,26 +180,47 @@ func (m *migration) readClients(ctx context.Context, r io.Reader) error {
 	}
 	var count people.Summary
 	for _, c := range list {
-		outcome, problems, err := m.client(ctx, c)
+		what := entryName("client", string(c.ClientID), c.Place)
+		if c.Tenant {
+			if err := m.tell(what, "note: stands for the tenant, and is nothing here"); err != nil {
+				return err
+			}
+			continue
+		}
+		outcome, problems, err := m.client(ctx, &c)
 		if err != nil {
 			return err
 		}
-		if err := m.entry("client "+string(c.ClientID), outcome, problems, c.Notes, &count); err != nil {
+		if err := m.entry(what, outcome, problems, c.Entry, &count); err != nil {
 			return err
 		}
 	}
 	m.say("clients", count)
-	return nil
+	return m.sum("clients")
 }
 
 // client takes over one client, whole or not at all.
-func (m *migration) client(ctx context.Context, in auth0.Client) (storage.Outcome, []string, error) {
+func (m *migration) client(ctx context.Context, in *auth0.Client) (storage.Outcome, []string, error) {
+	if in.Err != nil {
+		return storage.Refused, []string{in.Err.Error()}, nil
+	}
 	if err := m.refuseFromFile(m.db, in.ClientID, "import"); err != nil {
 		return storage.Refused, []string{"the configuration declares it"}, nil
 	}
 	c := in.Client
 	if c.GrantTypes == nil {
 		c.GrantTypes = registration.UsualGrants(c.AppType)
+	}
+	c.GrantTypes = slices.DeleteFunc(slices.Clone(c.GrantTypes), func(grant string) bool { return !registration.KnownGrant(grant) })
+	for _, grant := range in.GrantTypes {
+		if !registration.KnownGrant(grant) {
+			in.NotTaken = append(in.NotTaken, "grant_types "+auth0.Quote(grant))
+		}
+	}
+	for _, doubt := range registration.Doubts(c) {
+		if doubt.Field != "" { // all tenants go without PKCE, state and nonce
+			in.Notes = append(in.Notes, doubt.String())
+		}
 	}
 	if in.Secret != "" {
 		c.SecretMACs = [][]byte{registered.SecretMAC(m.db.vault, c.ClientID, in.Secret)}
@@ -218,6 +229,8 @@ func (m *migration) client(ctx context.Context, in auth0.Client) (storage.Outcom
 	for _, p := range registration.Validate(c) {
 		text := p.String()
 		switch p.Field {
+		case "client_id":
+			return storage.Refused, []string{text}, nil // no command line may repeat it
 		case "client_secret":
 			text = "client_secret: is missing: read the clients with a token that has read:client_keys"
 		case "jwks":
@@ -292,6 +305,7 @@ func (m *migration) readConnections(ctx context.Context, r io.Reader) error {
 	defer senders.Close()
 	var count people.Summary
 	for _, c := range list {
+		what := entryName("connection", string(c.Name), c.Place)
 		outcome, problems, err := m.connection(ctx, c, senders)
 		if err != nil {
 			return err
@@ -299,21 +313,27 @@ func (m *migration) readConnections(ctx context.Context, r io.Reader) error {
 		if c.Name != "sms" {
 			c.Notes = append(c.Notes, "is kept, and not in use: the one in use is named sms")
 		}
-		if err := m.entry("connection "+string(c.Name), outcome, problems, c.Notes, &count); err != nil {
+		if err := m.entry(what, outcome, problems, c.Entry, &count); err != nil {
 			return err
 		}
 	}
 	m.say("connections", count)
-	return nil
+	return m.sum("connections")
 }
 
 func (m *migration) connection(ctx context.Context, in auth0.Connection, senders passcode.Senders) (storage.Outcome, []string, error) {
-	if in.Strategy != "sms" {
-		return storage.Refused, []string{fmt.Sprintf("strategy %q: people log in by sms here", in.Strategy)}, nil
+	switch {
+	case in.Err != nil:
+		return storage.Refused, []string{in.Err.Error()}, nil
+	case in.Strategy != "sms":
+		return storage.Refused, []string{fmt.Sprintf("strategy %s: people log in by sms here", auth0.Quote(in.Strategy))}, nil
+	case !registration.ConnectionNames.MatchString(string(in.Name)):
+		return storage.Refused, []string{"name: want letters, digits and hyphens, at most 128, and no hyphen at an end"}, nil
 	}
 	parsed, err := parseConnection(in.Connection, senders)
 	if err != nil {
-		return storage.Refused, strings.Split(err.Error(), "; "), nil
+		// Options are quoted, and people put numbers into texts.
+		return storage.Refused, strings.Split(numbers.ReplaceAllString(err.Error(), "…"), "; "), nil
 	}
 	if err := parsed.Close(); err != nil {
 		return storage.Refused, nil, err
@@ -326,8 +346,7 @@ func (m *migration) connection(ctx context.Context, in auth0.Connection, senders
 	for i := range kept {
 		switch {
 		case kept[i].Name != in.Name || sameJSON(kept[i].Options, []byte(`{"provider":"console"}`)): // as every database begins
-		case sameJSON(kept[i].Options, in.Options) && kept[i].Settings.Restricted == in.Settings.Restricted &&
-			slices.Equal(kept[i].Settings.EnabledClients, in.Settings.EnabledClients):
+		case sameJSON(kept[i].Options, in.Options) && sameSettings(kept[i].Settings, in.Settings):
 			return storage.Unchanged, nil, nil
 		case !m.update:
 			return storage.Refused, []string{differs}, nil
@@ -347,14 +366,19 @@ func sameJSON(a, b []byte) bool {
 	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && reflect.DeepEqual(x, y)
 }
 
+// sameSettings compares what is kept of settings.
+func sameSettings(a, b storage.ConnectionSettings) bool {
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
 func (m *migration) readUsers(ctx context.Context, r io.Reader) error {
 	importer := people.Importer{
 		Store: m.db, Schema: m.db.config.People.Schema(), Rules: numberRules(m.db), Country: m.country, Format: people.Auth0,
 		NewID: mint.UserID, Now: m.now, Update: m.update, DryRun: m.dryRun,
 		Report: func(e *people.LineError) error { return m.tell("users", e.Error()) },
-		Note: func(e *people.LineError) error {
-			return m.tell("users", fmt.Sprintf("line %d: note: %s", e.Line, e.Reason))
-		},
+		Note:   func(r people.Remark) error { return m.remark("users: "+r.Place, r.Notes, r.NotTaken) },
 	}
 	count, err := importer.Import(ctx, r)
 	m.refused += count.Refused
@@ -362,5 +386,5 @@ func (m *migration) readUsers(ctx context.Context, r io.Reader) error {
 		return err
 	}
 	m.say("users", count)
-	return err
+	return errors.Join(err, m.sum("users"))
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf16"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -34,6 +37,7 @@ func TestMain(m *testing.M) {
 //	seed ID NUMBER       a person who logged in, in handset.db
 //	connection OPTIONS   the connection sms of handset.db has these options, as JSON
 //	reference NAME       the reference that stands in stdout becomes a variable
+//	written NAME KIND    NAME becomes a file of that KIND: gzip, bom, crlf or utf16
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -42,7 +46,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			return os.WriteFile(filepath.Join(e.WorkDir, "handset.key"), []byte(vault.Generate()), 0o600)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"seed": seed, "connection": connection, "reference": reference},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"seed": seed, "connection": connection, "reference": reference, "written": written},
 	})
 }
 
@@ -188,4 +192,30 @@ Nothing is kept: it lives in memory until you press Ctrl-C.
 	if got := out.String(); got != want {
 		t.Errorf("got:\n%s", got)
 	}
+}
+
+// written writes a file of a script again, as a download or another system writes it.
+func written(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: written NAME gzip|bom|crlf|utf16")
+	}
+	text := ts.ReadFile(args[0])
+	var out bytes.Buffer
+	switch args[1] {
+	case "gzip":
+		w := gzip.NewWriter(&out)
+		_, err := w.Write([]byte(text))
+		ts.Check(errors.Join(err, w.Close()))
+	case "bom":
+		out.WriteString("\ufeff" + text)
+	case "crlf":
+		out.WriteString(strings.ReplaceAll(text, "\n", "\r\n"))
+	case "utf16":
+		for _, unit := range append([]uint16{0xfeff}, utf16.Encode([]rune(text))...) {
+			out.Write([]byte{byte(unit), byte(unit >> 8)})
+		}
+	default:
+		ts.Fatalf("no kind %s", args[1])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), out.Bytes(), 0o600))
 }

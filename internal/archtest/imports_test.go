@@ -52,7 +52,7 @@ var house = []room{
 	{"views", nil, "pages get view models that are ready to print; they call no domain code"},
 	{"internal/attributes", nil, whyLeaf},
 	{"internal/auth0", []string{"internal/strictjson", "storage"}, "it reads another provider's exports; who keeps them is the business of who calls it"},
-	{"internal/people", []string{"internal/attributes", "internal/strictjson", "passcode/phone", "storage"}, "it reads and writes lists of people; which store keeps them is the business of who calls it"},
+	{"internal/people", []string{"internal/attributes", "internal/auth0", "internal/strictjson", "passcode/phone", "storage"}, "it reads and writes lists of people, those of another provider by its words; which store keeps them is the business of who calls it"},
 	{"config", []string{"internal/attributes", "passcode/limit", "passcode/phone", "passcode/sms", "provider/oauth", "provider/registration", "storage"}, "configuration knows leaves, what templates of texts may say and what senders ask of their options, so that every command can read it"},
 
 	{"provider/registration", []string{"provider/oauth", "storage"}, "the rules of a registration hold wherever one comes from: file, command or API"},

@@ -250,7 +250,8 @@ func (s Schema) Missing(attributes map[string]any) (missing []string) {
 
 // Split takes what Auth0's app_metadata holds of a person apart: what is an attribute,
 // checked, and the rest. Without a schema every string under a name that could be an
-// attribute's is one. The error names the attribute whose value is wrong.
+// attribute's is one. The error names the attribute whose value is wrong; what is
+// missing is for [Schema.Missing] to say.
 func (s Schema) Split(all map[string]any) (attributes, rest map[string]any, err error) {
 	attributes, rest = map[string]any{}, map[string]any{}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
@@ -268,9 +269,6 @@ func (s Schema) Split(all map[string]any) (attributes, rest map[string]any, err 
 		default:
 			return nil, nil, fmt.Errorf("%s: %w", name, err)
 		}
-	}
-	if missing := s.Missing(attributes); len(missing) > 0 {
-		return nil, nil, fmt.Errorf("%s: is missing", strings.Join(missing, ", "))
 	}
 	return attributes, rest, nil
 }

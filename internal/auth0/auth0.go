@@ -1,246 +1,244 @@
-// Package auth0 reads clients and connections as Auth0's Management API returns them,
-// and says what Handset has no place for.
+// Package auth0 reads what a tenant of Auth0 exports, and says what Handset has no place
+// for: clients and connections as the Management API returns them, and users as far as
+// they are JSON; what a user is, is the business of internal/people. What an export holds
+// is taken, or told; what says nothing (null, empty, as Auth0 sets it by itself) is not.
 package auth0
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
-	"strings"
 
-	"github.com/handset-oidc/handset/internal/strictjson"
 	"github.com/handset-oidc/handset/storage"
 )
 
-// maxFile bounds what is read of a file: a tenant has hundreds of clients.
-const maxFile = 64 << 20
+// Entry is what is said of any entry of a list.
+type Entry struct {
+	// Place is where it stands: clients[3].
+	Place string
+	// Err is why it can't be taken, whatever else is right.
+	Err error
+	// Notes say what of it is taken otherwise than it stands there.
+	Notes []string
+	// NotTaken names what is not taken of it, quoted.
+	NotTaken []string
+}
+
+func (e *Entry) note(really bool, format string, args ...any) {
+	if really {
+		e.Notes = append(e.Notes, fmt.Sprintf(format, args...))
+	}
+}
 
 // Client is a client of an export.
 type Client struct {
 	storage.Client
 	// Secret is empty when the export has none.
 	Secret string
-	// Notes say what of it is not taken.
-	Notes []string
+	// Tenant says that it stands for the tenant itself, which nothing logs in with.
+	Tenant bool
+	Entry
 }
 
-// readList reads an array, or the page of one that a list with totals is: the member
-// of that name.
-func readList(r io.Reader, member string) ([]json.RawMessage, error) {
-	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
-	switch {
-	case err != nil:
-		return nil, err
-	case len(text) > maxFile:
-		return nil, fmt.Errorf("has more than %d MiB", maxFile>>20)
-	}
-	text = bytes.TrimPrefix(text, []byte("\ufeff"))
-	err = strictjson.Check(text)
-	if _, twice := errors.AsType[*strictjson.TwiceError](err); twice {
-		return nil, errors.New("has an object with a member twice: which one counts?")
-	}
-	if errors.Is(err, strictjson.ErrText) || errors.Is(err, strictjson.ErrDeep) {
-		return nil, fmt.Errorf("has %w", err)
-	}
-	var list []json.RawMessage
-	if json.Unmarshal(text, &list) == nil {
-		return list, nil
-	}
-	var page map[string]json.RawMessage
-	if json.Unmarshal(text, &page) != nil || json.Unmarshal(page[member], &list) != nil {
-		if status := 0; json.Unmarshal(page["statusCode"], &status) == nil {
-			return nil, fmt.Errorf("is an error of the Management API (status %d) in place of %s; read them again", status, member)
-		}
-		return nil, fmt.Errorf("want a JSON array of %s, as the Management API returns it", member)
-	}
-	if total := 0; json.Unmarshal(page["total"], &total) == nil && total > len(list) {
-		return nil, fmt.Errorf("%w of %d of %d %s; want all in one file", ErrPage, len(list), total, member)
-	}
-	return list, nil
-}
-
-// ErrPage is returned for one page of a longer list.
-var ErrPage = errors.New("is one page")
-
-// client is what Handset knows of a client, by Auth0's names.
-type client struct {
-	ClientID          string   `json:"client_id"`
-	Name              string   `json:"name"`
-	Secret            string   `json:"client_secret"`
-	AppType           string   `json:"app_type"`
-	Callbacks         []string `json:"callbacks"`
-	AllowedLogoutURLs []string `json:"allowed_logout_urls"`
-	WebOrigins        []string `json:"web_origins"`
-	AllowedOrigins    []string `json:"allowed_origins"`
-	GrantTypes        []string `json:"grant_types"`
-	AuthMethod        string   `json:"token_endpoint_auth_method"`
-	InitiateLogin     string   `json:"initiate_login_uri"`
-	FirstParty        *bool    `json:"is_first_party"`
-	Global            bool     `json:"global"`
-	TrustIPHeader     bool     `json:"is_token_endpoint_ip_header_trusted"`
-	CrossOrigin       bool     `json:"cross_origin_authentication"`
-	CrossOriginOld    bool     `json:"cross_origin_auth"`
-	JWT               struct {
-		Algorithm string `json:"alg"`
-	} `json:"jwt_configuration"`
-	Refresh struct {
-		Rotation string `json:"rotation_type"`
-	} `json:"refresh_token"`
-	// Methods say how the client authenticates where AuthMethod does not.
-	Methods struct {
-		PrivateKeyJWT json.RawMessage `json:"private_key_jwt"`
-	} `json:"client_authentication_methods"`
-}
-
-// silent are members that need no place here: what Auth0 says of itself, what is the
-// same for every client of Handset, and pictures.
-var silent = []string{
+// takenOfClients are the members that a client is made of, and the tenant, which is the
+// same in all of them.
+var takenOfClients = []string{
 	"tenant", "client_id", "name", "client_secret", "app_type", "callbacks", "allowed_logout_urls", "web_origins",
 	"allowed_origins", "grant_types", "token_endpoint_auth_method", "initiate_login_uri", "is_first_party", "global",
-	"jwt_configuration", "signing_keys", "oidc_conformant", "sso", "sso_disabled", "logo_uri", "description",
-	"custom_login_page_on", "cross_origin_auth", "cross_origin_authentication", "is_token_endpoint_ip_header_trusted",
-	"callback_url_template", "resource_server_identifier", "client_metadata", "allowed_clients", "created_at", "updated_at",
-	"encrypted", "refresh_token", "client_authentication_methods",
+	"oidc_conformant", "jwt_configuration", "refresh_token", "client_authentication_methods", "cross_origin_auth", "cross_origin_authentication", "is_token_endpoint_ip_header_trusted",
 }
 
-// ReadClients reads clients. An entry that can't be read is an error of its own: a
-// list that is not understood is not taken in part.
+// takenOfRefresh are the members of refresh_token that a note is about.
+var takenOfRefresh = []string{
+	"rotation_type", "expiration_type", "leeway", "token_lifetime", "infinite_token_lifetime", "idle_token_lifetime", "infinite_idle_token_lifetime",
+}
+
+// usualOfClients is what Auth0 gives every client.
+var usualOfClients = map[string]any{
+	"encrypted": true, "custom_login_page_on": true, "organization_usage": "deny", "organization_require_behavior": "no_prompt",
+	"native_social_login": map[string]any{"apple": map[string]any{"enabled": false}, "facebook": map[string]any{"enabled": false}},
+}
+
+// ReadClients reads clients. One that can't be taken says so itself; an error is one
+// of the file.
 func ReadClients(r io.Reader) ([]Client, error) {
-	list, err := readList(r, "clients")
+	list, err := readList(r, "clients", "client_id")
 	if err != nil {
 		return nil, err
 	}
-	var out []Client
+	out := make([]Client, len(list))
+	ids := places[storage.ClientID]{}
 	for i, raw := range list {
-		var in client
-		if err := json.Unmarshal(raw, &in); err != nil {
-			return nil, fmt.Errorf("clients[%d]: %w", i, wrongType(err))
+		c := &out[i]
+		c.Place = fmt.Sprintf("clients[%d]", i)
+		c.Err = readEntry(raw, c.read)
+		if first := ids.first(c.ClientID, c.Place); c.Err == nil && first != c.Place {
+			c.Err = fmt.Errorf("client_id: is the same as that of %s", first)
 		}
-		if in.ClientID == "" {
-			return nil, fmt.Errorf("clients[%d]: has no client_id", i)
-		}
-		if in.Global { // the tenant itself, which nothing logs in with
-			continue
-		}
-		out = append(out, in.convert(raw))
 	}
 	return out, nil
 }
 
-// wrongType says what is wrong without the library's words, which quote the text.
-func wrongType(err error) error {
-	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
-		return fmt.Errorf("%s is of the wrong type", wrong.Field)
+// readEntry reads an entry that must be an object.
+func readEntry(raw json.RawMessage, read func(Object) error) error {
+	o, err := ReadObject(raw)
+	if err != nil {
+		return entryError(err)
 	}
-	return errors.New("is no JSON object")
+	return read(o)
 }
 
-func (in client) convert(raw json.RawMessage) Client {
-	out := Client{Secret: in.Secret, Client: storage.Client{
-		ClientID: storage.ClientID(in.ClientID), Name: in.Name, AppType: in.AppType,
-		Callbacks: in.Callbacks, AllowedLogoutURLs: in.AllowedLogoutURLs, WebOrigins: in.WebOrigins,
-		AllowedOrigins: in.AllowedOrigins, GrantTypes: in.GrantTypes, TokenEndpointAuthMethod: in.AuthMethod,
-		InitiateLogin: in.InitiateLogin, IsFirstParty: true, SubjectType: "public",
-		TrustIPHeader: in.TrustIPHeader, CrossOrigin: in.CrossOrigin || in.CrossOriginOld,
-	}}
-	if out.AppType == "" { // clients made by the API may have none
-		out.AppType = "regular_web"
+// places are where names stand first.
+type places[name ~string] map[name]string
+
+func (p places[name]) first(of name, place string) string {
+	if of == "" {
+		return place
 	}
-	switch {
-	case out.TokenEndpointAuthMethod != "":
-	case len(in.Methods.PrivateKeyJWT) > 0:
-		out.TokenEndpointAuthMethod = "private_key_jwt"
-	case out.AppType == "spa" || out.AppType == "native":
-		out.TokenEndpointAuthMethod = "none"
+	if p[of] == "" {
+		p[of] = place
+	}
+	return p[of]
+}
+
+func (c *Client) read(o Object) error {
+	var method, algorithm string
+	var firstParty, conformant *bool
+	var crossOrigin, crossOriginOld bool
+	var jwt, refresh, methods Object
+	// By itself: whatever else is wrong with it, a client is told by its ID.
+	if err := o.Read(map[string]any{"client_id": &c.ClientID}); err != nil {
+		return err
+	}
+	if c.ClientID == "" {
+		return errors.New("has no client_id")
+	}
+	err := o.Read(map[string]any{
+		"name": &c.Name, "client_secret": &c.Secret, "app_type": &c.AppType, "callbacks": &c.Callbacks,
+		"allowed_logout_urls": &c.AllowedLogoutURLs, "web_origins": &c.WebOrigins, "allowed_origins": &c.AllowedOrigins,
+		"grant_types": &c.GrantTypes, "token_endpoint_auth_method": &method, "initiate_login_uri": &c.InitiateLogin,
+		"is_first_party": &firstParty, "oidc_conformant": &conformant, "global": &c.Tenant, "is_token_endpoint_ip_header_trusted": &c.TrustIPHeader,
+		"cross_origin_authentication": &crossOrigin, "cross_origin_auth": &crossOriginOld,
+		"jwt_configuration": &jwt, "refresh_token": &refresh, "client_authentication_methods": &methods,
+	})
+	if err != nil {
+		return err
+	}
+	rotation := ""
+	if jwt.Read(map[string]any{"alg": &algorithm}) != nil || refresh.Read(map[string]any{"rotation_type": &rotation}) != nil {
+		return errors.New("jwt_configuration.alg or refresh_token.rotation_type: is of the wrong type")
+	}
+	c.IsFirstParty, c.SubjectType, c.CrossOrigin = true, "public", crossOrigin || crossOriginOld
+	if c.AppType == "" { // clients made by the API may have none
+		c.AppType = "regular_web"
+	}
+	switch c.TokenEndpointAuthMethod = method; {
+	case method != "":
+	case methods["private_key_jwt"] != nil:
+		c.TokenEndpointAuthMethod = "private_key_jwt"
+	case c.AppType == "spa" || c.AppType == "native":
+		c.TokenEndpointAuthMethod = "none"
 	default:
-		out.TokenEndpointAuthMethod = "client_secret_post"
-	}
-	note := func(wrong bool, text string) {
-		if wrong {
-			out.Notes = append(out.Notes, text)
-		}
+		c.TokenEndpointAuthMethod = "client_secret_post"
 	}
 	// Auth0 demands PKCE of nobody; an application that has a secret goes on as it did.
-	out.RequirePKCE = !out.NeedsSecret() && out.TokenEndpointAuthMethod == "none"
-	note(out.RequirePKCE && slices.Contains(out.GrantTypes, "authorization_code"), "logins of it must use PKCE here, for it has no secret")
-	note(in.FirstParty != nil && !*in.FirstParty, "is_first_party: nobody is asked for consent here")
-	note(in.JWT.Algorithm != "" && in.JWT.Algorithm != "RS256", "jwt_configuration.alg: ID tokens are signed with RS256 here, not "+in.JWT.Algorithm)
-	if slices.Contains(out.GrantTypes, "refresh_token") {
-		note(in.Refresh.Rotation == "rotating", "refresh_token: lifetimes are tokens.refresh_idle and tokens.refresh_absolute here")
-		note(in.Refresh.Rotation == "non-rotating", "refresh_token: rotates here: the application must keep the newest, or people sign in again")
+	c.RequirePKCE = c.TokenEndpointAuthMethod == "none"
+	c.note(c.RequirePKCE && slices.Contains(c.GrantTypes, "authorization_code"), "logins of it must use PKCE here, for it has no secret")
+	c.note(firstParty != nil && !*firstParty, "is_first_party: nobody is asked for consent here")
+	c.note(conformant != nil && !*conformant, "oidc_conformant: every client is, here")
+	c.note(algorithm != "" && algorithm != "RS256", "jwt_configuration.alg: ID tokens are signed with RS256 here, not %s", Quote(algorithm))
+	if slices.Contains(c.GrantTypes, "refresh_token") {
+		c.note(rotation == "rotating", "refresh_token: lifetimes are tokens.refresh_idle and tokens.refresh_absolute here")
+		c.note(rotation == "non-rotating", "refresh_token: rotates here: the application must keep the newest, or people sign in again")
 	}
-	if !out.NeedsSecret() {
-		out.Secret = ""
+	c.note(c.Secret != "" && !c.NeedsSecret(), "client_secret: is not taken: the client authenticates without one")
+	if !c.NeedsSecret() {
+		c.Secret = ""
 	}
-	if rest := beside(raw, silent); len(rest) > 0 {
-		note(true, "not taken: "+strings.Join(rest, ", "))
+	c.NotTaken = quoted(o.Beside(takenOfClients, usualOfClients))
+	for _, name := range methods.Beside([]string{"private_key_jwt"}, nil) {
+		c.NotTaken = append(c.NotTaken, Quote("client_authentication_methods."+name))
 	}
-	return out
-}
-
-// beside returns the members of an object that say something and are not listed.
-func beside(raw json.RawMessage, listed []string) []string {
-	var all map[string]json.RawMessage
-	_ = json.Unmarshal(raw, &all) // it was read as an object before
-	for _, name := range listed {
-		delete(all, name)
+	for _, name := range refresh.Beside(takenOfRefresh, nil) {
+		c.NotTaken = append(c.NotTaken, Quote("refresh_token."+name))
 	}
-	maps.DeleteFunc(all, func(_ string, value json.RawMessage) bool { return !says(value) })
-	return slices.Sorted(maps.Keys(all))
-}
-
-// says reports whether a value is more than an empty one.
-func says(value json.RawMessage) bool {
-	return !slices.Contains([]string{"", "null", "false", `""`, "[]", "{}"}, string(value))
+	for _, name := range jwt.Beside([]string{"alg"}, map[string]any{"lifetime_in_seconds": 36000.0}) {
+		c.NotTaken = append(c.NotTaken, Quote("jwt_configuration."+name))
+	}
+	return nil
 }
 
 // Connection is a connection of an export.
 type Connection struct {
 	storage.Connection
-	Notes []string
+	Entry
 }
 
-// ReadConnections reads connections, with the options as they are.
+var takenOfConnections = []string{
+	"name", "strategy", "options", "enabled_clients", "display_name", "is_domain_connection", "show_as_button", "realms",
+	"metadata", "authentication", "connected_accounts",
+}
+
+// ReadConnections reads connections, with the options as they are. One that can't be
+// taken says so itself; an error is one of the file.
 func ReadConnections(r io.Reader) ([]Connection, error) {
-	list, err := readList(r, "connections")
+	list, err := readList(r, "connections", "strategy")
 	if err != nil {
 		return nil, err
 	}
 	out := make([]Connection, len(list))
+	names := places[storage.ConnectionName]{}
 	for i, raw := range list {
-		var in struct {
-			Name           string             `json:"name"`
-			Strategy       string             `json:"strategy"`
-			Options        json.RawMessage    `json:"options"`
-			EnabledClients []storage.ClientID `json:"enabled_clients"`
+		c := &out[i]
+		c.Place = fmt.Sprintf("connections[%d]", i)
+		c.Err = readEntry(raw, c.read)
+		if first := names.first(c.Name, c.Place); c.Err == nil && first != c.Place {
+			c.Err = fmt.Errorf("name: is the same as that of %s", first)
 		}
-		if err := json.Unmarshal(raw, &in); err != nil {
-			return nil, fmt.Errorf("connections[%d]: %w", i, wrongType(err))
-		}
-		if in.Strategy == "" {
-			return nil, fmt.Errorf("connections[%d]: has no strategy", i)
-		}
-		out[i] = Connection{Connection: storage.Connection{
-			Name: storage.ConnectionName(in.Name), Strategy: in.Strategy, Options: in.Options,
-			Settings: storage.ConnectionSettings{Restricted: len(in.EnabledClients) > 0, EnabledClients: in.EnabledClients},
-		}}
-		out[i].nameTwilio()
 	}
 	return out, nil
+}
+
+func (c *Connection) read(o Object) error {
+	s := &c.Settings
+	if err := o.Read(map[string]any{"name": &c.Name}); err != nil {
+		return err
+	}
+	err := o.Read(map[string]any{
+		"strategy": &c.Strategy, "options": &c.Options, "enabled_clients": &s.EnabledClients, "display_name": &s.DisplayName,
+		"is_domain_connection": &s.IsDomainConnection, "show_as_button": &s.ShowAsButton, "realms": &s.Realms, "metadata": &s.Metadata,
+	})
+	if err != nil {
+		return err
+	}
+	if c.Strategy == "" {
+		return errors.New("has no strategy")
+	}
+	if s.Authentication, err = o.small("authentication"); err != nil {
+		return err
+	}
+	if s.ConnectedAccounts, err = o.small("connected_accounts"); err != nil {
+		return err
+	}
+	s.Restricted = len(s.EnabledClients) > 0
+	c.note(!s.Restricted, "enabled_clients: names none, so every client may use it here")
+	c.NotTaken = quoted(o.Beside(takenOfConnections, nil))
+	c.nameTwilio()
+	return nil
 }
 
 // nameTwilio says that a connection is Twilio's where Auth0 leaves that out: only
 // gateways have a provider in every tenant.
 func (c *Connection) nameTwilio() {
-	var options map[string]json.RawMessage
-	if json.Unmarshal(c.Options, &options) != nil || says(options["provider"]) || !says(options["twilio_sid"]) {
+	var options Object
+	var provider, account string
+	if json.Unmarshal(c.Options, &options) != nil || options.Read(map[string]any{"provider": &provider, "twilio_sid": &account}) != nil ||
+		provider != "" || account == "" {
 		return
 	}
 	options["provider"] = json.RawMessage(`"twilio"`)
 	c.Options, _ = json.Marshal(options) // it was JSON before
-	c.Notes = append(c.Notes, "options.provider: is taken for twilio, whose account it has")
+	c.note(true, "options.provider: is taken for twilio, whose account it has")
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"reflect"
 	"regexp"
 	"slices"
@@ -54,8 +55,15 @@ type Importer struct {
 	DryRun bool
 	// Report gets each refused line, in the order of the list.
 	Report func(*LineError) error
-	// Note gets what is not taken of a line that is; nil: nobody does.
-	Note func(*LineError) error
+	// Note gets what is not taken of a line that is, in the order of the list; nil:
+	// nobody does.
+	Note func(Remark) error
+}
+
+// Remark is what is to be told of a line that is taken: see [Row].
+type Remark struct {
+	Place           string
+	Notes, NotTaken []string
 }
 
 // Summary counts what became of the people of a list.
@@ -73,7 +81,11 @@ func (im *Importer) Import(ctx context.Context, r io.Reader) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
-	run := &importRun{Importer: im, numbers: map[phone.Number]int{}, ids: map[string]int{}, values: map[[2]string]int{}}
+	unit := ""
+	if _, ok := rows.(*entries); ok {
+		unit = entryUnit
+	}
+	run := &importRun{Importer: im, unit: unit, numbers: map[phone.Number]int{}, ids: map[string]int{}, values: map[[2]string]int{}}
 	for {
 		row, err := rows.Next()
 		if errors.Is(err, io.EOF) {
@@ -109,9 +121,10 @@ func pause(ctx context.Context, d time.Duration) error {
 // importRun is one list under way.
 type importRun struct {
 	*Importer
+	unit    string // what the list counts, if not lines
 	summary Summary
 	people  []storage.Import
-	lines   []int        // of people
+	rows    []Row        // of people
 	refused []*LineError // since the last flush
 	// Where numbers, IDs and unique values stood first.
 	numbers map[phone.Number]int
@@ -124,7 +137,7 @@ func (r *importRun) take(row Row, err error) error {
 	var p storage.Import
 	if err == nil {
 		if p, err = r.person(row); err != nil {
-			err = &LineError{row.Line, err.Error()}
+			err = &LineError{Line: row.Line, Reason: err.Error()}
 		}
 	}
 	if refusal, ok := errors.AsType[*LineError](err); ok {
@@ -134,15 +147,7 @@ func (r *importRun) take(row Row, err error) error {
 	if err != nil {
 		return err
 	}
-	r.people, r.lines = append(r.people, p), append(r.lines, row.Line)
-	for _, note := range row.Notes {
-		if r.Note == nil {
-			break
-		}
-		if err := r.Note(&LineError{row.Line, note}); err != nil {
-			return err
-		}
-	}
+	r.people, r.rows = append(r.people, p), append(r.rows, row)
 	return nil
 }
 
@@ -191,10 +196,10 @@ func (r *importRun) number(text string) (phone.Number, error) {
 // once refuses what stood in the list before.
 func (r *importRun) once(row Row, number phone.Number) error {
 	if line, ok := r.numbers[number]; ok {
-		return fmt.Errorf("phone_number: is the same as in line %d", line)
+		return fmt.Errorf("phone_number: is the same as in %s", placed(r.unit, line))
 	}
 	if line, ok := r.ids[row.ID]; ok && row.ID != "" {
-		return fmt.Errorf("user_id: is the same as in line %d", line)
+		return fmt.Errorf("user_id: is the same as in %s", placed(r.unit, line))
 	}
 	var values [][2]string
 	for _, name := range r.Schema.Unique() {
@@ -203,7 +208,7 @@ func (r *importRun) once(row Row, number phone.Number) error {
 		}
 		value := [2]string{name, fmt.Sprint(row.Attributes[name])}
 		if line, ok := r.values[value]; ok {
-			return fmt.Errorf("%s: is the same as in line %d", name, line)
+			return fmt.Errorf("%s: is the same as in %s", name, placed(r.unit, line))
 		}
 		values = append(values, value)
 	}
@@ -222,6 +227,9 @@ func (r *importRun) decide(u storage.User, known bool, row Row, number phone.Num
 	differs := !known || u.Number != number
 	if !known && row.Verified {
 		u.VerifiedAt = r.Now()
+	}
+	if !known && row.CreatedAt.Before(r.Now()) { // others' clocks may go wrong
+		u.CreatedAt = row.CreatedAt
 	}
 	u.Number = number
 	if row.Blocked != nil {
@@ -270,7 +278,11 @@ func (r *importRun) flush(ctx context.Context) error {
 			return err
 		}
 	}
+	var remarks []Row
 	for i, one := range done {
+		if row := r.rows[i]; one.Outcome != storage.Refused && len(row.Notes)+len(row.NotTaken) > 0 {
+			remarks = append(remarks, row)
+		}
 		switch one.Outcome {
 		case storage.Added:
 			r.summary.Added++
@@ -279,19 +291,41 @@ func (r *importRun) flush(ctx context.Context) error {
 		case storage.Unchanged:
 			r.summary.Unchanged++
 		case storage.Refused:
-			r.refused = append(r.refused, &LineError{r.lines[i], one.Err.Error()})
+			r.refused = append(r.refused, &LineError{Line: r.rows[i].Line, Reason: one.Err.Error()})
 		}
 	}
 	if r.Atomic && len(r.refused) > 0 {
-		r.summary = Summary{}
+		r.summary, remarks = Summary{}, nil
 	}
+	if err := r.tell(remarks); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	r.people, r.rows, r.refused = r.people[:0], r.rows[:0], r.refused[:0]
+	return nil
+}
+
+// tell reports the refused and what is not taken of others, in the order of the list.
+func (r *importRun) tell(remarks []Row) error {
 	slices.SortStableFunc(r.refused, func(a, b *LineError) int { return a.Line - b.Line })
+	remark := func(before int) error {
+		for len(remarks) > 0 && remarks[0].Line < before {
+			row := remarks[0]
+			remarks = remarks[1:]
+			if r.Note == nil {
+				continue
+			}
+			if err := r.Note(Remark{placed(r.unit, row.Line), row.Notes, row.NotTaken}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	for _, refusal := range r.refused {
 		r.summary.Refused++
-		if err := r.Report(refusal); err != nil {
-			return fmt.Errorf("write report: %w", err)
+		refusal.Unit = r.unit
+		if err := errors.Join(remark(refusal.Line), r.Report(refusal)); err != nil {
+			return err
 		}
 	}
-	r.people, r.lines, r.refused = r.people[:0], r.lines[:0], r.refused[:0]
-	return nil
+	return remark(math.MaxInt)
 }

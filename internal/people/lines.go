@@ -20,12 +20,22 @@ const maxLine = 64 << 10
 type LineError struct {
 	Line   int
 	Reason string
+	// Unit is what Line counts, if not lines.
+	Unit string
 }
 
-func (e *LineError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Reason) }
+func (e *LineError) Error() string { return placed(e.Unit, e.Line) + ": " + e.Reason }
+
+// placed names a place in a list.
+func placed(unit string, n int) string {
+	if unit == "" {
+		unit = "line"
+	}
+	return fmt.Sprint(unit, " ", n)
+}
 
 func refuse(line int, format string, args ...any) error {
-	return &LineError{line, fmt.Sprintf(format, args...)}
+	return &LineError{Line: line, Reason: fmt.Sprintf(format, args...)}
 }
 
 // line is one line of a file, without its end.
@@ -43,10 +53,12 @@ type lines struct {
 	again []line
 }
 
-// newLines reads what a byte-order mark says: UTF-8 or UTF-16. Without one the text
-// is taken for UTF-8.
-func newLines(r io.Reader) *lines {
-	return &lines{r: bufio.NewReader(transform.NewReader(r, unicode.BOMOverride(transform.Nop)))}
+func newLines(r io.Reader) *lines { return &lines{r: bufio.NewReader(marked(r))} }
+
+// marked reads what a byte-order mark says: UTF-8 or UTF-16. Without one the text is
+// taken for UTF-8.
+func marked(r io.Reader) io.Reader {
+	return transform.NewReader(r, unicode.BOMOverride(transform.Nop))
 }
 
 // next returns the next line, or [io.EOF].

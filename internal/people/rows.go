@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/handset-oidc/handset/internal/attributes"
 	"github.com/handset-oidc/handset/internal/strictjson"
@@ -22,10 +23,15 @@ type Row struct {
 	Blocked *bool
 	// Attributes are checked by the schema; nil takes one away.
 	Attributes map[string]any
-	// Notes say what of the line is not taken.
+	// Notes say what of the line is taken otherwise than it stands there.
 	Notes []string
+	// NotTaken names what of it is not taken at all.
+	NotTaken []string
 	// Verified says that the number was proved where the list comes from.
 	Verified bool
+	// CreatedAt is when the person was registered where the list comes from; zero: not
+	// said.
+	CreatedAt time.Time
 	// Metadata is what else applications keep with the person; nil: nothing is said.
 	Metadata *storage.Metadata
 }
@@ -46,22 +52,19 @@ func Formats() []string { return []string{CSV, NDJSON} }
 // Open begins to read a list. Without a format it looks at the first line. It fails
 // when the list as a whole can't be used: a header that is wrong, nothing in it.
 func Open(r io.Reader, format string, schema attributes.Schema) (Rows, error) {
+	if format == Auth0 {
+		return openAuth0(r, schema)
+	}
 	l := newLines(r)
 	first, err := l.first()
 	if errors.Is(err, io.EOF) {
-		return nil, errors.New("the list is empty")
+		return nil, errEmpty
 	}
 	if err != nil {
 		return nil, err
 	}
 	if format == "" && bytes.HasPrefix(bytes.TrimSpace(first.text), []byte("{")) {
 		format = NDJSON
-	}
-	if format == Auth0 {
-		if bytes.HasPrefix(bytes.TrimSpace(first.text), []byte("[")) {
-			return nil, ErrArray
-		}
-		return &objects{l, auth0Users{schema}.parse}, nil
 	}
 	if format == NDJSON {
 		return &objects{l, ndjson{schema}.parse}, nil
@@ -72,6 +75,8 @@ func Open(r io.Reader, format string, schema attributes.Schema) (Rows, error) {
 	}
 	return t, nil
 }
+
+var errEmpty = errors.New("the list is empty")
 
 // objects reads one JSON object per line.
 type objects struct {
@@ -102,12 +107,17 @@ func (o *objects) Next() (Row, error) {
 		case len(bytes.TrimSpace(one.text)) == 0:
 			continue
 		}
-		row, err := o.parse(one)
-		if err != nil {
-			return Row{}, &LineError{one.n, err.Error()}
-		}
-		return row, nil
+		return parsed(one, o.parse)
 	}
+}
+
+// parsed is a line, read, or why it is refused.
+func parsed(one line, parse func(line) (Row, error)) (Row, error) {
+	row, err := parse(one)
+	if err != nil {
+		return Row{}, &LineError{Line: one.n, Reason: err.Error()}
+	}
+	return row, nil
 }
 
 func (o ndjson) parse(one line) (Row, error) {
@@ -145,7 +155,7 @@ func (o ndjson) parse(one line) (Row, error) {
 // objectError says what is wrong without the library's words, which quote the text.
 func objectError(one line, err error) error {
 	if twice, ok := errors.AsType[*strictjson.TwiceError](err); ok {
-		return fmt.Errorf("%s: stands there twice", foreign([]string{twice.Name}))
+		return fmt.Errorf("%s: stands there twice", foreign(twice.Name))
 	}
 	if errors.Is(err, strictjson.ErrDeep) || errors.Is(err, strictjson.ErrText) {
 		return fmt.Errorf("has %w", err)

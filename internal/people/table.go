@@ -112,7 +112,7 @@ func (t *table) Next() (Row, error) {
 		row := Row{Line: line, Attributes: map[string]any{}}
 		for i, cell := range cells {
 			if err := t.cell(&row, t.columns[i], strings.TrimSpace(cell)); err != nil {
-				return Row{}, &LineError{line, err.Error()}
+				return Row{}, &LineError{Line: line, Reason: err.Error()}
 			}
 		}
 		return row, nil

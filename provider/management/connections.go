@@ -5,15 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"regexp"
 	"slices"
 
 	"github.com/handset-oidc/handset/internal/strictjson"
 	"github.com/handset-oidc/handset/internal/web"
+	"github.com/handset-oidc/handset/provider/registration"
 	"github.com/handset-oidc/handset/storage"
 )
-
-var connectionNames = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,126}[A-Za-z0-9])?$`)
 
 var (
 	errNoConnection    = fault(http.StatusNotFound, codeNoConnection, textNoConnection)
@@ -198,8 +196,8 @@ func (h *Handler) CreateConnection(w http.ResponseWriter, r *http.Request) error
 	if strictjson.Decode(d["strategy"], &c.Strategy) != nil || c.Strategy != "sms" {
 		return invalid("strategy", "No enum match: sms is the one strategy of Handset")
 	}
-	if strictjson.Decode(d["name"], &name) != nil || !connectionNames.MatchString(name) {
-		return invalid("name", "String does not match pattern: %s", connectionNames)
+	if strictjson.Decode(d["name"], &name) != nil || !registration.ConnectionNames.MatchString(name) {
+		return invalid("name", "String does not match pattern: %s", registration.ConnectionNames)
 	}
 	c.Name = storage.ConnectionName(name)
 	if err := h.applyConnection(d, &c, map[string]any{"name": &name, "strategy": &c.Strategy}); err != nil {

@@ -204,6 +204,9 @@ func (h *Handler) applyUser(c userChange, p *storage.Profile) (err error) {
 	if p.Attributes, p.Metadata.App, err = h.c.Schema.Split(app); err != nil {
 		return invalid("app_metadata", "%s", err)
 	}
+	if missing := h.c.Schema.Missing(p.Attributes); len(missing) > 0 {
+		return invalid("app_metadata", "%s: is missing", strings.Join(missing, ", "))
+	}
 	p.UpdatedAt = h.now()
 	return nil
 }

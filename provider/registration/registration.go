@@ -87,6 +87,14 @@ var otherGrants = []string{
 	"http://auth0.com/oauth/grant-type/mfa-recovery-code",
 }
 
+// KnownGrant reports whether a registration may list a grant type.
+func KnownGrant(grant string) bool {
+	return slices.Contains(grantTypes, grant) || slices.Contains(otherGrants, grant)
+}
+
+// ConnectionNames are Auth0's: they stand in addresses and on command lines.
+var ConnectionNames = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,126}[A-Za-z0-9])?$`)
+
 // clientIDs are what fits everywhere: in a form, in an HTTP Basic header
 // without escaping (RFC 6749 §2.3.1), on a command line.
 var clientIDs = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$`)
@@ -212,7 +220,7 @@ func (f *findings) authentication(c storage.Client) {
 
 func (f *findings) grants(c storage.Client) {
 	for i, grant := range c.GrantTypes {
-		if !slices.Contains(grantTypes, grant) && !slices.Contains(otherGrants, grant) {
+		if !KnownGrant(grant) {
 			f.add(member("grant_types", i), "unknown grant type; want %s", listed(grantTypes, "or"))
 		}
 		if grant == oauth.GrantClientCredentials && c.Public() {
