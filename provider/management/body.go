@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 
 	"github.com/handset-oidc/handset/internal/web"
@@ -66,11 +67,19 @@ func (d document) has(name string) bool {
 	return ok && string(raw) != "null"
 }
 
-// decode keeps numbers as they are written.
+// decode puts a value in place of what target points to, and keeps numbers as they are
+// written. It reads into a new one: encoding/json would add to the maps, and fill the
+// elements of the lists, that are there.
 func decode(raw json.RawMessage, target any) error {
+	place := reflect.ValueOf(target).Elem()
+	fresh := reflect.New(place.Type())
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
-	return d.Decode(target)
+	if err := d.Decode(fresh.Interface()); err != nil {
+		return err
+	}
+	place.Set(fresh.Elem())
+	return nil
 }
 
 // shapeOf names the JSON type of what a property is read into.
@@ -105,4 +114,13 @@ func asObject(v any) (object, error) {
 func isObject(raw json.RawMessage) bool {
 	var o map[string]json.RawMessage
 	return json.Unmarshal(raw, &o) == nil && o != nil
+}
+
+// sameJSON reports whether two texts are the same value; none is the same as none.
+func sameJSON(a, b json.RawMessage) bool {
+	var x, y any
+	if len(a) > 0 && decode(a, &x) != nil || len(b) > 0 && decode(b, &y) != nil {
+		return false
+	}
+	return reflect.DeepEqual(x, y)
 }
