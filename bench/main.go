@@ -21,13 +21,14 @@ import (
 
 func main() {
 	seconds := flag.Duration("phase", 5*time.Second, "how long each phase runs")
-	profile := flag.String("profile", "", "a `file` for a CPU profile of the server during the logins at 16")
+	profile := flag.String("profile", "", "a `file` for a CPU profile of the server")
+	profiled := flag.String("profiled", "login, 16 at a time", "the `phase` that the profile is of")
 	open := flag.Int("open", 100_000, "how many verifications are open at once in the last phase; 0 leaves it out")
 	only := flag.String("only", "", "run only the phases whose name has these `words`")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *seconds, *profile, *only, *open); err != nil {
+	if err := run(ctx, *seconds, profiling{*profile, *profiled}, *only, *open); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -46,7 +47,10 @@ type phase struct {
 	op      func(w *worker) error
 }
 
-func run(ctx context.Context, length time.Duration, profile, only string, open int) error {
+// profiling says which phase is profiled, and into which file.
+type profiling struct{ file, phase string }
+
+func run(ctx context.Context, length time.Duration, profile profiling, only string, open int) error {
 	w, err := startWorld(ctx)
 	if err != nil {
 		return err
@@ -72,12 +76,12 @@ func run(ctx context.Context, length time.Duration, profile, only string, open i
 	}
 	fmt.Printf("%-38s %9s %8s %8s %8s %8s %9s %9s %7s\n", "", "per s", "server R", "redis R", "total R", "budget", "p50 ms", "p99 ms", "errors")
 	var failed []error
-	for i, p := range phases {
+	for _, p := range phases {
 		if !strings.Contains(p.name, only) {
 			continue
 		}
-		if profile != "" && i == 1 {
-			go w.profile(ctx, profile, length)
+		if profile.file != "" && p.name == profile.phase {
+			go w.profile(ctx, profile.file, length)
 		}
 		r, err := w.measure(ctx, p, length)
 		if err != nil {

@@ -88,6 +88,9 @@ type Config struct {
 	// - `send_client` and `send_client_day`: texts asked for by one client that has
 	//   authenticated, in place of those from its address: 60 at once and one more a
 	//   second, and 500 at once and one more every 173 s.
+	// - `manage_client`: calls of the Management API by one client, over all servers: 500
+	//   at once and 20 more a second, where Auth0 has 50 and 15. While Redis is away calls
+	//   are not counted.
 	Limits Limits `yaml:"limits"`
 	// Numbers with a fixed code: nothing is texted, no limit of sends holds, and
 	// neither type nor country is checked. For automated tests and for the

@@ -70,14 +70,19 @@ func (l *Limits) decode(d *decoder, path string, in any) {
 
 func (l Limits) check(r *report) {
 	for _, name := range l.names() {
-		path := join("limits", name)
+		path, least := join("limits", name), time.Second
+		if name == limit.ManageClient { // programs call, not people
+			least = time.Millisecond
+		}
 		switch one := l[name]; {
 		case one.Off:
 			r.warn(path, "off; nothing holds back who would use it up")
 		case one.Burst < 1 || one.Burst > maxBurst:
 			r.problem(join(path, "burst"), fmt.Sprintf("want 1 to %d, or off in place of the limit", maxBurst))
-		case one.Every < time.Second:
-			r.problem(join(path, "every"), "want at least 1s")
+		case one.Every < least:
+			r.problem(join(path, "every"), "want at least "+FormatDuration(least))
+		case one.Every%time.Millisecond != 0:
+			r.problem(join(path, "every"), "want whole milliseconds")
 		case one.Every > maxRefill/time.Duration(one.Burst):
 			r.problem(join(path, "every"), "want less: burst times every is at most "+FormatDuration(maxRefill))
 		}

@@ -140,6 +140,7 @@ func TestEnvironmentWins(t *testing.T) {
 		"verify_address": {Off: true},
 
 		"pending_address": {Burst: 50, Every: 36 * time.Second},
+		"manage_client":   {Burst: 500, Every: 50 * time.Millisecond},
 		"send_client":     {Burst: 60, Every: time.Second}, "send_client_day": {Burst: 500, Every: 173 * time.Second},
 	}
 	if diff := cmp.Diff(want, c.Limits); diff != "" {
@@ -244,13 +245,15 @@ func TestProblems(t *testing.T) {
 		{"lifetimes", "sessions: {absolute: 1h, idle: 2h}\ntokens: {access: 0s, id: -1m, refresh_idle: 10h, refresh_absolute: 1h}", []string{
 			"tokens.access: want at least 1s", "tokens.id: want at least 1s",
 			"sessions.idle: must not be longer than sessions.absolute", "tokens.refresh_idle: must not be longer than tokens.refresh_absolute"}},
-		{"unknown limit", "limits: {send_nmber: off}", []string{"limits.send_nmber: unknown limit; the limits are guess_number, pending_address, send_address, send_client, send_client_day, send_number and verify_address"}},
+		{"unknown limit", "limits: {send_nmber: off}", []string{"limits.send_nmber: unknown limit; the limits are guess_number, manage_client, pending_address, send_address, send_client, send_client_day, send_number and verify_address"}},
 		{"limit values", "limits: {send_number: {burst: 0}, send_address: {every: 0s}, guess_number: never, verify_address: 3}", []string{
 			"limits.guess_number: want {burst: 5, every: 3h} or off", "limits.verify_address: want {burst: 5, every: 3h} or off",
 			"limits.send_address.every: want at least 1s", "limits.send_number.burst: want 1 to"}},
 		{"limits without bounds", "limits: {send_number: {burst: -1}, send_address: {burst: 1000001}, guess_number: {burst: 1000000, every: 3h}}", []string{
 			"limits.guess_number.every: want less: burst times every is at most 8760h", "limits.send_address.burst: want 1 to 1000000, or off", "limits.send_number.burst: want 1 to 1000000, or off"}},
-		{"an internal limit", "limits: {refund_number: off}", []string{"limits.refund_number: unknown limit; the limits are guess_number, pending_address, send_address, send_client, send_client_day, send_number and verify_address"}},
+		{"limits of people and of programs", "limits: {send_client: {every: 999ms}, manage_client: {every: 999us}, send_number: {every: 1000001us}}", []string{
+			"limits.manage_client.every: want at least 1ms", "limits.send_client.every: want at least 1s", "limits.send_number.every: want whole milliseconds"}},
+		{"an internal limit", "limits: {refund_number: off}", []string{"limits.refund_number: unknown limit; the limits are guess_number, manage_client, pending_address, send_address, send_client, send_client_day, send_number and verify_address"}},
 		{"test numbers", `test_numbers: [{code: "12"}, {number: "+1", code: "1234"}, {prefix: "+150", code: "1234"}, {number: "+15005550006", prefix: "+1500555", code: "1234"}, {number: "+15005550007", code: "12345678901"}, {number: "+15005550007", code: "1234"}]`, []string{
 			"test_numbers[0]: missing: number or prefix", "test_numbers[0].code: want 4 to 10 digits",
 			"test_numbers[1].number: want the international form", "test_numbers[2].prefix: want + and at least four digits",

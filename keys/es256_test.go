@@ -2,6 +2,7 @@ package keys_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
@@ -116,6 +117,25 @@ func TestAKeyOfOneAlgorithmVerifiesNoOther(t *testing.T) {
 		}
 		if _, err := jws.Verify(r.PublicKey(r.Signer(other).ID)); err == nil {
 			t.Errorf("a signature by %s verifies with the key for %s", alg, other)
+		}
+	}
+}
+
+// RFC 7518 §3.4: both numbers in full length; one of 128 signatures has a shorter one.
+func TestES256SignaturesHaveOneLength(t *testing.T) {
+	t.Parallel()
+	signer := open(t, keys.Config{Store: keystest.NewStore(keystest.Record(0, start), keystest.ECRecord(0, start)), Now: (&clock{now: start}).Now}).Signer(keys.ES256)
+	for i := range 1000 {
+		token, err := signer.Sign(keys.TypeAccessToken, fmt.Appendf(nil, `{"jti":"%d"}`, i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256})
+		if err != nil || len(parsed.Signatures[0].Signature) != 64 {
+			t.Fatalf("%s: %v", token, err)
+		}
+		if payload, err := parsed.Verify(&keystest.ECKey(0).PublicKey); err != nil || string(payload) != fmt.Sprintf(`{"jti":"%d"}`, i) {
+			t.Fatalf("%s: %s, %v", token, payload, err)
 		}
 	}
 }

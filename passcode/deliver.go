@@ -179,7 +179,11 @@ func (e *Engine) tryOne(ctx context.Context, d *delivery, n *sms.Named, within t
 	if err == nil && id == "" {
 		id = m.ID
 	}
-	e.attempted(&d.text, n, id, e.now().Sub(began), err)
+	shown := id
+	if m.QuotedIn(id) {
+		shown = ""
+	}
+	e.attempted(&d.text, n, shown, e.now().Sub(began), err)
 	if err == nil {
 		d.text.Outcome, d.text.Sender, d.text.MessageID = storage.TextHandedOver, n.Name, id
 	}

@@ -207,6 +207,17 @@ func (e *Engine) PendingLimit(a netip.Addr) storage.Limit {
 	return e.limitFor(limit.PendingAddress, e.addressKey(a))
 }
 
+// ManageLimit is the limit of a client's calls of the Management API. It is told here as
+// [Engine.PendingLimit] is.
+func (e *Engine) ManageLimit(c storage.ClientID) storage.Limit {
+	return e.limitFor(limit.ManageClient, e.clientKey(c))
+}
+
+// clientKey is the keyed tag under which a client counts.
+func (e *Engine) clientKey(c storage.ClientID) string {
+	return e.vault.Tag(vault.AddressTag, "client", string(c))
+}
+
 // guessLimit is the number's guess budget. A test number has none: what a spent
 // budget does is to make codes longer, and a fixed code can't be; one try for
 // each code would break tests and protect nothing, since the code is written down.

@@ -581,6 +581,29 @@ func TestALateFailureMakesTheNextTextFree(t *testing.T) {
 	}
 }
 
+// A number that gets no texts is told from a route that takes none, also when that comes
+// out late. With sign-up off neither is: it would tell who is registered.
+func TestALateRefusalOfTheNumberIsToldApart(t *testing.T) {
+	t.Parallel()
+	for _, off := range []bool{false, true} {
+		r := newRig(t)
+		r.conn.SignupDisabled = off
+		release := make(chan struct{})
+		r.conn.Routes = via(senderFunc(func(context.Context, sms.Message) error {
+			<-release
+			return &sms.Error{Kind: sms.KindNumber, Code: "21610"}
+		}))
+		r.mustSend("login:1", func(s *SendRequest) { s.Wait = time.Millisecond })
+		close(release)
+		if err := r.engine.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if c := r.load("login:1"); c.NumberFailed == off || c.SendFailed == off {
+			t.Errorf("sign-up off %t: challenge %+v", off, c)
+		}
+	}
+}
+
 func TestTheTextLeavesAlthoughTheBrowserHasGone(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

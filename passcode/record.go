@@ -360,9 +360,10 @@ func (e *Engine) entered(r CheckRequest, reason Reason) {
 	})
 }
 
-// attempted notes a try to hand a text over.
-func (e *Engine) attempted(text *storage.Text, n *sms.Named, id string, took time.Duration, err error) {
-	attempt := storage.TextAttempt{Sender: n.Name, Took: took.Milliseconds(), MessageID: id}
+// attempted notes a try to hand a text over; name is what people are shown of the
+// sender's own name of it.
+func (e *Engine) attempted(text *storage.Text, n *sms.Named, name string, took time.Duration, err error) {
+	attempt := storage.TextAttempt{Sender: n.Name, Took: took.Milliseconds(), MessageID: name}
 	outcome := string(storage.TextHandedOver)
 	switch {
 	case errors.Is(err, sms.ErrOpen):

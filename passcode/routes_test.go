@@ -97,6 +97,8 @@ type told struct {
 	hangs bool
 	texts []sms.Message
 	inbox *sms.Inbox
+	// calls names a text; nil: by our own name of it.
+	calls func(m sms.Message) string
 }
 
 func (s *told) Send(ctx context.Context, m sms.Message) (string, error) {
@@ -112,6 +114,9 @@ func (s *told) Send(ctx context.Context, m sms.Message) (string, error) {
 	s.texts = append(s.texts, m)
 	if _, err := s.inbox.Send(ctx, m); err != nil {
 		return "", err
+	}
+	if s.calls != nil {
+		return s.calls(m), nil
 	}
 	return s.name + "-" + m.ID, nil
 }
@@ -203,6 +208,32 @@ func TestFailoverSendsTheSameCodeAndCostsOneText(t *testing.T) {
 		if got := r.tally.outcomes[:2]; got[1] != "b JP handed_over" || !strings.HasPrefix(got[0], "a JP ") {
 			t.Errorf("%s: observed %q", name, got)
 		}
+	}
+}
+
+// A sender may call a text by the number or the code: its receipts will, so the record
+// has to find it by that, and shows people nothing of it.
+func TestANameThatRepeatsTheNumberOrTheCodeIsNotShown(t *testing.T) {
+	t.Parallel()
+	for what, calls := range map[string]func(m sms.Message) string{
+		"number": func(m sms.Message) string { return "t" + m.To.E164()[1:] + "-1" },
+		"code":   func(m sms.Message) string { return "t" + m.Code },
+	} {
+		r := newRouted(t)
+		r.senders["a"].calls = calls
+		r.mustSend("login:1")
+		text := r.wantAttempts("a")
+		if want := calls(r.senders["a"].texts[0]); text.MessageID != want {
+			t.Errorf("%s: receipts find it by %q, want %q", what, text.MessageID, want)
+		}
+		if shown := text.ShownName(); shown != "" || text.Story.Attempts[0].MessageID != "" {
+			t.Errorf("%s: shown is %q", what, shown)
+		}
+	}
+	r := newRouted(t)
+	r.mustSend("login:1")
+	if text := r.wantAttempts("a"); text.ShownName() != "a-"+string(text.ID) {
+		t.Errorf("shown is %q", text.ShownName())
 	}
 }
 

@@ -61,10 +61,10 @@ type SendRequest struct {
 	Again bool
 	// BlockGuessing refuses the text where [CheckRequest.BlockGuessing] refuses codes.
 	BlockGuessing bool
-	// Accepted, when set, is called when no limit has refused the text and before it
-	// leaves: what must be on record by then is written there. Its error takes back
-	// what the text had cost, and is that of Send.
-	Accepted func(ctx context.Context) error
+	// Accepted, when set, is called with the challenge when no limit has refused the
+	// text and before it leaves: what must be on record by then is written there. Its
+	// error takes back what the text had cost, and is that of Send.
+	Accepted func(ctx context.Context, c storage.Challenge) error
 	// Done, when set, is told how the text fared, before Send returns or behind it:
 	// nil when a route took it, else an error that wraps [ErrNotSent]. It must not
 	// wait for long. A server that dies with the text on its way tells nothing.
@@ -115,7 +115,7 @@ func (e *Engine) Send(ctx context.Context, r SendRequest) (Sent, error) {
 		return Sent{}, fmt.Errorf("repeat code: %w", err)
 	}
 	if r.Accepted != nil {
-		if err := r.Accepted(ctx); err != nil {
+		if err := r.Accepted(ctx, started.Challenge); err != nil {
 			e.undo(ctx, r, started.Undo, false)
 			return Sent{}, err
 		}
@@ -197,7 +197,7 @@ func (e *Engine) sourceLimits(r SendRequest) []storage.Limit {
 	if r.Address.IsValid() {
 		return sticking(e.limitFor(limit.SendAddress, e.addressKey(r.Address)))
 	}
-	key := e.vault.Tag(vault.AddressTag, "client", string(r.Client))
+	key := e.clientKey(r.Client)
 	return sticking(e.limitFor(limit.SendClient, key), e.limitFor(limit.SendClientDay, key))
 }
 

@@ -126,6 +126,7 @@ func (p *Provider) managementEndpoints(h *handlers, minter *mint.Minter) (err er
 	}
 	h.management, err = management.New(management.Config{
 		Issuer: p.c.Issuer, Store: p.c.SQL, Tokens: p.apiTokens(minter), Vault: p.c.Vault, InUse: inUse,
+		Limits: p.c.Redis, Limit: p.engine.ManageLimit,
 		CheckConnection: func(c storage.Connection) error {
 			_, err := p.parse(c, nil)
 			return err

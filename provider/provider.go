@@ -83,12 +83,14 @@ type Durable interface {
 type Ephemeral interface {
 	authorize.Transactions
 	posted.Store
+	passwordless.Tickets
 	login.Store
 	passcode.Store
 	verification.Challenges
 	token.AccessTokens
 	introspect.AccessTokens
 	client.Assertions
+	management.Limits
 	Ping(ctx context.Context) error
 }
 

@@ -70,6 +70,9 @@ type Challenge struct {
 	Sends      int // texts sent in this place so far, over all its numbers
 	// SendFailed says that the last text could not be handed over; resending is free.
 	SendFailed bool
+	// NumberFailed says that it was because of the number, which gets no texts;
+	// SendFailed says so, too.
+	NumberFailed bool
 	// NumberTag is the keyed tag of the number that the code went to.
 	NumberTag string
 	// Context is what the caller stored with the challenge, sealed at rest
@@ -99,6 +102,13 @@ type Limited struct {
 
 // Error makes it the error of what a limit refused.
 func (l *Limited) Error() string { return "limit " + l.Name }
+
+// Taken is what is left of a limit that gave one.
+type Taken struct {
+	Left int
+	// FullAt is when it has all of its burst again.
+	FullAt time.Time
+}
 
 // Posted is a form that another site posted, kept while the browser comes again by
 // GET with the cookies that it leaves out of such a post.

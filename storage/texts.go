@@ -40,10 +40,23 @@ type Text struct {
 	// ExpiresAt is when the code ends.
 	ExpiresAt time.Time
 	Outcome   TextOutcome
-	// Sender took the text, and calls it MessageID; empty when none took it.
+	// Sender took the text, and calls it MessageID; empty when none took it. Senders may
+	// call it by number or code: a store keeps a MAC of the name, by which receipts find
+	// the text, and reads no name.
 	Sender    string
 	MessageID string
 	Story     TextStory
+}
+
+// ShownName is what people are shown of the name that the sender gave the text; empty
+// when that is nothing.
+func (t *Text) ShownName() string {
+	for _, a := range t.Story.Attempts {
+		if a.Sender == t.Sender && a.MessageID != "" {
+			return a.MessageID
+		}
+	}
+	return ""
 }
 
 // TextStory is what only people read of a text.
@@ -70,7 +83,8 @@ type TextAttempt struct {
 	Sender string `json:"sender"`
 	// Took is in milliseconds.
 	Took int64 `json:"took_ms"`
-	// MessageID is set when the sender took the text.
+	// MessageID is what the sender that took the text calls it, for people to ask the
+	// sender by; empty when it would show number or code.
 	MessageID string `json:"message_id,omitempty"`
 	// Skipped says that the sender's circuit breaker was open.
 	Skipped bool `json:"skipped,omitempty"`
@@ -120,11 +134,15 @@ type VerifiedText struct {
 
 // TextReceipt is what a route said became of a text that it took.
 type TextReceipt struct {
-	Sender    string
+	Sender string
+	// MessageID is what the sender calls the text; see [Text.MessageID]. Read, it is
+	// what the text's story shows of it.
 	MessageID string
-	State     string // accepted, sent, delivered, undelivered, failed, unknown
-	Code      string // the route's reason
-	At        time.Time
+	// Text is the text that it speaks of, when read.
+	Text  TextID
+	State string // accepted, sent, delivered, undelivered, failed, unknown
+	Code  string // the route's reason
+	At    time.Time
 }
 
 // TextTimeline is all that is on record of one challenge, each kind oldest first.

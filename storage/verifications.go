@@ -57,7 +57,8 @@ type Verification struct {
 	Details VerificationDetails
 }
 
-// VerificationDetails are what the client said beside the number.
+// VerificationDetails are what the client said beside the number, and how its code
+// is to be read.
 type VerificationDetails struct {
 	// Input is the number as it came.
 	Input string `json:"i"`
@@ -70,11 +71,18 @@ type VerificationDetails struct {
 	Purpose     string            `json:"p,omitempty"`
 	CallbackURL string            `json:"c,omitempty"`
 	Metadata    map[string]string `json:"m,omitempty"`
+	// CodeLength is the length that the code has, which may be more than Length, and
+	// CodeKey names the key of its MAC. With them an answer is tried without asking for
+	// the challenge before.
+	CodeLength int    `json:"d,omitempty"`
+	CodeKey    []byte `json:"k,omitempty"`
 }
 
 // VerificationEnd ends a verification.
 type VerificationEnd struct {
-	ID     VerificationID
+	// Of is the verification as it was last read: what may have changed since then is
+	// read again.
+	Of     Verification
 	Status VerificationStatus
 	At     time.Time
 	Reason string

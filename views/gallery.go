@@ -99,6 +99,7 @@ func galleryCode(f Frame) []State {
 		{"code-expired", failed(CodeExpired())},
 		{"code-send-limit", failed(SendLimit(14 * time.Minute))},
 		{"code-gateway", failed(GatewayDown())},
+		{"code-kind", failed(NumberKind())},
 	}
 }
 

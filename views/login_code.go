@@ -42,7 +42,7 @@ type LoginCode struct {
 
 // sent says where the code went; when there is none, whom the next one is for.
 func (p LoginCode) sent() Message {
-	if p.Error.Key == keyGateway || p.dead() {
+	if p.Error.Key == keyGateway || p.numberIsWrong() || p.dead() {
 		if p.Number == "" {
 			return Message{"code.unsent_ending", Args{"number": Digits(p.Ending)}}
 		}
@@ -85,8 +85,11 @@ func (p LoginCode) dead() bool { return p.Error.codeIsDead() }
 
 // fieldIsWrong reports that the error is about the code that was typed.
 func (p LoginCode) fieldIsWrong() bool {
-	return !p.Error.IsZero() && !p.dead() && !p.Error.aboutSending()
+	return !p.Error.IsZero() && !p.dead() && !p.numberIsWrong() && !p.Error.aboutSending()
 }
+
+// numberIsWrong reports that the number gets no texts: only another one helps.
+func (p LoginCode) numberIsWrong() bool { return p.Error.Key == keyNumberKind }
 
 // target is where the error is put right; empty where the button that does it is all
 // that the page has.
@@ -94,6 +97,8 @@ func (p LoginCode) target() string {
 	switch {
 	case p.dead():
 		return ""
+	case p.numberIsWrong():
+		return "change"
 	case p.fieldIsWrong():
 		return "code"
 	}

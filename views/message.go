@@ -44,8 +44,9 @@ func CountryNotAllowed(region string, allowed []string) Message {
 	return Message{"error.country", Args{"country": Region(region), "list": Regions(allowed)}}
 }
 
-// NumberKind (422): a landline, a premium-rate number, a short code.
-func NumberKind() Message { return Message{Key: "error.number_kind"} }
+// NumberKind (422): a landline, a premium-rate number, a short code. On the code page
+// (200) it is what came out when the page had gone on as sent.
+func NumberKind() Message { return Message{Key: keyNumberKind} }
 
 // NumberExtension (422): a number with an extension.
 func NumberExtension() Message { return Message{Key: "error.extension"} }
@@ -94,6 +95,7 @@ func TooEarly() Message { return Message{Key: "notice.too_early"} }
 
 const (
 	keyNumber      = "error.number"
+	keyNumberKind  = "error.number_kind"
 	keyCodeSpent   = "error.code_spent"
 	keyCodeExpired = "error.code_expired"
 	keySendLimit   = "error.send_limit"

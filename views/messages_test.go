@@ -32,6 +32,7 @@ func TestCopy(t *testing.T) {
 		"code-expired":     "That code has expired. Send a new code",
 		"code-send-limit":  "We have sent several codes to this number. Try again in 14 minutes",
 		"code-gateway":     "We cannot send texts right now. Try again in a few minutes",
+		"code-kind":        "Enter a mobile number that can get text messages",
 	}
 	for _, s := range Gallery(englishFrame(t)) {
 		summary := find(parse(t, s.Page), ".summary p")

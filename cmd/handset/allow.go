@@ -203,11 +203,24 @@ alone takes them until their end.`,
 
 // findAPI returns an API of the file or of the database, or Handset's own.
 func findAPI(ctx context.Context, db *database, id storage.Audience) (storage.API, error) {
+	api, err := lookUpAPI(ctx, db, id)
+	if errors.Is(err, storage.ErrNotFound) {
+		other, slash := strings.CutSuffix(string(id), "/")
+		if !slash {
+			other += "/"
+		}
+		if _, found := lookUpAPI(ctx, db, storage.Audience(other)); found == nil {
+			return api, withHint(unknownAPI(err, string(id)), "did you mean %s?", other)
+		}
+	}
+	return api, unknownAPI(err, string(id))
+}
+
+func lookUpAPI(ctx context.Context, db *database, id storage.Audience) (storage.API, error) {
 	for _, api := range append(server.APIs(db.config), verification.BuiltIn(db.config.Issuer), management.BuiltIn(db.config.Issuer)) {
 		if api.Identifier == id {
 			return api, nil
 		}
 	}
-	api, err := db.API(ctx, id)
-	return api, unknownAPI(err, string(id))
+	return db.API(ctx, id)
 }

@@ -295,8 +295,8 @@ func leavesTheMachine(c storage.Connection) bool {
 	return json.Unmarshal(c.Options, &options) == nil && options.Provider != "" && options.Provider != "console"
 }
 
-// connection reads senders and the connection in use as serve does, and reaches the
-// gateways and SMSCs that the file declares.
+// connection reads senders and the connection in use as serve does, and reaches their
+// gateways and SMSCs.
 func (k *checker) connection(ctx context.Context) (string, error) {
 	senders, err := openSenders(k.c)
 	if err != nil {
@@ -313,7 +313,8 @@ func (k *checker) connection(ctx context.Context) (string, error) {
 		if k.prints && len(k.c.Routes) == 0 && !k.c.Local() {
 			k.env.warn("connections: none declared: codes are printed to the log and texted to nobody; declare one with a gateway")
 		}
-		return databaseConnection(k.c, k.stored), k.storedConnection(senders)
+		reached, err := k.storedConnection(ctx, senders)
+		return databaseConnection(k.c, k.stored) + reached, err
 	}
 	parsed, err := parseConnection(*record, senders)
 	if err != nil {
@@ -345,17 +346,24 @@ func (k *checker) gateway(ctx context.Context, d sms.Deps, o config.Options) (st
 	return ", SMSC answers", nil
 }
 
-// storedConnection reads the connection of the database.
-func (k *checker) storedConnection(senders passcode.Senders) error {
+// storedConnection reads the connection of the database, and reaches where its texts go.
+func (k *checker) storedConnection(ctx context.Context, senders passcode.Senders) (string, error) {
 	if k.stored == nil {
-		return nil
+		return "", nil
 	}
 	parsed, err := parseConnection(*k.stored, senders)
-	if err != nil {
-		return fmt.Errorf("the connection sms of the database: %w", err)
+	reached := ""
+	if err == nil {
+		defer parsed.Close()
+		k.measure("the template of the connection sms", parsed)
+		if len(k.c.Routes) == 0 {
+			reached, err = k.gateway(ctx, senders.Deps, config.NewOptions(string(k.stored.Options)))
+		}
 	}
-	k.measure("the template of the connection sms", parsed)
-	return parsed.Close()
+	if err != nil {
+		return "", fmt.Errorf("the connection sms of the database: %w", err)
+	}
+	return reached, nil
 }
 
 // reach asks the gateway's server for its options. Any answer will do: what

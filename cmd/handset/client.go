@@ -1,15 +1,19 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/handset-oidc/handset/config"
+	"github.com/handset-oidc/handset/internal/server"
 	"github.com/handset-oidc/handset/internal/vault"
 	registered "github.com/handset-oidc/handset/provider/client"
+	"github.com/handset-oidc/handset/provider/management"
 	"github.com/handset-oidc/handset/provider/oauth"
 	"github.com/handset-oidc/handset/provider/registration"
 	"github.com/handset-oidc/handset/provider/verification"
@@ -93,8 +97,24 @@ func (env *environment) addClient(cmd *cobra.Command, client storage.Client, asJ
 			return err
 		}
 		env.say("added client %s (%s, %s)", client.ClientID, client.AppType, client.TokenEndpointAuthMethod)
-		return env.printCredentials(client.ClientID, client.AppType, secret, asJSON)
+		return errors.Join(env.printCredentials(client.ClientID, client.AppType, secret, asJSON),
+			env.warnOfClosedConnection(cmd.Context(), db, client))
 	})
+}
+
+// warnOfClosedConnection is about a connection that lists the clients that may use it,
+// as imported ones do, and knows nothing of a new one.
+func (env *environment) warnOfClosedConnection(ctx context.Context, db *database, client storage.Client) error {
+	if server.Connection(db.config) != nil || !client.MayUse(oauth.GrantAuthorizationCode) && !client.MayUse(oauth.GrantPasswordlessOTP) {
+		return nil
+	}
+	stored, err := storedConnection(ctx, db.Store)
+	if err != nil || stored == nil || !stored.Settings.Restricted || slices.Contains(stored.Settings.EnabledClients, client.ClientID) {
+		return err
+	}
+	env.warn("people can't sign in to %s yet: the connection sms is for the clients that it lists; enable it by PATCH /api/v2/connections/%s/clients",
+		client.ClientID, management.ConnectionID(stored.Name))
+	return nil
 }
 
 // fitSecrets makes the first secret of a client that needs one, which it

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,14 +25,10 @@ import (
 )
 
 func newMigrateCommand(env *environment) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "migrate",
-		Short: "import another provider's people and settings",
-		Long:  `Migrate imports what another provider exports.`,
-		RunE:  showHelp,
-	}
-	cmd.AddCommand(newMigrateAuth0Command(env))
-	return cmd
+	return group("migrate", "import another provider's people and settings",
+		`Migrate imports what another provider exports.`,
+		newMigrateAuth0Command(env),
+	)
 }
 
 // auth0Flags are those of handset migrate auth0.
@@ -51,10 +49,10 @@ func newMigrateAuth0Command(env *environment) *cobra.Command {
   --connections  the array of GET /api/v2/connections. The one of strategy sms
                  and name sms is then the one in use, unless the configuration
                  declares one.
-  --users        an export job's file: one user per line, with user_id and
-                 phone_number at least. People keep their user_id, the sub that
-                 applications know them by. Members of app_metadata that are in
-                 people.attributes become attributes.
+  --users        an export job's file, gzipped or not: one user per line, with
+                 user_id and phone_number at least. People keep their user_id,
+                 the sub that applications know them by. Members of app_metadata
+                 that are in people.attributes become attributes.
 
 What is not taken is told, line by line and with the reason, never with a
 number; the exit status is 1 when a client, a connection or a person was
@@ -97,17 +95,21 @@ func (env *environment) migrateAuth0(ctx context.Context, db *database, f auth0F
 		return err
 	}
 	m := &migration{environment: env, auth0Flags: f, db: db, out: out}
-	err = errors.Join(m.file(f.clients, func(r io.Reader) error { return m.readClients(ctx, r) }),
-		m.file(f.connections, func(r io.Reader) error { return m.readConnections(ctx, r) }),
-		m.file(f.users, func(r io.Reader) error { return m.readUsers(ctx, r) }), closeReport())
+	err = errors.Join(m.file(f.clients, "clients", func(r io.Reader) error { return m.readClients(ctx, r) }),
+		m.file(f.connections, "connections", func(r io.Reader) error { return m.readConnections(ctx, r) }),
+		m.file(f.users, "users", func(r io.Reader) error { return m.readUsers(ctx, r) }), closeReport())
 	if err == nil && m.refused > 0 {
-		err = withHint(fmt.Errorf("%d entries were refused", m.refused), "correct them and do it again; what is there stays unchanged")
+		refused := "1 entry was refused"
+		if m.refused > 1 {
+			refused = fmt.Sprintf("%d entries were refused", m.refused)
+		}
+		err = withHint(errors.New(refused), "correct them and do it again; what is there stays unchanged")
 	}
 	return err
 }
 
-// file reads a file, when there is one to read.
-func (m *migration) file(name string, read func(io.Reader) error) error {
+// file reads a file of those, when there is one to read.
+func (m *migration) file(name, member string, read func(io.Reader) error) error {
 	if name == "" {
 		return nil
 	}
@@ -116,10 +118,30 @@ func (m *migration) file(name string, read func(io.Reader) error) error {
 		return err
 	}
 	defer in.Close()
-	if err := read(in); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	text, err := unzipped(in)
+	if err == nil {
+		err = read(text)
 	}
-	return nil
+	if err == nil {
+		return nil
+	}
+	told := fmt.Errorf("%s: %w", name, err)
+	switch {
+	case errors.Is(err, people.ErrArray):
+		return withHint(told, "jq -c '.[]' %s > users.ndjson makes lines of an array", name)
+	case errors.Is(err, auth0.ErrPage):
+		return withHint(told, "jq -s 'map(.%[1]s) | add' PAGES > %[1]s.json joins pages", member)
+	}
+	return told
+}
+
+// unzipped reads what an export job writes, which is gzipped until somebody unpacks it.
+func unzipped(r io.Reader) (io.Reader, error) {
+	in := bufio.NewReader(r)
+	if start, _ := in.Peek(2); !bytes.Equal(start, []byte{0x1f, 0x8b}) { // as gzip begins
+		return in, nil
+	}
+	return gzip.NewReader(in)
 }
 
 func (m *migration) tell(what, text string) error {
@@ -195,8 +217,11 @@ func (m *migration) client(ctx context.Context, in auth0.Client) (storage.Outcom
 	var problems []string
 	for _, p := range registration.Validate(c) {
 		text := p.String()
-		if p.Field == "client_secret" {
+		switch p.Field {
+		case "client_secret":
 			text = "client_secret: is missing: read the clients with a token that has read:client_keys"
+		case "jwks":
+			text = fmt.Sprintf("jwks: its key is not in an export; register it: handset client add --id %s --auth-method private_key_jwt --jwks FILE", c.ClientID)
 		}
 		problems = append(problems, text)
 	}

@@ -39,15 +39,19 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	env := &environment{stdin: stdin, stdout: stdout, stderr: stderr, environ: environ, now: time.Now}
 	root := newRootCommand(env)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
 	fmt.Fprintf(stderr, "handset: error: %v\n", err)
+	_, wrong := errors.AsType[*usageError](err)
+	if !wrong && isUsage(err) {
+		wrong, err = true, usage(cmd, err.Error())
+	}
 	if hint := hintOf(err); hint != "" {
 		fmt.Fprintf(stderr, "hint: %s\n", hint)
 	}
-	if _, ok := errors.AsType[*usageError](err); ok || isUsage(err) {
+	if wrong {
 		return 2
 	}
 	return 1
@@ -114,11 +118,11 @@ func newHelpCommand() *cobra.Command {
 		Long:  `Help writes the help of a command, as --help does.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			about, left, err := cmd.Root().Find(args)
-			if err != nil {
-				return err
+			if err == nil {
+				err = noArguments(about, left)
 			}
-			if err := noArguments(about, left); err != nil {
-				return err
+			if err != nil {
+				return usage(about, err.Error())
 			}
 			about.InitDefaultHelpFlag() // so that the help names it
 			return about.Help()
@@ -229,9 +233,6 @@ func hintOf(err error) string {
 	}
 	if e, ok := errors.AsType[*usageError](err); ok {
 		return fmt.Sprintf("%s --help", e.command)
-	}
-	if isUsage(err) {
-		return "handset --help"
 	}
 	return ""
 }

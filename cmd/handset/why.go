@@ -24,7 +24,8 @@ func newWhyCommand(env *environment) *cobra.Command {
 limit had left, which senders were tried and what they said, whether the text
 arrived, and whether its code was entered. The reference stands on the code page
 and on every page that refused a text ("Reference 7F3K-Q2"), and in the log.
-Nothing shows a code or a whole number. It is on record for 30 days.`,
+Nothing shows a code or a whole number; what a sender calls a text, to ask it
+by, is left out where it repeats one. It is on record for 30 days.`,
 		Example: `  handset why 7F3K-Q2
   handset why 7f3kq2`,
 		Args: oneArgument("REFERENCE"),
@@ -73,6 +74,9 @@ type moment struct {
 	lines []string
 }
 
+// momentText is the time of a moment: what people wait for is shorter than a second.
+func momentText(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05.000Z") }
+
 func (s story) tell(t storage.TextTimeline) {
 	var all []moment
 	for i := range t.Texts {
@@ -82,14 +86,14 @@ func (s story) tell(t storage.TextTimeline) {
 		all = append(all, eventMoment(&t.Events[i]))
 	}
 	for _, r := range t.Receipts {
-		all = append(all, moment{r.At, []string{receiptLine(r)}})
+		all = append(all, moment{r.At, []string{receiptLine(r, t.Texts)}})
 	}
 	slices.SortStableFunc(all, func(a, b moment) int { return a.at.Compare(b.at) })
 	for _, m := range all {
 		for i, line := range m.lines {
-			at := strings.Repeat(" ", len("2006-01-02 15:04:05.000Z"))
-			if i == 0 {
-				at = m.at.UTC().Format("2006-01-02 15:04:05.000Z")
+			at := momentText(m.at)
+			if i > 0 {
+				at = strings.Repeat(" ", len(at))
 			}
 			fmt.Fprintf(s.w, "%s  %s\n", at, line)
 		}
@@ -183,6 +187,9 @@ func attemptLine(a storage.TextAttempt) string {
 	case a.Error != "":
 		return fmt.Sprintf("%s failed after %s: %s", a.Sender, took, a.Error)
 	}
+	if a.MessageID == "" {
+		return fmt.Sprintf("%s took the text in %s and calls it by the number or the code, which is not shown", a.Sender, took)
+	}
 	return fmt.Sprintf("%s took the text in %s and calls it %s", a.Sender, took, a.MessageID)
 }
 
@@ -228,8 +235,17 @@ func rejectedLine(reason passcode.Reason) string {
 	return "a code was entered whose challenge was lost"
 }
 
-func receiptLine(r storage.TextReceipt) string {
-	line := fmt.Sprintf("%s says of %s: %s", r.Sender, r.MessageID, r.State)
+func receiptLine(r storage.TextReceipt, texts []storage.Text) string {
+	name := r.MessageID
+	if name == "" { // then only the time tells the texts of a login apart
+		name = "its text"
+		for i := range texts {
+			if texts[i].ID == r.Text && len(texts) > 1 {
+				name += " of " + momentText(texts[i].At)
+			}
+		}
+	}
+	line := fmt.Sprintf("%s says of %s: %s", r.Sender, name, r.State)
 	if r.Code != "" {
 		line += " (" + r.Code + ")"
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/handset-oidc/handset/passcode"
 	"github.com/handset-oidc/handset/passcode/phone"
 	"github.com/handset-oidc/handset/storage"
 )
@@ -66,6 +67,30 @@ func TestStoryOfALogin(t *testing.T) {
 `
 	if diff := cmp.Diff(want, storyOf(t, timeline, at.Add(time.Hour))); diff != "" {
 		t.Errorf("story (-want +got):\n%s", diff)
+	}
+}
+
+// A sender that calls texts by the number is not quoted; its receipts are told by the
+// time of the text where there are several.
+func TestStoryWithoutWhatTheSenderCallsTheText(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+	taken := func(id storage.TextID, at time.Time) storage.Text {
+		return storage.Text{ID: id, Purpose: string(passcode.Test), At: at, Outcome: storage.TextHandedOver, Sender: "main",
+			Story: storage.TextStory{Attempts: []storage.TextAttempt{{Sender: "main", Took: 300}}}}
+	}
+	receipt := storage.TextReceipt{Sender: "main", Text: "b", State: "delivered", At: at.Add(6 * time.Second)}
+	one := storage.TextTimeline{Texts: []storage.Text{taken("b", at)}, Receipts: []storage.TextReceipt{receipt}}
+	two := one
+	two.Texts = append(two.Texts, taken("a", at.Add(time.Second)))
+	const took = "main took the text in 300ms and calls it by the number or the code, which is not shown\n"
+	for want, timeline := range map[string]storage.TextTimeline{
+		"main says of its text: delivered\n":                             one,
+		"main says of its text of 2026-05-04 12:00:00.000Z: delivered\n": two,
+	} {
+		if got := storyOf(t, timeline, at); !strings.Contains(got, took) || !strings.Contains(got, want) {
+			t.Errorf("%q or %q is missing in\n%s", took, want, got)
+		}
 	}
 }
 

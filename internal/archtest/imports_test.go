@@ -26,7 +26,7 @@ var engines = []string{
 	"provider/api", "provider/client", "provider/mint", "provider/session", "provider/subject", "provider/revocation",
 	"provider/posted",
 	"provider/oauth", "passcode", "passcode/limit", "passcode/phone", "passcode/sms", "storage",
-	"views", "internal/vault", "internal/web", "internal/reqctx",
+	"views", "internal/strictjson", "internal/vault", "internal/web", "internal/reqctx",
 }
 
 const (
@@ -45,13 +45,14 @@ var house = []room{
 	{"provider/oauth", nil, whyLeaf},
 	{"internal/vault", nil, whyLeaf},
 	{"internal/reqctx", nil, whyLeaf},
+	{"internal/strictjson", nil, whyLeaf},
 	{"internal/oidclib", nil, "it wraps one library and knows nothing of ours"},
 	{"internal/porttest", nil, "it finds ports for the programs that tests start"},
 	{"internal/archtest", nil, "it looks at source text, not at packages"},
 	{"views", nil, "pages get view models that are ready to print; they call no domain code"},
 	{"internal/attributes", nil, whyLeaf},
-	{"internal/auth0", []string{"storage"}, "it reads another provider's exports; who keeps them is the business of who calls it"},
-	{"internal/people", []string{"internal/attributes", "passcode/phone", "storage"}, "it reads and writes lists of people; which store keeps them is the business of who calls it"},
+	{"internal/auth0", []string{"internal/strictjson", "storage"}, "it reads another provider's exports; who keeps them is the business of who calls it"},
+	{"internal/people", []string{"internal/attributes", "internal/strictjson", "passcode/phone", "storage"}, "it reads and writes lists of people; which store keeps them is the business of who calls it"},
 	{"config", []string{"internal/attributes", "passcode/limit", "passcode/phone", "passcode/sms", "provider/oauth", "provider/registration", "storage"}, "configuration knows leaves, what templates of texts may say and what senders ask of their options, so that every command can read it"},
 
 	{"provider/registration", []string{"provider/oauth", "storage"}, "the rules of a registration hold wherever one comes from: file, command or API"},
@@ -65,7 +66,7 @@ var house = []room{
 	{"passcode/limit", []string{"storage"}, "a limit is a pure decision"},
 	{"passcode/sms", []string{"passcode/phone"}, "a sender gets a message and knows no code, no login and no store"},
 	{"passcode", []string{"internal/vault", "passcode/limit", "passcode/phone", "passcode/sms", "storage"}, "the code engine has three doors and knows none of them: no HTTP handler, no OpenID"},
-	{"internal/web", []string{"internal/reqctx", "internal/vault", "provider/oauth", "storage", "views"}, "it writes answers; it decides nothing"},
+	{"internal/web", []string{"internal/reqctx", "internal/strictjson", "internal/vault", "provider/oauth", "storage", "views"}, "it writes answers; it decides nothing"},
 
 	{"provider/revocation", []string{"storage"}, "a set in memory, filled from the store by its own interface"},
 	{"provider/subject", []string{"provider/oauth", "provider/registration", "storage"}, "engines know leaves, never endpoints"},

@@ -2,6 +2,7 @@ package archtest
 
 import (
 	"go/ast"
+	"go/build"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -368,6 +369,28 @@ func TestCommentsKeepTheHabits(t *testing.T) {
 			}
 		}
 		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A name such as x_js_test.go keeps a file out of every build but that of js, and
+// nobody notices that its tests never run: a file is left out by a //go:build line, or
+// not at all.
+func TestNoFileIsLeftOutByItsName(t *testing.T) {
+	t.Parallel()
+	constraint := regexp.MustCompile(`(?m)^//go:build `)
+	err := walk(".go", func(path string) error {
+		in, err := build.Default.MatchFile(filepath.Join(root, filepath.Dir(path)), filepath.Base(path))
+		if err != nil || in {
+			return err
+		}
+		text, err := os.ReadFile(filepath.Join(root, path))
+		if err == nil && !constraint.Match(text) {
+			t.Errorf("%s: its name keeps it out of the build", path)
+		}
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)

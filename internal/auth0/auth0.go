@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/handset-oidc/handset/internal/strictjson"
 	"github.com/handset-oidc/handset/storage"
 )
 
@@ -38,19 +39,28 @@ func readList(r io.Reader, member string) ([]json.RawMessage, error) {
 		return nil, fmt.Errorf("has more than %d MiB", maxFile>>20)
 	}
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	if _, twice := errors.AsType[*strictjson.TwiceError](strictjson.Check(text)); twice {
+		return nil, errors.New("has an object with a member twice: which one counts?")
+	}
 	var list []json.RawMessage
 	if json.Unmarshal(text, &list) == nil {
 		return list, nil
 	}
 	var page map[string]json.RawMessage
 	if json.Unmarshal(text, &page) != nil || json.Unmarshal(page[member], &list) != nil {
+		if status := 0; json.Unmarshal(page["statusCode"], &status) == nil {
+			return nil, fmt.Errorf("is an error of the Management API (status %d) in place of %s; read them again", status, member)
+		}
 		return nil, fmt.Errorf("want a JSON array of %s, as the Management API returns it", member)
 	}
 	if total := 0; json.Unmarshal(page["total"], &total) == nil && total > len(list) {
-		return nil, fmt.Errorf("is one page of %d of %d %s; want all in one file", len(list), total, member)
+		return nil, fmt.Errorf("%w of %d of %d %s; want all in one file", ErrPage, len(list), total, member)
 	}
 	return list, nil
 }
+
+// ErrPage is returned for one page of a longer list.
+var ErrPage = errors.New("is one page")
 
 // client is what Handset knows of a client, by Auth0's names.
 type client struct {
@@ -73,6 +83,13 @@ type client struct {
 	JWT               struct {
 		Algorithm string `json:"alg"`
 	} `json:"jwt_configuration"`
+	Refresh struct {
+		Rotation string `json:"rotation_type"`
+	} `json:"refresh_token"`
+	// Methods say how the client authenticates where AuthMethod does not.
+	Methods struct {
+		PrivateKeyJWT json.RawMessage `json:"private_key_jwt"`
+	} `json:"client_authentication_methods"`
 }
 
 // silent are members that need no place here: what Auth0 says of itself, what is the
@@ -83,6 +100,7 @@ var silent = []string{
 	"jwt_configuration", "signing_keys", "oidc_conformant", "sso", "sso_disabled", "logo_uri", "description",
 	"custom_login_page_on", "cross_origin_auth", "cross_origin_authentication", "is_token_endpoint_ip_header_trusted",
 	"callback_url_template", "resource_server_identifier", "client_metadata", "allowed_clients", "created_at", "updated_at",
+	"encrypted", "refresh_token", "client_authentication_methods",
 }
 
 // ReadClients reads clients. An entry that can't be read is an error of its own: a
@@ -97,6 +115,9 @@ func ReadClients(r io.Reader) ([]Client, error) {
 		var in client
 		if err := json.Unmarshal(raw, &in); err != nil {
 			return nil, fmt.Errorf("clients[%d]: %w", i, wrongType(err))
+		}
+		if in.ClientID == "" {
+			return nil, fmt.Errorf("clients[%d]: has no client_id", i)
 		}
 		if in.Global { // the tenant itself, which nothing logs in with
 			continue
@@ -125,11 +146,14 @@ func (in client) convert(raw json.RawMessage) Client {
 	if out.AppType == "" { // clients made by the API may have none
 		out.AppType = "regular_web"
 	}
-	if out.TokenEndpointAuthMethod == "" {
+	switch {
+	case out.TokenEndpointAuthMethod != "":
+	case len(in.Methods.PrivateKeyJWT) > 0:
+		out.TokenEndpointAuthMethod = "private_key_jwt"
+	case out.AppType == "spa" || out.AppType == "native":
+		out.TokenEndpointAuthMethod = "none"
+	default:
 		out.TokenEndpointAuthMethod = "client_secret_post"
-		if out.AppType == "spa" || out.AppType == "native" {
-			out.TokenEndpointAuthMethod = "none"
-		}
 	}
 	note := func(wrong bool, text string) {
 		if wrong {
@@ -141,6 +165,10 @@ func (in client) convert(raw json.RawMessage) Client {
 	note(out.RequirePKCE && slices.Contains(out.GrantTypes, "authorization_code"), "logins of it must use PKCE here, for it has no secret")
 	note(in.FirstParty != nil && !*in.FirstParty, "is_first_party: nobody is asked for consent here")
 	note(in.JWT.Algorithm != "" && in.JWT.Algorithm != "RS256", "jwt_configuration.alg: ID tokens are signed with RS256 here, not "+in.JWT.Algorithm)
+	if slices.Contains(out.GrantTypes, "refresh_token") {
+		note(in.Refresh.Rotation == "rotating", "refresh_token: lifetimes are tokens.refresh_idle and tokens.refresh_absolute here")
+		note(in.Refresh.Rotation == "non-rotating", "refresh_token: rotates here: the application must keep the newest, or people sign in again")
+	}
 	if !out.NeedsSecret() {
 		out.Secret = ""
 	}
@@ -157,13 +185,13 @@ func beside(raw json.RawMessage, listed []string) []string {
 	for _, name := range listed {
 		delete(all, name)
 	}
-	for name, value := range all {
-		switch string(value) {
-		case "null", "false", `""`, "[]", "{}":
-			delete(all, name)
-		}
-	}
+	maps.DeleteFunc(all, func(_ string, value json.RawMessage) bool { return !says(value) })
 	return slices.Sorted(maps.Keys(all))
+}
+
+// says reports whether a value is more than an empty one.
+func says(value json.RawMessage) bool {
+	return !slices.Contains([]string{"", "null", "false", `""`, "[]", "{}"}, string(value))
 }
 
 // Connection is a connection of an export.
@@ -189,10 +217,26 @@ func ReadConnections(r io.Reader) ([]Connection, error) {
 		if err := json.Unmarshal(raw, &in); err != nil {
 			return nil, fmt.Errorf("connections[%d]: %w", i, wrongType(err))
 		}
+		if in.Strategy == "" {
+			return nil, fmt.Errorf("connections[%d]: has no strategy", i)
+		}
 		out[i] = Connection{Connection: storage.Connection{
 			Name: storage.ConnectionName(in.Name), Strategy: in.Strategy, Options: in.Options,
 			Settings: storage.ConnectionSettings{Restricted: len(in.EnabledClients) > 0, EnabledClients: in.EnabledClients},
 		}}
+		out[i].nameTwilio()
 	}
 	return out, nil
+}
+
+// nameTwilio says that a connection is Twilio's where Auth0 leaves that out: only
+// gateways have a provider in every tenant.
+func (c *Connection) nameTwilio() {
+	var options map[string]json.RawMessage
+	if json.Unmarshal(c.Options, &options) != nil || says(options["provider"]) || !says(options["twilio_sid"]) {
+		return
+	}
+	options["provider"] = json.RawMessage(`"twilio"`)
+	c.Options, _ = json.Marshal(options) // it was JSON before
+	c.Notes = append(c.Notes, "options.provider: is taken for twilio, whose account it has")
 }

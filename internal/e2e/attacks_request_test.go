@@ -162,8 +162,8 @@ func TestAttackOversize(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := sendRequest(t, req, "Content-Type", media, "Cookie", form.cookie)
-			// The token endpoint reads JSON, too, which a form is not.
-			notJSON := path == "/oauth/token" && media == "application/json" && got.status == http.StatusBadRequest
+			// These read JSON, too, which a form is not.
+			notJSON := (path == "/oauth/token" || path == "/oauth/revoke") && media == "application/json" && got.status == http.StatusBadRequest
 			if !notJSON && got.status != http.StatusUnsupportedMediaType && got.status != http.StatusUnauthorized {
 				t.Errorf("%s with Content-Type %q: %d", path, media, got.status)
 			}

@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -178,6 +180,7 @@ func TestPasswordlessStartErrors(t *testing.T) {
 		{"no connection", good.but("connection", nil), 400, "bad.connection", "Missing required property: connection"},
 		{"unknown connection", good.but("connection", "nope"), 400, "bad.connection", "Connection does not exist"},
 		{"email", good.but("connection", "email", "email", "a@b.example"), 400, "bad.connection", "Connection does not exist"},
+		{"email alone", good.but("connection", "email", "email", "a@b.example", "phone_number", nil), 400, "bad.connection", "Connection does not exist"},
 		{"authParams a string", good.but("authParams", "x"), 400, "bad.authParams", "error in authParams - invalid type: string (expected object)"},
 		{"unknown property", good.but("x", 1), 400, "bad.request", "the following properties are not allowed: x"},
 		{"hostile property", good.but("<a\r\n>", 1), 400, "bad.request", "the following properties are not allowed: <a>"},
@@ -226,6 +229,11 @@ func TestPasswordlessStartAgainIsHarmless(t *testing.T) {
 	}
 	if n := len(r.gateway.to(number)); n != 1 {
 		t.Errorf("%d texts", n)
+	}
+	// While it lives for a while yet, a code is texted again rather than replaced.
+	r.clock.Advance(40 * time.Second)
+	if again := r.otpFor(number); again != code {
+		t.Errorf("the second text has %s, want %s", again, code)
 	}
 	if a := r.form("/oauth/token", otp(number, code)); a.status != http.StatusOK {
 		t.Errorf("the code after that: %d %s", a.status, a.body)
@@ -397,6 +405,30 @@ func TestPasswordlessCORS(t *testing.T) {
 	}
 	if len(r.gateway.to(body["phone_number"].(string))) != 0 {
 		t.Error("a page of another origin had a text sent")
+	}
+	// They may also read what is wrong with a request.
+	for name, c := range map[string]struct {
+		path    string
+		body    object
+		cookies string
+	}{
+		"number":     {"/passwordless/start", body.but("phone_number", "1"), ""},
+		"connection": {"/passwordless/start", body.but("connection", nil), ""},
+		"property":   {"/passwordless/start", body.but("colour", "red"), ""},
+		"type":       {"/passwordless/start", body.but("send", 1), ""},
+		"cross":      {"/co/authenticate", object{"client_id": publicClient}, "true"},
+		"cross type": {"/co/authenticate", object{"client_id": publicClient, "otp": 1}, "true"},
+		"verify":     {"/passwordless/verify", object{"client_id": publicClient}, ""},
+		"exchange":   {"/passwordless/verify", object{"client_id": publicClient, "grant_type": "password"}, ""},
+	} {
+		a := r.postJSON(c.path, c.body, "Origin", pageOrigin)
+		if a.status != http.StatusBadRequest || a.header.Get("Access-Control-Allow-Origin") != pageOrigin ||
+			a.header.Get("Access-Control-Allow-Credentials") != c.cookies {
+			t.Errorf("%s: %d %s %v", name, a.status, a.body, a.header)
+		}
+		if a := r.postJSON(c.path, c.body, "Origin", "https://test.app"); a.status != http.StatusForbidden || a.header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s of another origin: %d %s %v", name, a.status, a.body, a.header)
+		}
 	}
 	for path, cookies := range map[string]string{"/passwordless/start": "", "/co/authenticate": "true"} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, r.base+path, nil)
@@ -636,6 +668,73 @@ func originOf(address string) string {
 	return u.Scheme + "://" + u.Host
 }
 
+// A ticket is used up by its login, whatever becomes of the person.
+func TestLoginTicketOfARemovedPerson(t *testing.T) {
+	t.Parallel()
+	m := startManaged(t, withPasswordless())
+	m.does(http.StatusOK, "PATCH", "/connections/"+m.smsID(), map[string]any{"options": m.toGateway(nil)})
+	number := newNumber()
+	b := newBrowser(t)
+	a := b.postJSON(m.base+"/co/authenticate", object{
+		"client_id": webClient, "username": number, "otp": m.otpFor(number), "realm": "sms", "credential_type": otpGrant}, "Origin", pageOrigin)
+	var got map[string]string
+	if err := json.Unmarshal([]byte(a.body), &got); err != nil {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	ask := m.newRequest(webClient).with("realm", "sms", "login_ticket", got["login_ticket"])
+	if answer := m.authorize(b, ask).answer(); !answer.Has("code") {
+		t.Fatalf("answer: %v", answer)
+	}
+	people := m.does(http.StatusOK, "GET", "/users?q="+url.QueryEscape(`phone_number:"`+number+`"`), nil).list
+	if len(people) != 1 {
+		t.Fatalf("people: %v", people)
+	}
+	m.does(http.StatusNoContent, "DELETE", "/users/"+url.PathEscape(m.text(people[0], "user_id")), nil)
+	if again := m.authorize(b, ask).answer(); again.Get("error") != "access_denied" {
+		t.Errorf("the ticket of a removed person: %v", again)
+	}
+}
+
+// Who has logged in may do so again at once.
+func TestPasswordlessLoginAgainAtOnce(t *testing.T) {
+	t.Parallel()
+	r := start(t, withPasswordless())
+	number := newNumber()
+	for range 4 {
+		if a := r.form("/oauth/token", otp(number, r.otpFor(number))); a.status != http.StatusOK {
+			t.Fatalf("log in: %d %s", a.status, a.body)
+		}
+	}
+}
+
+// What a stranger sends in the wrong place is told, and is in no log.
+func TestPasswordlessLogsNothingOfStrangers(t *testing.T) {
+	t.Parallel()
+	r := start(t, withPasswordless())
+	const number, code = "+14155550133", "424242"
+	name := number + " " + code
+	r.postJSON("/passwordless/start", smsStart(newNumber()).but(name, "x")).wantsError(t, 400, "bad.request", "the following properties are not allowed: "+name)
+	r.postJSON("/co/authenticate", object{"client_id": webClient, "credential_type": otpGrant, "otp": code, "username": number, "realm": name},
+		"Origin", pageOrigin).wantsError(t, 400, "invalid_request", "Unknown realm "+name+".")
+	r.postJSON("/co/authenticate", object{"client_id": webClient, name: 1}, "Origin", pageOrigin)
+	for _, sdk := range []object{{"name": number, "version": code}, {"name": "auth0.js", "version": code}, {"name": code, "version": "1"}, {"name": "node-auth0", "version": "4.37.1"}} {
+		text, err := json.Marshal(sdk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := r.postJSON("/passwordless/start", smsStart(newNumber()), "Auth0-Client", base64.StdEncoding.EncodeToString(text)); a.status != http.StatusOK {
+			t.Errorf("start: %d %s", a.status, a.body)
+		}
+	}
+	logs := r.logs.String()
+	if strings.Contains(logs, number[1:]) || strings.Contains(logs, code) {
+		t.Errorf("logged:\n%s", logs)
+	}
+	if !strings.Contains(logs, "node-auth0 4.37.1") {
+		t.Error("the SDK's name is not logged")
+	}
+}
+
 // A connection that is taken from a client through the Management API has no texts for it.
 func TestPasswordlessOfADisabledClient(t *testing.T) {
 	t.Parallel()
@@ -672,6 +771,21 @@ func TestPasswordlessTemplates(t *testing.T) {
 	}
 	macros.clock.Advance(61 * time.Second)
 	macros.form("/oauth/token", otp(number, code)).wantsError(t, 403, "invalid_grant", "The verification code has expired. Please try to login again.")
+
+	for length := 4; length <= 8; length++ {
+		r := with(map[string]any{"syntax": "md_with_macros", "template": "@@password@@", "totp": map[string]any{"length": length}})
+		number := newNumber()
+		if a := r.postJSON("/passwordless/start", smsStart(number)); a.status != http.StatusOK {
+			t.Fatalf("length %d: %d %s", length, a.status, a.body)
+		}
+		code := r.gateway.wait(number, 1).Body
+		if !regexp.MustCompile(fmt.Sprintf(`^\d{%d}$`, length)).MatchString(code) {
+			t.Errorf("length %d: the text is %q", length, code)
+		}
+		if a := r.form("/oauth/token", otp(number, code)); a.status != http.StatusOK {
+			t.Errorf("length %d: %d %s", length, a.status, a.body)
+		}
+	}
 
 	liquid := with(map[string]any{"syntax": "liquid", "template": "{% if request_language contains 'fr-FR' %}Votre code : {{ code }}{% else %}Your code: {{ password }}{% endif %}"})
 	for want, header := range map[string][]string{

@@ -1,12 +1,14 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -24,11 +26,12 @@ func managementSDKs() []string {
 const (
 	modern = `
 		it.m = new sdk.ManagementClient({domain, clientId, clientSecret});
+		it.page = async (q) => (await it.m.connections.list(q)).data;
 		it.list = async (q) => { const all = []; for await (const c of await it.m.connections.list(q)) all.push(c); return all; };
 		it.get = (id) => it.m.connections.get(id);
 		it.update = (id, body) => it.m.connections.update(id, body);
 		it.create = (body) => it.m.connections.create(body);
-		it.remove = (id) => it.m.connections.delete(id);
+		it.remove = async (id) => (await it.m.connections.delete(id).withRawResponse()).rawResponse.status;
 		it.newClient = (body) => it.m.clients.create(body);
 		it.newGrant = (body) => it.m.clientGrants.create(body);
 		it.newAPI = (body) => it.m.resourceServers.create(body);
@@ -45,7 +48,7 @@ const (
 		it.get = (id) => data(it.m.connections.get({id}));
 		it.update = (id, body) => data(it.m.connections.update({id}, body));
 		it.create = (body) => data(it.m.connections.create(body));
-		it.remove = (id) => data(it.m.connections.delete({id}));
+		it.remove = async (id) => (await it.m.connections.delete({id})).status;
 		it.newClient = (body) => data(it.m.clients.create(body));
 		it.newGrant = (body) => data(it.m.clientGrants.create(body));
 		it.newAPI = (body) => data(it.m.resourceServers.create(body));
@@ -61,7 +64,7 @@ const (
 		it.get = (id) => it.m.getConnection({id});
 		it.update = (id, body) => it.m.updateConnection({id}, body);
 		it.create = (body) => it.m.createConnection(body);
-		it.remove = (id) => it.m.deleteConnection({id});
+		it.remove = async (id) => (await it.m.deleteConnection({id})).deleted_at && 202;
 		it.newClient = (body) => it.m.createClient(body);
 		it.newGrant = (body) => it.m.createClientGrant(body);
 		it.newAPI = (body) => it.m.createResourceServer(body);
@@ -112,11 +115,10 @@ func (r *rig) connectionsBySDK(s *sdk, name string) {
 	if o := got["options"].(map[string]any); o["mine"] != nil {
 		t.Errorf("options were merged: %v", o)
 	}
-	s.run(`return (await Promise.all([1, 2].map((n) => it.update(id, {options: {...options, n}})))).length`, args{"id": list[0]["id"], "options": options}, nil)
 	s.run(`return it.create(body)`, args{"body": args{"name": "other", "strategy": "sms", "options": args{"provider": "console"}}}, &got)
 	id := got["id"]
 	thrown := s.fails(`return it.create(body)`, args{"body": args{"name": "other", "strategy": "sms", "options": args{"provider": "console"}}})
-	want := map[string]any{"statusCode": http.StatusConflict}
+	want, gone := map[string]any{"statusCode": http.StatusConflict}, map[string]any{"statusCode": http.StatusNotFound}
 	if strings.HasSuffix(name, "-7") || strings.HasSuffix(name, "-6") {
 		want["class"], want["body.errorCode"] = "ConflictError", "connection_conflict"
 		var walked []string
@@ -124,10 +126,22 @@ func (r *rig) connectionsBySDK(s *sdk, name string) {
 		if !slices.Equal(walked, []string{"other", "sms"}) {
 			t.Errorf("walked one by one: %v", walked)
 		}
+		gone["class"], gone["body.errorCode"] = "NotFoundError", "inexistent_connection"
+		if s.run(`return it.page({strategy: ['sms']})`, nil, &list); len(list) != 2 {
+			t.Errorf("the page's data: %v", list)
+		}
+	} else {
+		var page struct{ Connections []map[string]any }
+		if s.run(`return it.list({include_totals: true})`, nil, &page); len(page.Connections) != 2 {
+			t.Errorf("with totals: %v", page)
+		}
 	}
 	wantsThrown(t, thrown, want)
-	s.run(`await it.remove(id)`, args{"id": id}, nil)
-	wantsThrown(t, s.fails(`return it.get(id)`, args{"id": id}), map[string]any{"statusCode": http.StatusNotFound})
+	var status int
+	if s.run(`return it.remove(id)`, args{"id": id}, &status); status != http.StatusAccepted {
+		t.Errorf("delete: %d", status)
+	}
+	wantsThrown(t, s.fails(`return it.get(id)`, args{"id": id}), gone)
 }
 
 func (r *rig) registrationsBySDK(s *sdk) {
@@ -171,31 +185,76 @@ func (r *rig) usersBySDK(s *sdk) {
 // A client of fewer scopes is told so in the class of the SDK.
 func TestAuth0ManagementClientWithoutTheScope(t *testing.T) {
 	t.Parallel()
-	needsAuth0(t)
-	r := startAuth0(t, withManagement())
-	s := r.sdk("auth0-7", "")
-	s.run(modern, args{"domain": r.domain(), "clientId": reader, "clientSecret": secret}, nil)
-	wantsThrown(t, s.fails(`return it.list({})`, nil), map[string]any{"class": "ForbiddenError", "statusCode": http.StatusForbidden, "body.errorCode": "insufficient_scope"})
+	eachSDK(t, []string{"auth0-7", "auth0-6"}, func(t *testing.T, name string) {
+		r := startAuth0(t, withManagement())
+		s := r.sdk(name, "")
+		s.run(modern, args{"domain": r.domain(), "clientId": reader, "clientSecret": secret}, nil)
+		wantsThrown(t, s.fails(`return it.list({})`, nil), map[string]any{"class": "ForbiddenError", "statusCode": http.StatusForbidden, "body.errorCode": "insufficient_scope"})
+	})
 }
 
-// Rows 8 and 9: Go's published clients, in a module of their own (auth0/gomanagement).
+// Case B: two processes change a connection at once. None is refused, and what remains is
+// what one of them wrote, whole.
+func TestAuth0ManagementClientsRace(t *testing.T) {
+	t.Parallel()
+	eachSDK(t, []string{"auth0-7", "auth0-6"}, func(t *testing.T, name string) {
+		r := startAuth0(t, withManagement())
+		m := r.managedBy(manager)
+		id := m.smsID()
+		var processes [2]*sdk
+		for i := range processes {
+			processes[i] = r.sdk(name, "")
+			processes[i].run(modern, args{"domain": r.domain(), "clientId": manager, "clientSecret": secret}, nil)
+			processes[i].run(`return it.get(id)`, args{"id": id}, nil) // has its token
+		}
+		var wg sync.WaitGroup
+		for i, s := range processes {
+			mine := m.toGateway(map[string]any{"template": fmt.Sprintf("%d: @@password@@", i), fmt.Sprintf("of_%d", i): "mine"})
+			wg.Go(func() {
+				answer := s.call(`for (let n = 0; n < 20; n++) {
+					const {options} = await it.update(id, {options: {...mine, n}});
+					if (options.n !== n || options.template !== mine.template) throw new Error('answered ' + JSON.stringify(options));
+				}`, args{"id": id, "mine": mine})
+				if answer.Thrown != nil {
+					t.Errorf("process %d: %s", i, answer.Thrown)
+				}
+			})
+		}
+		wg.Wait()
+		var got struct{ Options map[string]any }
+		processes[0].run(`return it.get(id)`, args{"id": id}, &got)
+		winner, loser := "0", "1"
+		if template, _ := got.Options["template"].(string); strings.HasPrefix(template, "1") {
+			winner, loser = loser, winner
+		}
+		if got.Options["template"] != winner+": @@password@@" || got.Options["of_"+winner] != "mine" || got.Options["of_"+loser] != nil || got.Options["n"] != 19.0 {
+			t.Errorf("what remains is nobody's: %v", got.Options)
+		}
+	})
+}
+
+// Rows 8 and 9: Go's published clients, in a module of their own (auth0/gomanagement);
+// version 1 by plain http, too.
 func TestAuth0ManagementClientsOfGo(t *testing.T) {
 	t.Parallel()
 	versions := []string{"v1"}
 	if everySDK() {
-		versions = append(versions, "v3")
+		versions = append(versions, "v3", "v1 by http")
 	}
 	binary := goClients(t)
 	for _, version := range versions {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			r := startAuth0(t, withManagement())
-			trusted := filepath.Join(t.TempDir(), "ca.pem")
-			if err := os.WriteFile(trusted, localhost().pem, 0o600); err != nil {
-				t.Fatal(err)
+			client, _, plain := strings.Cut(version, " by http")
+			var r *rig
+			if plain {
+				r = start(t, onRealTime(), withManagement())
+			} else {
+				r = startAuth0(t, withManagement())
 			}
-			cmd := exec.CommandContext(t.Context(), binary, version, r.domain(), manager, secret, r.gateway.url, newNumber())
-			cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+trusted)
+			domain := strings.TrimPrefix(r.base, "https://")
+			cmd := exec.CommandContext(t.Context(), binary, client, domain, manager, secret, r.gateway.url, newNumber())
+			cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+trusted(t))
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}

@@ -68,11 +68,16 @@ func startAuth0(t testing.TB, opts ...option) *rig {
 		}
 	}
 	r := start(t, append([]option{onRealTime(), asTenant, withPasswordless()}, opts...)...)
-	r.http = &http.Client{
+	r.http = localClient()
+	return r
+}
+
+// localClient is a client that trusts localhost, and follows no redirects.
+func localClient() *http.Client {
+	return &http.Client{
 		Transport:     &http.Transport{TLSClientConfig: &tls.Config{RootCAs: localhost().pool}, DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return r
 }
 
 // withPasswordless lets the clients of the rig use Auth0's passwordless API.
@@ -108,21 +113,57 @@ func needsAuth0(t testing.TB) {
 	needsNode(t, "auth0")
 }
 
+// onlyWithEverySDK skips a test that make test-sdks runs and make test does not.
+func onlyWithEverySDK(t testing.TB) {
+	t.Helper()
+	if !everySDK() {
+		t.Skip("run by make test-sdks")
+	}
+	needsAuth0(t)
+}
+
 // everySDK is set by make test-all; without it one version of each SDK is run.
 func everySDK() bool { return os.Getenv("HANDSET_TEST_EVERY_SDK") == "true" }
 
-// node starts a script of internal/e2e/auth0 that trusts the rig.
-func (r *rig) node(script string, args ...string) nodeRP {
-	r.t.Helper()
-	needsAuth0(r.t)
-	trusted := filepath.Join(r.t.TempDir(), "ca.pem")
-	if err := os.WriteFile(trusted, localhost().pem, 0o600); err != nil {
-		r.t.Fatal(err)
-	}
-	cmd := exec.CommandContext(r.t.Context(), "node", append([]string{script}, args...)...)
+// nodeScript starts a script of internal/e2e/auth0 that trusts the rigs of startAuth0.
+func nodeScript(t testing.TB, script string, args ...string) nodeRP {
+	t.Helper()
+	needsAuth0(t)
+	cmd := exec.CommandContext(t.Context(), "node", append([]string{script}, args...)...)
 	cmd.Dir = "auth0"
-	cmd.Env = append(os.Environ(), "NODE_EXTRA_CA_CERTS="+trusted)
-	return startNode(r.t, cmd)
+	cmd.Env = append(os.Environ(), "NODE_EXTRA_CA_CERTS="+trusted(t))
+	return startNode(t, cmd)
+}
+
+// trusted is a file with the certificate of startAuth0.
+func trusted(t testing.TB) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, localhost().pem, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// pageOf serves a page at every address, and scripts of npm packages at theirs.
+func pageOf(t testing.TB, page func() string, scripts map[string]string) http.Handler {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, page())
+	})
+	for path, name := range scripts {
+		script, err := os.ReadFile(filepath.Join("auth0", "node_modules", filepath.FromSlash(name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/javascript")
+			_, _ = w.Write(script)
+		})
+	}
+	return mux
 }
 
 // sdk is a published package in a process of Node.js (auth0/sdk.mjs).
@@ -138,7 +179,7 @@ type args map[string]any
 // sees domain, and clientId and clientSecret of webClient.
 func (r *rig) sdk(name, with string) *sdk {
 	r.t.Helper()
-	s := &sdk{nodeRP: r.node("sdk.mjs", name)}
+	s := &sdk{nodeRP: nodeScript(r.t, "sdk.mjs", name)}
 	s.run(with, args{"domain": r.domain(), "clientId": webClient, "clientSecret": secret}, nil)
 	return s
 }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -204,6 +205,10 @@ func (s failingRedis) Posted(ctx context.Context, endpoint, ref string) (string,
 	return result(s.f, "Posted", func() (string, error) { return s.Ephemeral.Posted(ctx, endpoint, ref) })
 }
 
+func (s failingRedis) TakePosted(ctx context.Context, endpoint, ref string) (string, error) {
+	return result(s.f, "TakePosted", func() (string, error) { return s.Ephemeral.TakePosted(ctx, endpoint, ref) })
+}
+
 func (s failingRedis) Login(ctx context.Context, id storage.TransactionID, challenge storage.ChallengeID) (tx storage.Transaction, c storage.Challenge, err error) {
 	err = s.f.call("Login", func() (err error) {
 		tx, c, err = s.Ephemeral.Login(ctx, id, challenge)
@@ -240,6 +245,10 @@ func (s failingRedis) UseAssertion(ctx context.Context, tag string, expires, now
 	return s.f.call("UseAssertion", func() error { return s.Ephemeral.UseAssertion(ctx, tag, expires, now) })
 }
 
+func (s failingRedis) TakeLimit(ctx context.Context, l storage.Limit, now time.Time) (storage.Taken, error) {
+	return result(s.f, "TakeLimit", func() (storage.Taken, error) { return s.Ephemeral.TakeLimit(ctx, l, now) })
+}
+
 // startFailing is start with stores that fail when told to. The provider is
 // put together here, since a server opens its stores itself; all else is the rig's.
 func startFailing(t testing.TB, opts ...option) (*rig, *faults) {
@@ -269,9 +278,15 @@ func startFailing(t testing.TB, opts ...option) (*rig, *faults) {
 	for _, n := range c.TestNumbers {
 		rules.TestNumbers = append(rules.TestNumbers, phone.TestNumber{Number: n.Number, Prefix: n.Prefix, Code: n.Code.Reveal()})
 	}
+	grants := server.ClientGrants(c)
+	for i, g := range grants {
+		if path, own := strings.CutPrefix(string(g.Audience), inner.base); own { // the provider's own APIs are below its issuer
+			grants[i].Audience = storage.Audience(r.base + path)
+		}
+	}
 	p, err := provider.New(t.Context(), provider.Config{
 		Issuer: r.issuer, SQL: failingSQL{r.server.SQL, f}, Redis: failingRedis{r.server.Redis, f}, Vault: v, Keys: ring,
-		Clients: server.Clients(c, v), APIs: server.APIs(c), Grants: server.ClientGrants(c), Rules: rules,
+		Clients: server.Clients(c, v), APIs: server.APIs(c), Grants: grants, Rules: rules,
 		Limits: map[string]storage.Limit{"send_address": {Off: true}, "verify_address": {Off: true}, "pending_address": {Off: true}},
 		Lifetimes: provider.Lifetimes{
 			Access: c.Tokens.Access, ID: c.Tokens.ID, RefreshIdle: c.Tokens.RefreshIdle, RefreshAbsolute: c.Tokens.RefreshAbsolute,
@@ -279,7 +294,7 @@ func startFailing(t testing.TB, opts ...option) (*rig, *faults) {
 		},
 		Connection: server.Connection(c),
 		Sending: server.Sending(c, sms.Deps{
-			Client: sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: true}), AllowPrivate: true,
+			Client: sms.NewHTTPClient(sms.ClientConfig{AllowPrivate: true}), AllowPrivate: true, Console: io.Discard,
 		}),
 		Logger: logger, Now: r.clock.Now, SendWait: patience,
 	})

@@ -514,6 +514,63 @@ func TestGatewayFailsLate(t *testing.T) {
 	p.submit("/login/code", "code", r.gateway.code(number)).answer()
 }
 
+// TestNumberIsRefusedLate: that a number gets no texts comes out after the page went on.
+// The code page says so, known person or not, and another number goes on with the login.
+func TestNumberIsRefusedLate(t *testing.T) {
+	t.Parallel()
+	r := start(t, goesOnUnsent(), withoutAddressLimits())
+	known := newNumber()
+	r.person(known)
+	var seen []string
+	for _, number := range []string{known, newNumber()} {
+		release := make(chan struct{})
+		r.gateway.answers(func(w http.ResponseWriter, _ *http.Request) bool {
+			<-release
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			return false
+		})
+		b := newBrowser(t)
+		p := r.authorize(b, r.newRequest(webClient)).submit("/login/phone", "phone", number).wants(http.StatusOK, "Check your phone")
+		close(release)
+		awaits(t, "the page tells that the number gets no texts", func() bool {
+			p = b.get(p.url.String()).wants(http.StatusOK)
+			return strings.Contains(p.words(), "Enter a mobile number that can get text messages")
+		})
+		if strings.Contains(p.words(), "cannot send texts") || strings.Contains(p.words(), "We sent") {
+			t.Errorf("the page also says: %s", p.words())
+		}
+		seen = append(seen, varying.ReplaceAllString(p.words(), "_"))
+		r.gateway.answers(nil)
+		another := newNumber()
+		p = b.get(r.base+"/login/phone?txn="+p.url.Query().Get("txn")).submit("/login/phone", "phone", another).wants(http.StatusOK, "We sent a 6-digit code")
+		p.submit("/login/code", "code", r.gateway.code(another)).answer()
+	}
+	if seen[0] != seen[1] {
+		t.Errorf("a known number is told\n%s\nan unknown one\n%s", seen[0], seen[1])
+	}
+}
+
+// TestNumberIsRefusedWithoutSignup: where sign-up is off an unknown number is never
+// texted, so that nothing may come out about one that is.
+func TestNumberIsRefusedWithoutSignup(t *testing.T) {
+	t.Parallel()
+	r := start(t, withoutSignup(), withoutAddressLimits())
+	known := newNumber()
+	r.person(known)
+	r.gateway.answers(status(http.StatusUnprocessableEntity))
+	var seen []string
+	for _, number := range []string{known, newNumber()} {
+		b := newBrowser(t)
+		p := r.authorize(b, r.newRequest(webClient)).submit("/login/phone", "phone", number).wants(http.StatusOK, "Check your phone")
+		r.timeline(p.reference(t), 1, 0) // it is over: with the number refused, or as a decoy
+		p = b.get(p.url.String()).wants(http.StatusOK, "We sent a 6-digit code")
+		seen = append(seen, varying.ReplaceAllString(p.words(), "_"))
+	}
+	if seen[0] != seen[1] {
+		t.Errorf("a known number is told\n%s\nan unknown one\n%s", seen[0], seen[1])
+	}
+}
+
 // TestSendAtTheCodePageFails keeps the person on the code page, where the code
 // that they have still works.
 func TestSendAtTheCodePageFails(t *testing.T) {

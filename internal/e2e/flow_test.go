@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -10,6 +9,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"golang.org/x/oauth2"
 )
 
 // request is an authorization request in the making.
@@ -21,11 +22,10 @@ type request struct {
 // newRequest is a request that every client of the rig may make.
 func (r *rig) newRequest(client string) request {
 	verifier := rand.Text() + rand.Text()
-	sum := sha256.Sum256([]byte(verifier))
 	return request{verifier: verifier, Values: url.Values{
 		"client_id": {client}, "redirect_uri": {r.callback}, "response_type": {"code"},
 		"scope": {"openid profile phone offline_access"}, "state": {rand.Text()}, "nonce": {rand.Text()},
-		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
+		"code_challenge": {oauth2.S256ChallengeFromVerifier(verifier)}, "code_challenge_method": {"S256"},
 	}}
 }
 

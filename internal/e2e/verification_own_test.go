@@ -396,12 +396,22 @@ func TestVerificationBadInput(t *testing.T) {
 		{"nothing", ``, 400, ""},
 		{"not JSON", `{`, 400, ""},
 		{"two objects", `{}{}`, 400, ""},
-		{"a list", `[]`, 422, ""},
+		{"a list", `[]`, 400, ""},
+		{"null", `null`, 400, ""},
+		{"not UTF-8", with("\"purpose\":\"\xff\""), 400, ""},
+		{"half of a surrogate pair", with(`"purpose":"\ud800"`), 400, ""},
+		{"a member twice", with(`"attempts":1,"attempts":2`), 400, ""},
+		{"a number twice, once escaped", with(`"phone\u005fnumber":"+447400100000"`), 400, ""},
+		{"metadata twice", with(`"metadata":{"a":"1","a":"2"}`), 400, ""},
 		{"no number", `{}`, 422, "phone_number"},
 		{"a number that is none", `{"phone_number":"hello"}`, 422, "phone_number"},
 		{"a number as a number", `{"phone_number":447400100000}`, 422, "phone_number"},
 		{"a country that is not allowed", `{"phone_number":"+33612345678"}`, 422, "phone_number"},
-		{"an unknown member", with(`"colour":"red"`), 422, ""},
+		{"an unknown member", with(`"colour":"red"`), 422, "colour"},
+		{"a member by another name", with(`"Attempts":1`), 422, "Attempts"},
+		{"a hostile member", with(`"\u202e<b>\r\n":1`), 422, "<b>"},
+		{"a long member", with(`"` + strings.Repeat("x", 2000) + `":1`), 422, strings.Repeat("x", 100) + "…"},
+		{"a secret member", with(`"+447400100009":1`), 422, "+447400100009"},
 		{"a short code", with(`"code_length":3`), 422, "code_length"},
 		{"a long code", with(`"code_length":11`), 422, "code_length"},
 		{"a negative life", with(`"expires_in":-1`), 422, "expires_in"},
@@ -427,6 +437,9 @@ func TestVerificationBadInput(t *testing.T) {
 	v.wants(422, "POST", "/verifications", with(`"attempts":1`), "Idempotency-Key", strings.Repeat("k", 256))
 	v.wants(415, "POST", "/verifications", with(`"attempts":1`), "Content-Type", "text/plain")
 	r.gateway.wantsTexts(0)
+	if strings.Contains(r.logs.String(), "447400100009") {
+		t.Error("the log has a member that is named like a number")
+	}
 	for name, token := range map[string]string{"none": "", "not a token": "x.y.z", "another's": r.signIn(newNumber()).AccessToken} {
 		if status, _ := (verifier{r, token}).do("POST", "/verifications", with(`"attempts":1`)); status != http.StatusUnauthorized {
 			t.Errorf("token %s: %d", name, status)
@@ -445,6 +458,8 @@ func TestVerificationBadInput(t *testing.T) {
 	}{
 		{"nothing", "", 400},
 		{"not JSON", "{", 400},
+		{"a code twice", `{"code":"1","code":"2"}`, 400},
+		{"not UTF-8", "{\"code\":\"\xff\"}", 400},
 		{"no code", "{}", 422},
 		{"null", `{"code":null}`, 422},
 		{"an empty code", answerOf(""), 422},

@@ -5,17 +5,20 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/handset-oidc/handset/internal/attributes"
+	"github.com/handset-oidc/handset/internal/strictjson"
 	"github.com/handset-oidc/handset/storage"
 )
 
 // Auth0 is the format of that provider's export jobs: one user per line, as JSON.
 const Auth0 = "auth0"
+
+// ErrArray is returned for a list that is one array.
+var ErrArray = errors.New("want one user per line, as an export job of Auth0 writes them")
 
 // auth0Users reads an export of Auth0. It has what its user was asked to put in, and
 // what it has beyond people as they are here is told by notes.
@@ -48,13 +51,13 @@ const sms = "sms"
 // parse reads a line of an export.
 func (u auth0Users) parse(one line) (Row, error) {
 	var in auth0User
+	if err := strictjson.Check(one.text); err != nil {
+		return Row{}, objectError(one, err)
+	}
 	d := json.NewDecoder(bytes.NewReader(one.text))
 	d.UseNumber()
 	if err := d.Decode(&in); err != nil {
-		return Row{}, objectError(err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return Row{}, errors.New("want one JSON object per line")
+		return Row{}, objectError(one, err)
 	}
 	row := Row{Line: one.n, ID: in.UserID, Number: in.PhoneNumber, Blocked: &in.Blocked}
 	if err := checkID(row.ID); err != nil {

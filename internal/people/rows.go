@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/handset-oidc/handset/internal/attributes"
+	"github.com/handset-oidc/handset/internal/strictjson"
 	"github.com/handset-oidc/handset/storage"
 )
 
@@ -58,7 +59,7 @@ func Open(r io.Reader, format string, schema attributes.Schema) (Rows, error) {
 	}
 	if format == Auth0 {
 		if bytes.HasPrefix(bytes.TrimSpace(first.text), []byte("[")) {
-			return nil, errors.New("want one user per line, as an export job of Auth0 writes them")
+			return nil, ErrArray
 		}
 		return &objects{l, auth0Users{schema}.parse}, nil
 	}
@@ -111,14 +112,8 @@ func (o *objects) Next() (Row, error) {
 
 func (o ndjson) parse(one line) (Row, error) {
 	var in object
-	d := json.NewDecoder(bytes.NewReader(one.text))
-	d.UseNumber()
-	d.DisallowUnknownFields()
-	if err := d.Decode(&in); err != nil {
-		return Row{}, objectError(err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return Row{}, errors.New("want one JSON object per line")
+	if err := strictjson.Decode(one.text, &in); err != nil {
+		return Row{}, objectError(one, err)
 	}
 	row := Row{Line: one.n, ID: in.UserID, Blocked: in.Blocked, Attributes: in.Attributes}
 	switch number := in.PhoneNumber.(type) {
@@ -148,15 +143,21 @@ func (o ndjson) parse(one line) (Row, error) {
 }
 
 // objectError says what is wrong without the library's words, which quote the text.
-func objectError(err error) error {
+func objectError(one line, err error) error {
+	if twice, ok := errors.AsType[*strictjson.TwiceError](err); ok {
+		return fmt.Errorf("%s: stands there twice", foreign([]string{twice.Name}))
+	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		if wrong.Field == "" {
 			return errors.New("want a JSON object")
 		}
 		return fmt.Errorf("%s: is of the wrong type", wrong.Field)
 	}
-	if strings.HasPrefix(err.Error(), "json: unknown field") {
+	if _, strange := errors.AsType[*strictjson.UnknownError](err); strange {
 		return errors.New("has an unknown member; they are user_id, phone_number, blocked and attributes")
+	}
+	if d := json.NewDecoder(bytes.NewReader(one.text)); d.Decode(&object{}) == nil && d.More() {
+		return errors.New("want one JSON object per line")
 	}
 	return errors.New("is not a JSON object")
 }

@@ -9,6 +9,7 @@
 package vault
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
@@ -43,6 +44,7 @@ const (
 	Attributes     Use = "attributes"        // sealed attributes of a person
 	Metadata       Use = "metadata"          // sealed metadata of a person
 	AttributeIndex Use = "attribute-index"   // blind index of an attribute that no two people share
+	MessageIndex   Use = "message-index"     // blind index of what a sender calls a text, in SQL
 	SigningKey     Use = "signing-key"       // sealed private key
 	Options        Use = "options"           // sealed connection options
 	Transaction    Use = "transaction"       // sealed login transaction
@@ -220,6 +222,10 @@ func (v *Vault) MACLike(like []byte, use Use, parts ...string) []byte {
 	}
 	return nil
 }
+
+// KeyName returns the part of a MAC that names its key, which is all that MACLike
+// needs of it. It is not secret.
+func KeyName(mac []byte) []byte { return bytes.Clone(mac[:min(nameSize, len(mac))]) }
 
 // Verify reports whether mac is the MAC of the parts, in constant time, under the key it names.
 func (v *Vault) Verify(mac []byte, use Use, parts ...string) bool {

@@ -90,8 +90,18 @@ func writeMessage(w http.ResponseWriter, r *http.Request, err error) {
 	}{f.Message})
 }
 
+// Auth0 has no code for what breaks on its side, and for a 500 the words of the library
+// that it is made with.
+const statusBroken = "An internal server error occurred"
+
 func writeStatus(w http.ResponseWriter, r *http.Request, err error) {
-	f := begin(w, r, err)
+	f := *begin(w, r, err)
+	if f.Status >= http.StatusInternalServerError {
+		f.Code = ""
+	}
+	if f.Status == http.StatusInternalServerError {
+		f.Message = statusBroken
+	}
 	answerJSON(w, r, f.Status, "application/json; charset=utf-8", struct {
 		StatusCode int    `json:"statusCode"`
 		Error      string `json:"error"`
@@ -169,12 +179,18 @@ func HoldOpen(w http.ResponseWriter, until time.Time) error {
 	return errors.Join(c.SetReadDeadline(until), c.SetWriteDeadline(until))
 }
 
+// RateLimit tells in Auth0's headers what a limit has left, and in which second, of
+// those since 1970, it has more.
+func RateLimit(w http.ResponseWriter, burst, left int, reset time.Time) {
+	h := w.Header()
+	h.Set("X-RateLimit-Limit", strconv.Itoa(burst))
+	h.Set("X-RateLimit-Remaining", strconv.Itoa(left))
+	h.Set("X-RateLimit-Reset", strconv.FormatInt(reset.Add(time.Second-1).Unix(), 10))
+}
+
 // RateLimited tells when another request can succeed: in Auth0's headers and in that
 // of RFC 9110 §10.2.3.
 func RateLimited(w http.ResponseWriter, burst int, until, now time.Time) {
-	h := w.Header()
-	h.Set("X-RateLimit-Limit", strconv.Itoa(burst))
-	h.Set("X-RateLimit-Remaining", "0")
-	h.Set("X-RateLimit-Reset", strconv.FormatInt(until.Add(time.Second-1).Unix(), 10))
-	h.Set("Retry-After", seconds(max(until.Sub(now), time.Second)))
+	RateLimit(w, burst, 0, until)
+	w.Header().Set("Retry-After", seconds(max(until.Sub(now), time.Second)))
 }

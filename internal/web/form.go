@@ -10,7 +10,10 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
+	"github.com/handset-oidc/handset/internal/strictjson"
 	"github.com/handset-oidc/handset/provider/oauth"
 )
 
@@ -78,6 +81,10 @@ func limited(v Values) (Values, *oauth.Error) {
 // decode into a map would hide the first.
 func parseJSON(raw string) (Values, *oauth.Error) {
 	malformed := oauth.Errorf(oauth.InvalidRequest, "the body is not a JSON object of strings")
+	err := strictjson.Check([]byte(raw))
+	if _, twice := errors.AsType[*strictjson.TwiceError](err); err != nil && !twice {
+		return nil, malformed
+	}
 	d := json.NewDecoder(strings.NewReader(raw))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return nil, malformed
@@ -166,7 +173,7 @@ func RawBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return raw, nil
 }
 
-// JSONObject returns the members of a body that is a JSON object.
+// JSONObject returns the members of a body that is a JSON object, none of them twice.
 func JSONObject(w http.ResponseWriter, r *http.Request) (map[string]json.RawMessage, error) {
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || media != jsonType {
@@ -176,6 +183,9 @@ func JSONObject(w http.ResponseWriter, r *http.Request) (map[string]json.RawMess
 	if err != nil {
 		return nil, err
 	}
+	if err := strictjson.Check(raw); err != nil {
+		return nil, fmt.Errorf("the body: %w", err)
+	}
 	var body map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &body); err != nil || body == nil {
 		return nil, errors.New("the body is not a JSON object")
@@ -184,6 +194,21 @@ func JSONObject(w http.ResponseWriter, r *http.Request) (map[string]json.RawMess
 		return nil, errors.New("too many members")
 	}
 	return body, nil
+}
+
+// Printable is a name that a stranger chose, as far as it can be shown: one line
+// without marks that change how the rest reads, and of at most 100 bytes.
+func Printable(name string) string {
+	shown := strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || r == utf8.RuneError {
+			return -1
+		}
+		return r
+	}, name)
+	if len(shown) > 100 {
+		shown = strings.ToValidUTF8(shown[:100], "") + "…"
+	}
+	return shown
 }
 
 // maxDocument is how long the JSON document of an operator's program may be.
@@ -216,7 +241,7 @@ func StrictBody(w http.ResponseWriter, r *http.Request) (Values, error) {
 }
 
 // StrictBodyOrJSON is StrictBody that takes a JSON object too, which Auth0's
-// clients send to the token endpoint.
+// clients send to the token endpoint and to the revocation endpoint.
 func StrictBodyOrJSON(w http.ResponseWriter, r *http.Request) (Values, error) {
 	return strict(w, r, map[string]parser{formType: parseValues, jsonType: parseJSON})
 }

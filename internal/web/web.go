@@ -164,7 +164,7 @@ func writeOAuthError(w http.ResponseWriter, r *http.Request, err error) {
 		Error       oauth.Code `json:"error"`
 		Description string     `json:"error_description,omitempty"`
 		URI         string     `json:"error_uri,omitempty"`
-	}{e.Code, e.Description, e.URI}
+	}{e.Code, e.Description + e.Quote, e.URI}
 	JSON(w, r, e.HTTPStatus(), answer) // strings always encode
 }
 

@@ -28,6 +28,8 @@ const (
 	// authenticated, in place of SendAddress: in a short time, and in a long one.
 	SendClient    = "send_client"
 	SendClientDay = "send_client_day"
+	// ManageClient is calls of the Management API by one client.
+	ManageClient = "manage_client"
 	// RefundNumber bounds how many verified texts give their token of SendNumber
 	// back. It is not configured: it is what keeps SendNumber true.
 	RefundNumber = "refund_number"
@@ -43,7 +45,7 @@ const (
 // Names returns the names of the limits that configuration may override, in
 // the order a reader expects.
 func Names() []string {
-	return []string{SendNumber, SendAddress, GuessNumber, VerifyAddress, PendingAddress, SendClient, SendClientDay}
+	return []string{SendNumber, SendAddress, GuessNumber, VerifyAddress, PendingAddress, SendClient, SendClientDay, ManageClient}
 }
 
 // Default returns the built-in limit of that name, without a Key: one of
@@ -65,6 +67,8 @@ func Default(name string) (storage.Limit, bool) {
 		l.Burst, l.Every = 60, time.Second // a minute
 	case SendClientDay:
 		l.Burst, l.Every = 500, 173*time.Second // a day
+	case ManageClient:
+		l.Burst, l.Every = 500, 50*time.Millisecond // 20 a second: more than Auth0 allows
 	case RefundNumber:
 		l.Burst, l.Every = 10, 144*time.Minute // ten a day
 	case BruteForce:

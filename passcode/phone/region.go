@@ -75,7 +75,7 @@ func InternationalExample(region string) string {
 var callingCodes = sync.OnceValue(phonenumbers.GetSupportedCallingCodes)
 
 // split parts a number behind its calling code, 0 when it has none. It is asked for
-// each text, several times; parsing is slow.
+// each text; the library's parsing, which expects anything, is slow.
 func (n Number) split() (calling int, national string) {
 	digits := strings.TrimPrefix(n.E164(), "+")
 	for l := 1; l <= min(3, len(digits)); l++ {
@@ -98,13 +98,17 @@ func (n Number) National() string {
 // belongs to or, where several share one, that the number is assigned in; "" when it
 // is of none, as numbers that are not geographic are.
 func (n Number) Region() string {
-	calling, _ := n.split()
+	calling, national := n.split()
 	if of := phonenumbers.GetRegionCodesForCountryCode(calling); len(of) == 1 {
 		return known(of[0])
 	}
-	p, err := phonenumbers.Parse(n.E164(), "")
+	digits, err := strconv.ParseUint(national, 10, 64)
 	if err != nil {
 		return ""
+	}
+	p := &phonenumbers.PhoneNumber{CountryCode: new(int32(calling)), NationalNumber: &digits}
+	if zeros := len(national) - len(strings.TrimLeft(national, "0")); zeros > 0 {
+		p.ItalianLeadingZero, p.NumberOfLeadingZeros = new(true), new(int32(zeros))
 	}
 	return known(phonenumbers.GetRegionCodeForNumber(p))
 }

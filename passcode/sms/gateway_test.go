@@ -278,6 +278,10 @@ func TestGatewayObeysItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	checkFailure(t, try(ctx, t, g), Error{Kind: KindTimeout, Code: "ETIMEDOUT"})
+	// A sender's share ends before its own time-out does: of a route's last sender always.
+	share, stop := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, ErrShare)
+	defer stop()
+	checkFailure(t, try(share, t, g), Error{Kind: KindTimeout, Code: "ETIMEDOUT"})
 	ended, end := context.WithCancel(t.Context())
 	end()
 	checkFailure(t, try(ended, t, g), Error{Kind: KindUnreachable, Code: "ECANCELED"})

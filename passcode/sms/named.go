@@ -3,6 +3,7 @@ package sms
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -22,8 +23,9 @@ const (
 )
 
 // ErrShare is the cause of a context that ended because a sender's share of the time
-// is over, and not all of the time that there was.
-var ErrShare = errors.New("the sender's share of the time is over")
+// is over, and not all of the time that there was. It is a deadline that was exceeded:
+// net/http returns the cause of a context in place of its error.
+var ErrShare = fmt.Errorf("the sender's share of the time is over: %w", context.DeadlineExceeded)
 
 // hidden takes the place of a route's word that repeats a code or a number.
 const hidden = "hidden"
@@ -109,17 +111,15 @@ func (n *Named) Send(ctx context.Context, m Message) (id string, err error) {
 }
 
 // Insist sends whatever the breaker says: when no other sender is left, trying is
-// better than giving up. What the route says is on record and in logs, so a name of
-// the message that repeats the code or the number is dropped, and such a fault's, too.
+// better than giving up. A fault is on record and in logs, so its code is hidden when it
+// repeats the code or the number. The message's name is the route's, whatever it repeats:
+// its receipts come by that.
 func (n *Named) Insist(ctx context.Context, m Message) (id string, err error) {
 	if n.From != "" {
 		m.From = n.From
 	}
 	id, err = n.sender.Send(ctx, m)
-	if m.quotedIn(id) {
-		id = ""
-	}
-	if failure, ok := errors.AsType[*Error](err); ok && m.quotedIn(failure.Code) {
+	if failure, ok := errors.AsType[*Error](err); ok && m.QuotedIn(failure.Code) {
 		mute := *failure
 		mute.Code = hidden
 		err = &mute

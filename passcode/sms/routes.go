@@ -31,6 +31,9 @@ func NewRoutes(rules []Rule, fallback ...*Named) *Routes {
 // the rule with the longest matching beginning, else with the number's region,
 // else of the one for all, else the fallback. Of equal rules the first counts.
 func (r *Routes) To(n phone.Number) []*Named {
+	if len(r.rules) == 0 {
+		return r.fallback // as most have it; a region costs more than all the rest here
+	}
 	region := n.Region()
 	best, length := r.fallback, -1
 	for _, rule := range r.rules {

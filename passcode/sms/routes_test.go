@@ -237,8 +237,9 @@ type echoes struct {
 
 func (e echoes) Send(context.Context, Message) (string, error) { return e.id, e.err }
 
-// What a route says goes on record and into logs.
-func TestWordsThatRepeatTheCodeOrTheNumberAreDropped(t *testing.T) {
+// What a route says of a fault goes on record and into logs. What it calls a message is
+// kept from there by whoever gets it: receipts come by that name.
+func TestWordsThatRepeatTheCodeOrTheNumber(t *testing.T) {
 	t.Parallel()
 	m := testMessage(t)
 	m.Code = "314159"
@@ -247,15 +248,15 @@ func TestWordsThatRepeatTheCodeOrTheNumberAreDropped(t *testing.T) {
 	for _, word := range []string{
 		"314159", "m-314159-1", m.To.E164(), digits, "to:" + national, national[:3] + "-" + national[3:], "id." + digits + ".7",
 	} {
-		if id, _ := NewNamed("main", "", echoes{word, nil}, time.Now).Send(t.Context(), m); id != "" {
-			t.Errorf("the message is called %q", id)
+		if id, _ := NewNamed("main", "", echoes{word, nil}, time.Now).Send(t.Context(), m); id != word || !m.QuotedIn(id) {
+			t.Errorf("%q is called %q, which quotes: %t", word, id, m.QuotedIn(id))
 		}
 		_, err := NewNamed("main", "", echoes{"", &Error{Kind: KindRefused, Status: 400, Code: word}}, time.Now).Insist(t.Context(), m)
 		checkFailure(t, err, Error{Kind: KindRefused, Status: 400, Code: "hidden"})
 	}
 	for _, word := range []string{"SM0f3a9c1e11d24b7c8d5e6f7a8b9c0d1e", "21408", "ESME_RTHROTTLED", "31415"} {
-		if id, _ := NewNamed("main", "", echoes{word, nil}, time.Now).Send(t.Context(), m); id != word {
-			t.Errorf("%q is called %q", word, id)
+		if id, _ := NewNamed("main", "", echoes{word, nil}, time.Now).Send(t.Context(), m); id != word || m.QuotedIn(id) {
+			t.Errorf("%q is called %q, which quotes: %t", word, id, m.QuotedIn(id))
 		}
 	}
 }

@@ -63,9 +63,10 @@ func (m Message) validSeconds(least, most int) int {
 // a shorter one is in many a name by chance.
 const minNational = 6
 
-// quotedIn reports whether a word of a route repeats the code or the number, with the
-// country's code or without it, in whatever way it is grouped.
-func (m Message) quotedIn(word string) bool {
+// QuotedIn reports whether a word of a route repeats the code or the number, with the
+// country's code or without it, in whatever way it is grouped. Such a word is neither
+// kept nor shown.
+func (m Message) QuotedIn(word string) bool {
 	if m.Code != "" && strings.Contains(word, m.Code) {
 		return true
 	}
@@ -88,7 +89,8 @@ func (m Message) quotedIn(word string) bool {
 // Sender hands a message over to whatever delivers it.
 //
 // Send must return the route's own name of the message, by which its receipts
-// speak of it (empty: by [Message.ID]), and a nil error only when the message
+// speak of it (empty: by [Message.ID]) and which may repeat the number or the code
+// ([Message.QuotedIn]), and a nil error only when the message
 // was accepted for delivery; otherwise an [*Error], whose kind says whether
 // another route can do better. It must be done, one way or the other, soon after
 // ctx ends; must not send a message twice, since texts cost money and people

@@ -43,6 +43,8 @@ func (h *Handler) ShowCode(w http.ResponseWriter, r *http.Request) error {
 // standing is what a person must know of a challenge before typing anything.
 func (h *Handler) standing(c storage.Challenge) views.Message {
 	switch {
+	case c.NumberFailed: // never with sign-up off, where it would tell who is registered
+		return views.NumberKind()
 	case c.SendFailed:
 		return views.GatewayDown()
 	case c.State != storage.ChallengeLive || c.TriesLeft == 0:

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/handset-oidc/handset/internal/strictjson"
 	"github.com/handset-oidc/handset/provider/registration"
 	"github.com/handset-oidc/handset/storage"
 )
@@ -152,7 +153,7 @@ func (h *Handler) CreateAPI(w http.ResponseWriter, r *http.Request) error {
 		return invalid("", "Missing required property: identifier")
 	}
 	a := storage.API{CreatedAt: h.now(), Users: storage.Anyone}
-	if err := decode(d["identifier"], &a.Identifier); err != nil {
+	if err := strictjson.Decode(d["identifier"], &a.Identifier); err != nil {
 		return invalid("identifier", "Expected type string")
 	}
 	if err := h.applyAPI(d, &a, map[string]any{"identifier": new(string)}); err != nil {

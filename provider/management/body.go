@@ -1,7 +1,6 @@
 package management
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -9,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/handset-oidc/handset/internal/strictjson"
 	"github.com/handset-oidc/handset/internal/web"
 )
 
@@ -22,13 +22,16 @@ func readBody(w http.ResponseWriter, r *http.Request, v any) error {
 		return fault(http.StatusUnsupportedMediaType, "", textMediaType)
 	case err != nil:
 		return fault(http.StatusRequestEntityTooLarge, "", textTooLong)
-	case !json.Valid(raw):
+	}
+	err = strictjson.Decode(raw, v)
+	_, twice := errors.AsType[*strictjson.TwiceError](err)
+	switch {
+	case err == nil:
+		return nil
+	case twice, errors.Is(err, strictjson.ErrSyntax), errors.Is(err, strictjson.ErrText):
 		return fault(http.StatusBadRequest, "", textMalformed)
 	}
-	if json.Unmarshal(raw, v) != nil {
-		return invalid("", "Expected type %s", shapeOf(v))
-	}
-	return nil
+	return mistyped("", v, err)
 }
 
 // readDocument reads a body that must be an object.
@@ -55,7 +58,7 @@ func (d document) into(path string, properties map[string]any) error {
 			continue
 		}
 		if err := decode(d[name], target); err != nil {
-			return invalid(path+name, "Expected type %s", shapeOf(target))
+			return mistyped(path+name, target, err)
 		}
 	}
 	return nil
@@ -67,19 +70,24 @@ func (d document) has(name string) bool {
 	return ok && string(raw) != "null"
 }
 
-// decode puts a value in place of what target points to, and keeps numbers as they are
-// written. It reads into a new one: encoding/json would add to the maps, and fill the
-// elements of the lists, that are there.
+// decode puts a value in place of what target points to. It reads into a new one:
+// encoding/json would add to the maps, and fill the elements of the lists, that are there.
 func decode(raw json.RawMessage, target any) error {
 	place := reflect.ValueOf(target).Elem()
 	fresh := reflect.New(place.Type())
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	if err := d.Decode(fresh.Interface()); err != nil {
+	if err := strictjson.Decode(raw, fresh.Interface()); err != nil {
 		return err
 	}
 	place.Set(fresh.Elem())
 	return nil
+}
+
+// mistyped says why a property, or the body, can't be read into target.
+func mistyped(property string, target any, err error) error {
+	if strange, ok := errors.AsType[*strictjson.UnknownError](err); ok {
+		return invalid(property, "Additional properties not allowed: %s", named(strange.Name))
+	}
+	return invalid(property, "Expected type %s", shapeOf(target))
 }
 
 // shapeOf names the JSON type of what a property is read into.
@@ -107,7 +115,7 @@ func asObject(v any) (object, error) {
 		return nil, err
 	}
 	var o object
-	return o, decode(raw, &o)
+	return o, strictjson.Decode(raw, &o)
 }
 
 // isObject takes raw JSON that is an object.

@@ -210,12 +210,15 @@ func (h *Handler) UpdateClient(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	mayChangeKeys := h.authorize(r, ScopeRotate) // before the transaction, which must be quick
+	_, scopes, err := h.authenticate(r) // before the transaction, which must be quick
+	if err != nil {
+		return err
+	}
 	return h.editClient(w, r, func(c *storage.Client) (string, error) {
 		before := *c
 		secret, err := h.applyClient(d, c)
 		if err == nil && !sameCredentials(before, *c) {
-			err = mayChangeKeys
+			err = needs(scopes, ScopeRotate)
 		}
 		return secret, err
 	})

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 
+	"github.com/handset-oidc/handset/internal/strictjson"
 	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/storage"
 )
@@ -194,10 +195,10 @@ func (h *Handler) CreateConnection(w http.ResponseWriter, r *http.Request) error
 	var name string
 	c := storage.Connection{Options: withDefaults(json.RawMessage("{}"))}
 	// The strategy is read first: what else is wrong depends on it.
-	if decode(d["strategy"], &c.Strategy) != nil || c.Strategy != "sms" {
+	if strictjson.Decode(d["strategy"], &c.Strategy) != nil || c.Strategy != "sms" {
 		return invalid("strategy", "No enum match: sms is the one strategy of Handset")
 	}
-	if decode(d["name"], &name) != nil || !connectionNames.MatchString(name) {
+	if strictjson.Decode(d["name"], &name) != nil || !connectionNames.MatchString(name) {
 		return invalid("name", "String does not match pattern: %s", connectionNames)
 	}
 	c.Name = storage.ConnectionName(name)

@@ -121,6 +121,12 @@ type People interface {
 	RemoveUser(ctx context.Context, id storage.UserID, now time.Time) error
 }
 
+// Limits count over all servers.
+type Limits interface {
+	// TakeLimit must return a [*storage.Limited] when the limit refuses.
+	TakeLimit(ctx context.Context, l storage.Limit, now time.Time) (storage.Taken, error)
+}
+
 // Store keeps all of it.
 type Store interface {
 	Connections
@@ -136,6 +142,9 @@ type Config struct {
 	Store  Store
 	Tokens Tokens
 	Vault  *vault.Vault
+	Limits Limits
+	// Limit is that of a client's calls.
+	Limit func(storage.ClientID) storage.Limit
 	// CheckConnection says what is wrong with a connection, without quoting secrets.
 	CheckConnection func(storage.Connection) error
 	// InUse is the connection of the store that logins go by, empty when the file
@@ -162,7 +171,8 @@ type Handler struct {
 
 // New checks the configuration.
 func New(c Config) (*Handler, error) {
-	if c.Issuer == "" || c.Store == nil || c.Tokens == nil || c.Vault == nil || c.CheckConnection == nil || c.Changed == nil || c.Now == nil {
+	if c.Issuer == "" || c.Store == nil || c.Tokens == nil || c.Vault == nil || c.Limits == nil || c.Limit == nil || c.CheckConnection == nil ||
+		c.Changed == nil || c.Now == nil {
 		return nil, errors.New("management: every part but what the file declares is required")
 	}
 	return &Handler{c, BuiltIn(c.Issuer).Identifier}, nil

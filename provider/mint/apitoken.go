@@ -146,23 +146,42 @@ type APIToken struct {
 var ErrAPIToken = errors.New("not an access token for an API")
 
 // VerifyAPIToken reads an access token for an API, or returns [ErrAPIToken].
-// Whether it is in force, its end included, is the caller's to say.
+// Whether it is in force, its end included, is the caller's to say. What it returns is
+// shared: don't change it.
 func (m *Minter) VerifyAPIToken(_ context.Context, raw string) (APIToken, error) {
+	now := m.now()
+	// A key's ID is the hash of it: while one of that ID is published, it is the same.
+	if v, ok := m.verified.find(raw, now); ok && m.keys.PublicKey(v.key) != nil {
+		return v.token, nil
+	}
+	token, key, err := m.verifyAPIToken(raw)
+	if err == nil && now.Before(token.Expires) {
+		m.verified.add(raw, token, key)
+	}
+	return token, err
+}
+
+// verifyAPIToken reads a token by its signature, and names the key of it.
+func (m *Minter) verifyAPIToken(raw string) (APIToken, storage.KeyID, error) {
 	var read readAPIToken
+	var key storage.KeyID
 	err := oidclib.Verify(raw, oidclib.Rules{
 		Algorithms: keys.Algorithms(),
 		// An ID token of ours is signed by keys of the same set.
 		Types: []string{"at+jwt"},
-		Key:   func(kid string, _ keys.Algorithm) any { return m.keys.PublicKey(storage.KeyID(kid)) },
+		Key: func(kid string, _ keys.Algorithm) any {
+			key = storage.KeyID(kid)
+			return m.keys.PublicKey(key)
+		},
 	}, &read)
 	c := &read.claims
 	switch {
 	case err != nil:
-		return APIToken{}, fmt.Errorf("%w: %w", ErrAPIToken, err)
+		return APIToken{}, "", fmt.Errorf("%w: %w", ErrAPIToken, err)
 	case c.Issuer != m.issuer:
-		return APIToken{}, fmt.Errorf("%w: another issuer", ErrAPIToken)
+		return APIToken{}, "", fmt.Errorf("%w: another issuer", ErrAPIToken)
 	case c.Subject == "" || c.Client == "" || c.ID == "" || len(c.Audience) == 0 || c.IssuedAt == 0 || c.Expires == 0:
-		return APIToken{}, fmt.Errorf("%w: not an access token's claims", ErrAPIToken)
+		return APIToken{}, "", fmt.Errorf("%w: not an access token's claims", ErrAPIToken)
 	}
 	out := APIToken{
 		APITokenClaims: APITokenClaims{
@@ -174,7 +193,7 @@ func (m *Minter) VerifyAPIToken(_ context.Context, raw string) (APIToken, error)
 	for _, a := range c.Audience {
 		out.Audience = append(out.Audience, storage.Audience(a))
 	}
-	return out, nil
+	return out, key, nil
 }
 
 // readAPIToken is apiToken as it is read, and the claims beside it.

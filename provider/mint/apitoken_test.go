@@ -237,10 +237,92 @@ func BenchmarkVerifyAPIToken(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := m.VerifyAPIToken(b.Context(), token); err != nil {
-			b.Fatal(err)
+	// What has expired is verified each time.
+	late := newMinter(b, func(c *mint.Config) { c.Now = func() time.Time { return now.Add(48 * time.Hour) } })
+	for name, m := range map[string]*mint.Minter{"first": late, "again": m} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := m.VerifyAPIToken(b.Context(), token); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// A token that was read before says the same again, and one that differs from it
+// anywhere is read as if it had never been.
+func TestATokenReadBeforeLendsNothingToAnother(t *testing.T) {
+	t.Parallel()
+	m, fresh := newMinter(t), newMinter(t)
+	for _, alg := range keys.Algorithms() {
+		token, err := m.APIToken(string(alg), apiClaims())
+		if err != nil {
+			t.Fatal(err)
 		}
+		first, err := m.VerifyAPIToken(t.Context(), token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		refused := 0
+		for i := range token {
+			other := token[:i] + string(token[i]^1) + token[i+1:]
+			// The last character of a part has bits that base64url leaves unused.
+			_, want := fresh.VerifyAPIToken(t.Context(), other)
+			got, err := m.VerifyAPIToken(t.Context(), other)
+			if (err == nil) != (want == nil) {
+				t.Fatalf("%s: another character at %d: %+v, %v; want %v", alg, i, got, err, want)
+			}
+			if err != nil {
+				refused++
+			}
+		}
+		if refused < len(token)-3 {
+			t.Errorf("%s: only %d of %d others were refused", alg, refused, len(token))
+		}
+		again, err := m.VerifyAPIToken(t.Context(), token)
+		if diff := cmp.Diff(first, again); err != nil || diff != "" {
+			t.Errorf("%s, read again: %v (-first +again):\n%s", alg, err, diff)
+		}
+	}
+}
+
+// A key that is withdrawn takes the tokens with it that were read before; a reading
+// of the keys that changes none takes nothing.
+func TestATokenReadBeforeDiesWithItsKey(t *testing.T) {
+	t.Parallel()
+	begin := time.Unix(0, 0).UTC()
+	store := keystest.NewStore(keystest.Record(0, begin), keystest.ECRecord(0, begin))
+	ring, err := keys.Open(t.Context(), keys.Config{Store: store, LongestToken: 24 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMinter(t, func(c *mint.Config) { c.Keys = ring })
+	token, err := m.APIToken("ES256", apiClaims())
+	if err != nil {
+		t.Fatal(err)
+	}
+	reload := func(kept ...storage.SigningKey) error {
+		err := store.UpdateSigningKeys(t.Context(), func([]storage.SigningKey) ([]storage.SigningKey, error) { return kept, nil })
+		if err == nil {
+			err = ring.Reload(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = m.VerifyAPIToken(t.Context(), token)
+		return err
+	}
+	for range 2 {
+		if err := reload(keystest.Record(0, begin), keystest.ECRecord(0, begin)); err != nil {
+			t.Errorf("while its key is published: %v", err)
+		}
+	}
+	if err := reload(keystest.Record(0, begin), keystest.ECRecord(1, begin)); !errors.Is(err, mint.ErrAPIToken) {
+		t.Errorf("when another key took its place: %v, want ErrAPIToken", err)
+	}
+	if err := reload(keystest.Record(0, begin), keystest.ECRecord(1, begin), keystest.ECRecord(0, begin)); err != nil {
+		t.Errorf("when it is published again: %v", err)
 	}
 }

@@ -43,6 +43,8 @@ type Minter struct {
 	vault  *vault.Vault
 	life   time.Duration
 	now    func() time.Time
+
+	verified remembered // access tokens for APIs
 }
 
 // New returns a Minter. A missing issuer is an error here, so that no token is

@@ -43,7 +43,10 @@ const (
 type Error struct {
 	Code        Code
 	Description string
-	Status      int // 0: by the code
+	// Quote is what the description repeats, at its end, of what a stranger sent: only
+	// an answer in JSON has it, and no log.
+	Quote  string
+	Status int // 0: by the code
 	// URI is a page about the error (RFC 6749 §5.2); empty: none.
 	URI string
 	// Challenge is the scheme of the WWW-Authenticate header, "Basic" or

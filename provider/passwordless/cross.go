@@ -20,15 +20,29 @@ import (
 	"github.com/handset-oidc/handset/storage"
 )
 
+// forPage lets a page of the client's own origins read the answer, also one that says
+// what is wrong with the request. It reports false when it has answered a page of
+// another origin.
+func (h *Handler) forPage(w http.ResponseWriter, r *http.Request, v web.Values, cookies bool) (bool, error) {
+	if r.Header.Get("Origin") == "" { // no browser, or our own page
+		return true, nil
+	}
+	c, err := h.Clients.Get(r.Context(), storage.ClientID(v.Get("client_id")))
+	if errors.Is(err, storage.ErrNotFound) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("find client: %w", err)
+	}
+	return h.allowOrigin(w, r, c, cookies), nil
+}
+
 // allowOrigin lets a page of the client's own origins read the answer. It reports
 // false when it has answered a page of another origin.
 func (h *Handler) allowOrigin(w http.ResponseWriter, r *http.Request, c *storage.Client, cookies bool) bool {
 	origin := r.Header.Get("Origin")
-	if origin == "" { // no browser, or our own page
-		return true
-	}
 	if !h.ownOrigin(c, origin) {
-		web.Plain(w, r, http.StatusForbidden, "Origin "+printable(origin)+" is not allowed.")
+		web.Plain(w, r, http.StatusForbidden, "Origin "+web.Printable(origin)+" is not allowed.")
 		return false
 	}
 	web.AllowOrigin(w, origin, cookies)
@@ -47,31 +61,39 @@ func (h *Handler) ownOrigin(c *storage.Client, origin string) bool {
 	})
 }
 
-// strings reads a JSON object of strings.
+// stringsOf reads a JSON object of strings. Those that are some are returned all the
+// same.
 func stringsOf(w http.ResponseWriter, r *http.Request) (web.Values, error) {
 	body, err := web.JSONObject(w, r)
 	if err != nil {
 		return nil, err
 	}
-	v := web.Values{}
+	return texts(body)
+}
+
+// texts are the members that are strings; null is none.
+func texts(body map[string]json.RawMessage) (v web.Values, err error) {
+	v = web.Values{}
 	for name, raw := range body {
 		var text *string
-		if err := json.Unmarshal(raw, &text); err != nil {
-			return nil, fmt.Errorf("%s is no string", printable(name))
-		}
-		if text != nil {
+		if json.Unmarshal(raw, &text) != nil {
+			err = errors.New("a member is no string")
+		} else if text != nil {
 			v[name] = []string{*text}
 		}
 	}
-	return v, nil
+	return v, err
 }
 
 // CrossOrigin answers POST /co/authenticate, by which a page of another site proves a
 // number. The ticket that it gets opens one login, in this browser alone.
 func (h *Handler) CrossOrigin(w http.ResponseWriter, r *http.Request) error {
-	v, err := stringsOf(w, r)
-	if err != nil {
-		return otherFields.because(err.Error())
+	v, wrong := stringsOf(w, r)
+	if ok, err := h.forPage(w, r, v, true); err != nil || !ok {
+		return err
+	}
+	if wrong != nil {
+		return otherFields.because(wrong.Error())
 	}
 	if want := []string{"client_id", "credential_type", "otp", "realm", "username"}; !slices.Equal(want, slices.Sorted(maps.Keys(v))) {
 		return otherFields.err()
@@ -80,17 +102,14 @@ func (h *Handler) CrossOrigin(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !h.allowOrigin(w, r, c, true) {
-		return nil
-	}
 	switch {
 	case !c.CrossOrigin, r.Header.Get("Origin") == "":
 		return noCrossOrigin.err()
 	case v.Get("credential_type") != oauth.GrantPasswordlessOTP:
 		return otherType.err()
 	}
-	unknown := wording{http.StatusBadRequest, oauth.InvalidRequest, "Unknown realm " + printable(v.Get("realm")) + "."}
-	p, err := h.find(c, v.Get("realm"), v.Get("username"), amiss{unknown, unknown, wrongCross})
+	unknown := unknownRealm.quoting(web.Printable(v.Get("realm")) + ".")
+	p, err := h.find(c, v.Get("realm"), v.Get("username"), amiss{unknown, unknown, wrongCross.err()})
 	if err != nil {
 		return err
 	}
@@ -156,9 +175,9 @@ func (h *Handler) ref(ticket, secret string) string {
 	return h.Vault.Tag(vault.FormToken, "ticket", ticket, secret)
 }
 
-// Ticket returns the login that the ticket of a page opens in this browser. It must
-// return [storage.ErrNotFound] for a ticket that is unknown, old or another
-// browser's. That it opens one login is for the store to see.
+// Ticket returns the login that the ticket of a page opens in this browser. It returns
+// [storage.ErrNotFound] for a ticket that is unknown, used, old or another browser's.
+// The store sees to it, too, that a code opens one login.
 func (h *Handler) Ticket(r *http.Request, c storage.ClientID, v web.Values) (storage.Login, error) {
 	if v.Has("login_ticket") {
 		return h.redeem(r, PathCrossOrigin, v.Get("login_ticket"), c)
@@ -178,7 +197,7 @@ func (h *Handler) redeem(r *http.Request, door, ticket string, c storage.ClientI
 	if secret == "" {
 		return storage.Login{}, storage.ErrNotFound
 	}
-	text, err := h.Tickets.Posted(r.Context(), door, h.ref(ticket, secret))
+	text, err := h.Tickets.TakePosted(r.Context(), door, h.ref(ticket, secret))
 	if err != nil {
 		return storage.Login{}, err
 	}
@@ -210,9 +229,12 @@ func (h *Handler) Challenge(w http.ResponseWriter, r *http.Request) error {
 // checks a code before it goes on to verify_redirect with it; or, with grant_type, an
 // old client gets tokens.
 func (d *Doors) Verify(w http.ResponseWriter, r *http.Request) error {
-	v, err := stringsOf(w, r)
-	if err != nil {
-		return malformed.because(err.Error())
+	v, wrong := stringsOf(w, r)
+	if ok, err := d.forPage(w, r, v, false); err != nil || !ok {
+		return err
+	}
+	if wrong != nil {
+		return malformed.because(wrong.Error())
 	}
 	if v.Has("grant_type") {
 		return d.verifyForTokens(w, r, v)
@@ -226,10 +248,7 @@ func (d *Doors) Verify(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !d.allowOrigin(w, r, c, false) {
-		return nil
-	}
-	p, err := d.find(c, v.Get("connection"), v.Get("phone_number"), amiss{realmNotFound, realmDisabled, wrongPassword})
+	p, err := d.find(c, v.Get("connection"), v.Get("phone_number"), amiss{realmNotFound.err(), realmDisabled.err(), wrongPassword.err()})
 	if err != nil {
 		return err
 	}
@@ -253,8 +272,8 @@ func (d *Doors) verifyForTokens(w http.ResponseWriter, r *http.Request, v web.Va
 	if v.Get("grant_type") != "password" {
 		return oauth.Errorf(oauth.UnsupportedGrantType, "use grant_type password")
 	}
-	c, ok, err := d.startClient(w, r, v)
-	if err != nil || !ok {
+	c, err := d.startClient(r, v)
+	if err != nil {
 		return err
 	}
 	by := credentials{v.Get("connection"), v.Get("username"), v.Get("password")}

@@ -66,8 +66,9 @@ type Store interface {
 // Tickets keeps proofs for a moment.
 type Tickets interface {
 	KeepPosted(ctx context.Context, p storage.Posted, now time.Time, limits ...storage.Limit) error
-	// Posted must return [storage.ErrNotFound] for another endpoint's reference.
-	Posted(ctx context.Context, endpoint, ref string) (form string, err error)
+	// TakePosted must return a proof once, and [storage.ErrNotFound] for another
+	// endpoint's reference.
+	TakePosted(ctx context.Context, endpoint, ref string) (form string, err error)
 }
 
 // Clients knows who may call.
@@ -139,7 +140,7 @@ func (h *Handler) challenge(p place) storage.ChallengeID {
 }
 
 // amiss is what is wrong with a connection or a number, in the words of the door.
-type amiss struct{ none, disabled, number wording }
+type amiss struct{ none, disabled, number *oauth.Error }
 
 // find returns the place that a request of a client names, if the client may use the
 // doors at all.
@@ -150,9 +151,9 @@ func (h *Handler) find(c *storage.Client, connection, number string, say amiss) 
 	conn, err := h.Connection(connection, c.ClientID)
 	switch {
 	case errors.Is(err, ErrNoConnection):
-		return place{}, say.none.err()
+		return place{}, say.none
 	case errors.Is(err, ErrDisabledConnection):
-		return place{}, say.disabled.err()
+		return place{}, say.disabled
 	case err != nil:
 		return place{}, err
 	}
@@ -163,7 +164,7 @@ func (h *Handler) find(c *storage.Client, connection, number string, say amiss) 
 	}
 	n, err := h.Rules.Parse(number, "")
 	if err != nil {
-		return place{}, say.number.because("number refused: " + err.Error())
+		return place{}, say.number.Because("number refused: " + err.Error())
 	}
 	return place{c, &own, n}, nil
 }

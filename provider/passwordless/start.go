@@ -38,15 +38,18 @@ var numberPattern = regexp.MustCompile(`^\+[0-9]{1,15}$`)
 
 // Start answers POST /passwordless/start: it has a code texted.
 func (h *Handler) Start(w http.ResponseWriter, r *http.Request) error {
-	v, err := decodeStart(w, r)
+	v, wrong := h.decodeStart(w, r)
+	if ok, err := h.forPage(w, r, v, false); err != nil || !ok {
+		return err
+	}
+	if wrong != nil {
+		return wrong
+	}
+	caller, err := h.startClient(r, v)
 	if err != nil {
 		return err
 	}
-	caller, ok, err := h.startClient(w, r, v)
-	if err != nil || !ok {
-		return err
-	}
-	p, err := h.find(caller, v.Get("connection"), v.Get("phone_number"), amiss{noConnection, disabledConnection, numberRefused})
+	p, err := h.find(caller, v.Get("connection"), v.Get("phone_number"), amiss{noConnection.err(), disabledConnection.err(), numberRefused.err()})
 	if err != nil {
 		return err
 	}
@@ -69,89 +72,72 @@ func newID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// decodeStart reads the body and says what is wrong with it in Auth0's order.
-func decodeStart(w http.ResponseWriter, r *http.Request) (web.Values, error) {
+// decodeStart reads the body and says what is wrong with it in Auth0's order. What can
+// be read is returned all the same.
+func (h *Handler) decodeStart(w http.ResponseWriter, r *http.Request) (web.Values, error) {
 	body, err := web.JSONObject(w, r)
 	if err != nil {
 		return nil, malformed.because(err.Error())
 	}
+	params := body["authParams"]
+	delete(body, "authParams")
+	delete(body, "captcha")
+	v, err := texts(body)
 	for _, name := range slices.Sorted(maps.Keys(body)) {
 		if !slices.Contains(properties, name) {
-			return nil, &oauth.Error{Status: http.StatusBadRequest, Code: "bad.request", Description: notAllowed + printable(name)}
+			return v, notAllowed.quoting(web.Printable(name))
 		}
 	}
-	v := web.Values{}
-	for name, raw := range body {
-		if name == "authParams" || name == "captcha" {
-			continue
-		}
-		var text *string
-		if json.Unmarshal(raw, &text) != nil {
-			return nil, wrongType.err()
-		}
-		if text != nil {
-			v[name] = []string{*text}
-		}
+	if err != nil {
+		return v, wrongType.err()
 	}
-	var params map[string]json.RawMessage
-	switch raw := body["authParams"]; {
+	switch {
 	case !v.Has("client_id") && !v.Has("client_assertion"):
-		return nil, missingClient.err()
+		return v, missingClient.err()
 	case !v.Has("connection"):
-		return nil, missingConnection.err()
-	case raw != nil && json.Unmarshal(raw, &params) != nil:
-		return nil, badAuthParams.err()
+		return v, missingConnection.err()
+	case params != nil && json.Unmarshal(params, new(map[string]json.RawMessage)) != nil:
+		return v, badAuthParams.err()
+	case !v.Has("phone_number") && !h.exists(v.Get("connection")):
+		return v, noConnection.err() // as for the connection of e-mails
 	case !v.Has("phone_number"):
-		return nil, missingNumber.err()
+		return v, missingNumber.err()
 	case !numberPattern.MatchString(v.Get("phone_number")):
-		return nil, badNumber.err()
+		return v, badNumber.err()
 	}
 	return v, nil
 }
 
-// printable is a property's name as far as it can be shown.
-func printable(name string) string {
-	shown := strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == 0xfffd {
-			return -1
-		}
-		return r
-	}, name)
-	if len(shown) > 100 {
-		shown = strings.ToValidUTF8(shown[:100], "") + "…"
-	}
-	return shown
+func (h *Handler) exists(connection string) bool {
+	_, err := h.Connection(connection, "")
+	return !errors.Is(err, ErrNoConnection)
 }
 
-// startClient authenticates the caller. It reports false when it has answered a page
-// of an origin that is not the client's.
-func (h *Handler) startClient(w http.ResponseWriter, r *http.Request, v web.Values) (*storage.Client, bool, error) {
+// startClient authenticates the caller.
+func (h *Handler) startClient(r *http.Request, v web.Values) (*storage.Client, error) {
 	credentials, err := client.FromRequest(r, v)
 	if err != nil {
-		return nil, false, wrongSecret.because("unreadable credentials")
+		return nil, wrongSecret.because("unreadable credentials")
 	}
 	c, err := h.Clients.Get(r.Context(), credentials.ClientID)
 	if errors.Is(err, storage.ErrNotFound) {
-		return nil, false, unknownClient.because("unknown client")
+		return nil, unknownClient.because("unknown client")
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("find client: %w", err)
-	}
-	if !h.allowOrigin(w, r, c, false) {
-		return nil, false, nil
+		return nil, fmt.Errorf("find client: %w", err)
 	}
 	if credentials.Method == oauth.AuthNone && !c.Public() {
-		return nil, false, needsSecret.err()
+		return nil, needsSecret.err()
 	}
 	caller, err := h.Clients.Authenticate(r.Context(), credentials)
 	if e := oauth.AsError(err); e != nil {
-		return nil, false, wrongSecret.because(e.Reason)
+		return nil, wrongSecret.because(e.Reason)
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("authenticate client: %w", err)
+		return nil, fmt.Errorf("authenticate client: %w", err)
 	}
 	reqctx.Add(r.Context(), slog.String("client_id", string(caller.ClientID)))
-	return caller, true, nil
+	return caller, nil
 }
 
 // sendWait is how long the door waits for a text to be handed over; routeWait is
@@ -225,6 +211,12 @@ func requested(r *http.Request) string {
 	return strings.Join(r.Header.Values("Accept-Language"), ",")
 }
 
+// What is no name of an SDK could be a number or a code, which no log may hold.
+var (
+	sdkNames = regexp.MustCompile(`^[A-Za-z@][A-Za-z0-9@/._-]{0,63}( [0-9A-Za-z.+-]{1,32})?$`)
+	digits   = regexp.MustCompile(`[0-9]{4}`)
+)
+
 // sdkName is the name that an SDK gives itself, for the log.
 func sdkName(r *http.Request) string {
 	raw := strings.TrimRight(r.Header.Get("Auth0-Client"), "=")
@@ -233,7 +225,11 @@ func sdkName(r *http.Request) string {
 	if err != nil || json.Unmarshal(text, &sdk) != nil {
 		return ""
 	}
-	return printable(strings.TrimSpace(sdk.Name + " " + sdk.Version))
+	said := strings.TrimSpace(sdk.Name + " " + sdk.Version)
+	if !sdkNames.MatchString(said) || digits.MatchString(said) {
+		return ""
+	}
+	return said
 }
 
 // unsent is the answer when no text left.
@@ -285,7 +281,7 @@ func (h *Handler) signIn(w http.ResponseWriter, r *http.Request, c *storage.Clie
 	if err != nil {
 		return "", err
 	}
-	p, err := h.find(c, by.connection, by.number, amiss{realmNotFound, realmDisabled, say.wrong})
+	p, err := h.find(c, by.connection, by.number, amiss{realmNotFound.err(), realmDisabled.err(), say.wrong.err()})
 	if err != nil {
 		return "", err
 	}

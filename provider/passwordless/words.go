@@ -29,6 +29,7 @@ var (
 	missingConnection  = wording{400, "bad.connection", "Missing required property: connection"}
 	noConnection       = wording{400, "bad.connection", "Connection does not exist"}
 	disabledConnection = wording{400, "bad.connection", "Connection is disabled"}
+	notAllowed         = wording{400, "bad.request", "the following properties are not allowed: "}
 	badAuthParams      = wording{400, "bad.authParams", "error in authParams - invalid type: string (expected object)"}
 	missingNumber      = wording{400, "bad.phone_number", "Missing required property: phone_number"}
 	badNumber          = wording{400, "bad.phone_number", `String does not match pattern: ^\+[0-9]{1,15}$`}
@@ -40,6 +41,7 @@ var (
 	userBlocked = wording{401, "unauthorized", "user is blocked"}
 
 	otherFields   = wording{400, oauth.InvalidRequest, "Invalid request body. All and only of client_id, credential_type, username, otp, realm are required."}
+	unknownRealm  = wording{400, oauth.InvalidRequest, "Unknown realm "}
 	noCrossOrigin = wording{401, oauth.UnauthorizedClient, "Cross origin login not allowed."}
 	otherType     = wording{400, "unsupported_credential_type", "Unknown credential type parameter."}
 	wrongCross    = wording{403, oauth.AccessDenied, "Wrong phone number or verification code."}
@@ -78,12 +80,18 @@ const (
 	noAnswerCode     = "ETIMEDOUT"
 	unexpectedAnswer = "Unexpected response while calling the SMS gateway: "
 	gatewayRefused   = "Authentication failed while calling the SMS gateway: 401"
-	notAllowed       = "the following properties are not allowed: "
 )
 
 // err returns the error that the client reads.
 func (w wording) err() *oauth.Error {
 	return &oauth.Error{Status: w.status, Code: w.code, Description: w.description}
+}
+
+// quoting is err with what a stranger sent at the end of its text.
+func (w wording) quoting(quote string) *oauth.Error {
+	e := w.err()
+	e.Quote = quote
+	return e
 }
 
 // because is err with a reason for the log.

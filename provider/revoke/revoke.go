@@ -85,7 +85,7 @@ func New(c Config) (*Handler, error) {
 // Serve answers POST /oauth/revoke: 200 whether or not there was a token to
 // revoke (RFC 7009 §2.2).
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
-	form, err := web.StrictBody(w, r)
+	form, err := web.StrictBodyOrJSON(w, r)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package revoke_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -221,6 +222,25 @@ func TestRevokingWhatIsNoToken(t *testing.T) {
 	}
 }
 
+func asJSON(id, secret, token string) *http.Request {
+	body := fmt.Sprintf(`{"client_id":%q,"client_secret":%q,"token":%q}`, id, secret, token)
+	r := httptest.NewRequest(http.MethodPost, "/oauth/revoke", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	return r
+}
+
+// Auth0's SDKs revoke refresh tokens so.
+func TestRevokingByJSON(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	_, g := b.Login(t, endpointtest.Post, nil)
+	access := b.AccessToken(t, g)
+	done(t, endpointtest.Call(t, b.h.Serve, asJSON(string(endpointtest.Post), endpointtest.Secret, access)), "")
+	if b.works(t, access) {
+		t.Error("the token works")
+	}
+}
+
 func TestRequestsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -230,8 +250,8 @@ func TestRequestsThatAreRefused(t *testing.T) {
 	web := string(endpointtest.Web)
 	inQuery := endpointtest.Form(t, endpointtest.Basic(endpointtest.Web), nil)
 	inQuery.URL.RawQuery = form.Encode()
-	json := httptest.NewRequest(http.MethodPost, "/oauth/revoke", strings.NewReader(`{"token":"x"}`))
-	json.Header.Set("Content-Type", "application/json")
+	text := httptest.NewRequest(http.MethodPost, "/oauth/revoke", strings.NewReader(form.Encode()))
+	text.Header.Set("Content-Type", "text/plain")
 	for name, tt := range map[string]struct {
 		r      *http.Request
 		status int
@@ -243,7 +263,9 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		"token in the query":      {inQuery, http.StatusUnauthorized, oauth.InvalidClient},
 		"no token":                {endpointtest.Form(t, endpointtest.Basic(endpointtest.Web), url.Values{"token": {""}}), http.StatusBadRequest, oauth.InvalidRequest},
 		"two tokens":              {endpointtest.Form(t, endpointtest.Basic(endpointtest.Web), url.Values{"token": {access, access}}), http.StatusBadRequest, oauth.InvalidRequest},
-		"JSON":                    {json, http.StatusUnsupportedMediaType, oauth.InvalidRequest},
+		"text":                    {text, http.StatusUnsupportedMediaType, oauth.InvalidRequest},
+		"JSON, wrong secret":      {asJSON(web, "wrong", access), http.StatusUnauthorized, oauth.InvalidClient},
+		"JSON, no token":          {asJSON(string(endpointtest.Post), endpointtest.Secret, ""), http.StatusBadRequest, oauth.InvalidRequest},
 		"huge": {endpointtest.Form(t, endpointtest.Basic(endpointtest.Web), url.Values{"token": {strings.Repeat("x", 20<<10)}}),
 			http.StatusRequestEntityTooLarge, oauth.InvalidRequest},
 	} {

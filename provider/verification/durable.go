@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/handset-oidc/handset/internal/strictjson"
 	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/passcode/phone"
 	"github.com/handset-oidc/handset/passcode/sms"
@@ -116,7 +117,7 @@ func decodeInput(w http.ResponseWriter, r *http.Request) (string, error) {
 		return "", required
 	}
 	var input *string
-	if err := json.Unmarshal(raw, &input); err != nil {
+	if err := strictjson.Decode(raw, &input); err != nil {
 		return "", badInput(`the body must be a phone number as a JSON string, such as "+14255550123"`, nil)
 	}
 	if input == nil || strings.TrimSpace(*input) == "" {
@@ -193,7 +194,7 @@ func (d *Durable) Terminate(w http.ResponseWriter, r *http.Request) error {
 	case len(reason) > longestText:
 		return badInput("the reason is longer than 1000 bytes", nil)
 	}
-	_, err = d.end(r.Context(), record.ID, storage.VerificationTerminated, d.c.Now().UTC(), reason)
+	_, err = d.end(r.Context(), record, storage.VerificationTerminated, d.c.Now().UTC(), reason)
 	if err := ended(err); err != nil {
 		return err
 	}

@@ -218,7 +218,7 @@ func TestAnyOrderOfEventsHasOneEnd(t *testing.T) {
 			case 8:
 				if r.IntN(3) == 0 {
 					note("terminate")
-					_, err := m.verifier.end(t.Context(), v.ID, storage.VerificationTerminated, m.now(), "")
+					_, err := m.verifier.end(t.Context(), v, storage.VerificationTerminated, m.now(), "")
 					if err == nil && end.Status != "" {
 						t.Fatalf("seed %d, %q: ended twice", seed, story)
 					}
@@ -263,6 +263,44 @@ func TestARightCodeWhoseEndWasNotWrittenCountsWhileThereIsTime(t *testing.T) {
 		}
 		if m.try(v, code) == late {
 			t.Errorf("late %v: it is %s", late, m.read(v).Status)
+		}
+	}
+}
+
+// olderStore keeps what a version kept that noted nothing of the code.
+type olderStore struct{ Store }
+
+func (s olderStore) CreateVerification(ctx context.Context, v storage.Verification) error {
+	v.Details.CodeLength, v.Details.CodeKey = 0, nil
+	return s.Store.CreateVerification(ctx, v)
+}
+
+// noChallenges fails whoever asks.
+type noChallenges struct{}
+
+func (noChallenges) Challenge(context.Context, storage.ChallengeID) (storage.Challenge, error) {
+	return storage.Challenge{}, storage.ErrUnavailable
+}
+
+// The record tells all that is asked of the challenge before a try; for one of an
+// older version the challenge is asked.
+func TestAnswersNeedNoOtherLookAtTheChallenge(t *testing.T) {
+	t.Parallel()
+	for name, older := range map[string]bool{"as it is": false, "of an older version": true} {
+		m := newMachine(t)
+		challenges := m.verifier.c.Challenges
+		if older {
+			m.verifier.c.Store = olderStore{m.sql}
+		}
+		v, code := m.start()
+		m.verifier.c.Challenges = noChallenges{}
+		_, err := m.verifier.answer(t.Context(), m.read(v), func(int) (string, bool) { return another(code, 0), true })
+		if older != errors.Is(err, storage.ErrUnavailable) {
+			t.Errorf("%s: %v where the challenge can't be read", name, err)
+		}
+		m.verifier.c.Challenges = challenges
+		if m.try(v, another(code, 1)) || !m.try(v, code) {
+			t.Errorf("%s: it is %s", name, m.read(v).Status)
 		}
 	}
 }

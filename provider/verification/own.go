@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"net/netip"
@@ -20,6 +19,7 @@ import (
 
 	"golang.org/x/text/language"
 
+	"github.com/handset-oidc/handset/internal/strictjson"
 	"github.com/handset-oidc/handset/internal/vault"
 	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/passcode"
@@ -137,17 +137,24 @@ func (a *API) show(v storage.Verification) (view, error) {
 	return out, err
 }
 
-// showPending is show with when another text can be asked for, while there is one to ask.
-func (a *API) showPending(ctx context.Context, v storage.Verification) (view, error) {
+// showPending is show with when another text can be asked for, while there is one to
+// ask; resendAt is that time where it is known.
+func (a *API) showPending(ctx context.Context, v storage.Verification, resendAt time.Time) (view, error) {
 	out, err := a.show(v)
 	if err != nil || v.Status != storage.VerificationPending {
 		return out, err
 	}
-	challenge, err := a.c.Challenges.Challenge(ctx, challengeOf(v.ID))
-	if err == nil && !challenge.ResendAt.IsZero() {
-		out.ResendAfter = &moment{challenge.ResendAt}
+	if resendAt.IsZero() {
+		challenge, err := a.c.Challenges.Challenge(ctx, challengeOf(v.ID))
+		if err != nil {
+			return out, nil // what is lost with Redis is not worth an error
+		}
+		resendAt = challenge.ResendAt
 	}
-	return out, nil // what is lost with Redis is not worth an error
+	if !resendAt.IsZero() {
+		out.ResendAfter = &moment{resendAt}
+	}
+	return out, nil
 }
 
 // Start answers POST /verifications.
@@ -192,7 +199,7 @@ func (a *API) Start(w http.ResponseWriter, r *http.Request) error {
 			return a.answerStarted(w, r, record, sent)
 		}
 		return a.refusedStart(err)
-	default:
+	case record.SentAt.IsZero():
 		if record, err = a.c.Store.Verification(r.Context(), record.ID, record.ClientID, a.c.Now()); err != nil {
 			return err
 		}
@@ -201,12 +208,9 @@ func (a *API) Start(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *API) answerStarted(w http.ResponseWriter, r *http.Request, record storage.Verification, sent passcode.Sent) error {
-	out, err := a.showPending(r.Context(), record)
+	out, err := a.showPending(r.Context(), record, sent.ResendAt)
 	if err != nil {
 		return err
-	}
-	if !sent.ResendAt.IsZero() {
-		out.ResendAfter = &moment{sent.ResendAt}
 	}
 	location := a.c.Issuer + PathVerifications + "/" + string(record.ID)
 	return web.JSONNext(w, r, http.StatusCreated, web.Next{Location: location}, out)
@@ -245,21 +249,34 @@ func decode(w http.ResponseWriter, r *http.Request, into any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.DisallowUnknownFields()
-	err = d.Decode(into)
+	err = strictjson.Decode(raw, into)
+	if err == nil && !bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) { // null fills nothing
+		err = strictjson.ErrSyntax
+	}
+	if err != nil {
+		return nil, undecoded(err)
+	}
+	return raw, nil
+}
+
+// undecoded says what is wrong with a body. Members of other names are shown, and kept
+// out of the log: a caller may have put a number there.
+func undecoded(err error) error {
+	if strange, ok := errors.AsType[*strictjson.UnknownError](err); ok {
+		name := web.Printable(strange.Name)
+		return &web.Fault{Status: http.StatusUnprocessableEntity, Code: "invalid", Quotes: true, Reason: "unknown member",
+			Message: "the body has a member that is not known here: " + name, Fields: []web.FieldFault{{Field: name, Detail: "is not known here"}}}
+	}
 	if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrongType.Field != "" {
-		return nil, invalid(wrongType.Field, "want "+kindOf(wrongType.Type))
+		return invalid(wrongType.Field, "want "+kindOf(wrongType.Type))
 	}
-	if err != nil && json.Valid(raw) {
-		return nil, &web.Fault{Status: http.StatusUnprocessableEntity, Code: "invalid", Message: "the body has a member that is not known here, or is no object", Err: err}
+	message := "the body is not one JSON object"
+	if twice, ok := errors.AsType[*strictjson.TwiceError](err); ok {
+		message = "the body has a member twice: " + web.Printable(twice.Name)
+	} else if errors.Is(err, strictjson.ErrText) {
+		message = "the body is not UTF-8, or has half of a surrogate pair in it"
 	}
-	if err == nil {
-		if _, err = d.Token(); err == io.EOF {
-			return raw, nil
-		}
-	}
-	return nil, &web.Fault{Status: http.StatusBadRequest, Code: "invalid_request", Message: "the body is not one JSON object"}
+	return &web.Fault{Status: http.StatusBadRequest, Code: "invalid_request", Quotes: true, Reason: err.Error(), Message: message}
 }
 
 // kindOf names a type as JSON has it.
@@ -409,7 +426,7 @@ func (a *API) Show(w http.ResponseWriter, r *http.Request) error {
 			return a.gone(err)
 		}
 	}
-	out, err := a.showPending(r.Context(), record)
+	out, err := a.showPending(r.Context(), record, time.Time{})
 	if err != nil {
 		return err
 	}

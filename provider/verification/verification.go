@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/handset-oidc/handset/internal/reqctx"
@@ -39,8 +40,9 @@ type Store interface {
 	// not find that of another client, unless client is empty.
 	Verification(ctx context.Context, id storage.VerificationID, client storage.ClientID, now time.Time) (storage.Verification, error)
 	VerificationByIdempotency(ctx context.Context, macs [][]byte, now time.Time) (storage.Verification, error)
-	// VerificationHandedOver must change nothing of one that has ended.
-	VerificationHandedOver(ctx context.Context, id storage.VerificationID, at, deadline time.Time) error
+	// VerificationHandedOver must change nothing of one that has ended, and say so by
+	// false.
+	VerificationHandedOver(ctx context.Context, id storage.VerificationID, at, deadline time.Time) (bool, error)
 	// EndVerification must end it once, and before its deadline; it must return
 	// [storage.ErrConsumed] otherwise, with the verification as it is.
 	EndVerification(ctx context.Context, end storage.VerificationEnd) (storage.Verification, error)
@@ -145,7 +147,8 @@ type order struct {
 
 // start writes the verification down and has its code texted. When it returns an
 // error other than [passcode.ErrNotSent] there is no verification: nothing was
-// texted and nothing counted.
+// texted and nothing counted. The verification has its SentAt when that is as it
+// stands; without it, another look tells.
 func (v *Verifier) start(ctx context.Context, o order) (storage.Verification, passcode.Sent, error) {
 	now := v.c.Now().UTC().Truncate(time.Millisecond)
 	record := storage.Verification{
@@ -157,15 +160,27 @@ func (v *Verifier) start(ctx context.Context, o order) (storage.Verification, pa
 	reqctx.Add(ctx, slog.String("verification", string(record.ID)), slog.Any("number", o.number))
 	request := v.request(o.client, record)
 	request.Wait = o.wait
+	var texted atomic.Pointer[storage.Verification] // the text may go on when Send has returned
+	request.Done = func(ctx context.Context, err error) {
+		if noted, ok := v.handedOver(ctx, record, err); ok {
+			texted.Store(&noted)
+		}
+	}
 	// Behind the limits, so that who is refused leaves no trace and costs no write, and
 	// before the text leaves.
-	request.Accepted = func(ctx context.Context) error { return v.c.Store.CreateVerification(ctx, record) }
+	request.Accepted = func(ctx context.Context, c storage.Challenge) error {
+		record.Details.CodeLength, record.Details.CodeKey = c.Length, vault.KeyName(c.CodeMAC)
+		return v.c.Store.CreateVerification(ctx, record)
+	}
 	if o.template != nil {
 		texting := *request.Connection
 		texting.Template = o.template
 		request.Connection = &texting
 	}
 	sent, err := v.c.Codes.Send(ctx, request)
+	if noted := texted.Load(); noted != nil {
+		record = *noted
+	}
 	if err == nil || errors.Is(err, passcode.ErrNotSent) {
 		return record, sent, err
 	}
@@ -192,8 +207,9 @@ const writeWithin = 10 * time.Second
 // texted again.
 const longest = 10*time.Minute + passcode.HandOver
 
-// handedOver notes how a text fared: the time counts from when a route took it.
-func (v *Verifier) handedOver(ctx context.Context, record storage.Verification, failure error) {
+// handedOver notes how a text fared: the time counts from when a route took it. It
+// returns the verification as it is then, and false when that is not known.
+func (v *Verifier) handedOver(ctx context.Context, record storage.Verification, failure error) (storage.Verification, bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeWithin)
 	defer cancel()
 	now := v.c.Now().UTC().Truncate(time.Millisecond)
@@ -202,18 +218,21 @@ func (v *Verifier) handedOver(ctx context.Context, record storage.Verification, 
 		if last := record.CreatedAt.Add(longest); deadline.After(last) {
 			deadline = last
 		}
-		v.report(ctx, "note that a text was handed over", v.c.Store.VerificationHandedOver(ctx, record.ID, now, deadline))
-		return
+		noted, err := v.c.Store.VerificationHandedOver(ctx, record.ID, now, deadline)
+		v.report(ctx, "note that a text was handed over", err)
+		record.SentAt, record.Deadline = now, deadline
+		return record, noted
 	}
 	if !record.SentAt.IsZero() {
-		return // another text did not leave; the one before is as good as it was
+		return record, false // another text did not leave; the one before is as good as it was
 	}
 	_, err := v.c.Store.EndVerification(ctx, storage.VerificationEnd{
-		ID: record.ID, Status: storage.VerificationFailed, At: now, Reason: "The text message could not be handed over.",
+		Of: record, Status: storage.VerificationFailed, At: now, Reason: "The text message could not be handed over.",
 	})
 	if !errors.Is(err, storage.ErrConsumed) && !errors.Is(err, storage.ErrNotFound) {
 		v.report(ctx, "end a verification whose text did not leave", err)
 	}
+	return record, false
 }
 
 func (v *Verifier) report(ctx context.Context, what string, err error) {
@@ -251,9 +270,9 @@ var errMalformed = errors.New("not a code")
 // meanwhile, and errMalformed for what was not tried.
 func (v *Verifier) answer(ctx context.Context, record storage.Verification, fit func(length int) (string, bool)) (answered, error) {
 	now := v.c.Now().UTC()
-	challenge, err := v.c.Challenges.Challenge(ctx, challengeOf(record.ID))
-	if err != nil && !errors.Is(err, storage.ErrNotFound) {
-		return answered{}, fmt.Errorf("read challenge: %w", err)
+	challenge, err := v.challenge(ctx, record)
+	if err != nil {
+		return answered{}, err
 	}
 	lost := answered{record, -1}
 	if challenge.State == storage.ChallengeGone {
@@ -264,7 +283,7 @@ func (v *Verifier) answer(ctx context.Context, record storage.Verification, fit 
 	}
 	code, ok := fit(challenge.Length)
 	if !ok {
-		return answered{record, challenge.TriesLeft}, errMalformed
+		return lost, errMalformed
 	}
 	err = v.c.Codes.Check(ctx, passcode.CheckRequest{
 		Challenge: challenge, Purpose: passcode.Verification, Client: record.ClientID, Number: record.Number, Typed: code,
@@ -276,17 +295,33 @@ func (v *Verifier) answer(ctx context.Context, record storage.Verification, fit 
 	case err == nil, rejected.Reason == passcode.Used:
 		// A code that was accepted and whose end was not written, since its server died
 		// or SQL did not answer: it came in time, if it is still time.
-		return v.end(ctx, record.ID, storage.VerificationApproved, now, "")
+		return v.end(ctx, record, storage.VerificationApproved, now, "")
 	case rejected.Reason == passcode.Dead, rejected.Reason == passcode.Wrong && rejected.TriesLeft == 0:
-		return v.end(ctx, record.ID, storage.VerificationDenied, now, "")
+		return v.end(ctx, record, storage.VerificationDenied, now, "")
 	case rejected.Reason == passcode.Gone:
 		return lost, nil
 	}
 	return answered{record, rejected.TriesLeft}, nil
 }
 
-func (v *Verifier) end(ctx context.Context, id storage.VerificationID, status storage.VerificationStatus, at time.Time, reason string) (answered, error) {
-	record, err := v.c.Store.EndVerification(ctx, storage.VerificationEnd{ID: id, Status: status, At: at, Reason: reason})
+// challenge is where an answer counts. A verification has one code, however often it
+// is texted: its record tells all that is asked of the challenge before a try, and
+// whether it is still there, the try tells.
+func (v *Verifier) challenge(ctx context.Context, record storage.Verification) (storage.Challenge, error) {
+	id, d := challengeOf(record.ID), record.Details
+	if d.CodeLength > 0 {
+		return storage.Challenge{ID: id, State: storage.ChallengeLive, Length: d.CodeLength, CodeMAC: d.CodeKey}, nil
+	}
+	// It was started by a version that noted neither.
+	c, err := v.c.Challenges.Challenge(ctx, id)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return c, fmt.Errorf("read challenge: %w", err)
+	}
+	return c, nil
+}
+
+func (v *Verifier) end(ctx context.Context, record storage.Verification, status storage.VerificationStatus, at time.Time, reason string) (answered, error) {
+	record, err := v.c.Store.EndVerification(ctx, storage.VerificationEnd{Of: record, Status: status, At: at, Reason: reason})
 	if err == nil {
 		reqctx.Add(ctx, slog.String("outcome", string(status)))
 	}

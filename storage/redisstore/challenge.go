@@ -23,7 +23,7 @@ import (
 //	n number tag     x context, sealed      i id of the last send   m MAC of the code
 //	s sealed code    l length               t tries left            c created
 //	e expires        r resend at            w resend hint, if later k sends
-//	f 1: the last send failed               u 1: used               b malformed codes
+//	f the last send failed, 2: by its number u 1: used              b malformed codes
 //
 // A used one has neither m nor s.
 
@@ -54,7 +54,7 @@ func (s *Store) readChallenge(id storage.ChallengeID, record *redis.MapStringStr
 	if fields["w"] != "" {
 		c.ResendHint = at(fields["w"])
 	}
-	c.SendFailed = fields["f"] != ""
+	c.SendFailed, c.NumberFailed = fields["f"] != "", fields["f"] == sendFailedByNumber
 	c.NumberTag = fields["n"]
 	if mac := fields["m"]; mac != "" {
 		c.CodeMAC = []byte(mac)
@@ -73,8 +73,26 @@ type undo struct {
 	Send     string          `json:"i"`
 	At       int64           `json:"t"` // ms
 	Repeated bool            `json:"r,omitempty"`
+	Number   bool            `json:"n,omitempty"` // no route takes it because of its number
 	Before   [][]byte        `json:"b,omitempty"` // the record before: field, value, ...
 	Limits   []storage.Limit `json:"l,omitempty"`
+}
+
+// What undo_send.lua leaves in a challenge whose page was shown as sent.
+const (
+	sendUndone         = "0" // nothing: the page was not shown
+	sendFailed         = "1"
+	sendFailedByNumber = "2"
+)
+
+func (u undo) failure(late bool) string {
+	switch {
+	case !late:
+		return sendUndone
+	case u.Number:
+		return sendFailedByNumber
+	}
+	return sendFailed
 }
 
 // StartChallenge asks for a code to be sent; see [storage.StartChallenge].
@@ -126,6 +144,7 @@ func (s *Store) StartChallenge(ctx context.Context, c storage.StartChallenge) (s
 	if out.Undo, err = json.Marshal(u); err != nil {
 		return storage.Started{}, fmt.Errorf("%s: %w", operation, err)
 	}
+	u.Number = true
 	u.Limits = slices.DeleteFunc(slices.Clone(limits), func(l storage.Limit) bool { return l.Sticks })
 	if out.UndoNumber, err = json.Marshal(u); err != nil {
 		return storage.Started{}, fmt.Errorf("%s: %w", operation, err)
@@ -137,8 +156,8 @@ func (s *Store) StartChallenge(ctx context.Context, c storage.StartChallenge) (s
 // [storage.Started.Undo], or UndoNumber. What it took from limits is given back, and it no
 // longer counts as a send. With late false the challenge is again as it was
 // before, and a code that was made for this send is gone. With late true its
-// page was shown as sent: the code stays, the challenge says SendFailed, and the
-// next send is free of the cooldown.
+// page was shown as sent: the code stays, the challenge says SendFailed, with UndoNumber
+// NumberFailed as well, and the next send is free of the cooldown.
 //
 // It may be called again and gives back once; it leaves a newer send as it is,
 // and a code that was used meanwhile, which was delivered after all. After half
@@ -154,7 +173,7 @@ func (s *Store) UndoSend(ctx context.Context, id storage.ChallengeID, data []byt
 	}
 	keys := []string{challengeKey(id), undoneKey(u.Send)}
 	argv := []any{
-		now.UnixMilli(), u.Send, bit(late), bit(u.Repeated), (2 * undoLife).Milliseconds(), len(u.Before),
+		now.UnixMilli(), u.Send, u.failure(late), bit(u.Repeated), (2 * undoLife).Milliseconds(), len(u.Before),
 	}
 	for _, value := range u.Before {
 		argv = append(argv, value)

@@ -50,6 +50,10 @@ func operations(s *redisstore.Store, v *vault.Vault) map[string]func(context.Con
 		"AccessToken":       func(ctx context.Context) error { _, err := s.AccessToken(ctx, [][]byte{mac}); return err },
 		"AccessToken2":      func(ctx context.Context) error { _, err := s.AccessToken(ctx, [][]byte{mac, mac}); return err },
 		"DeleteAccessToken": func(ctx context.Context) error { return s.DeleteAccessToken(ctx, [][]byte{mac}) },
+		"TakeLimit": func(ctx context.Context) error {
+			_, err := s.TakeLimit(ctx, storage.Limit{Name: "manage_client", Key: "k", Burst: 1000, Every: time.Minute}, start)
+			return err
+		},
 		"UseAssertion": func(ctx context.Context) error {
 			return s.UseAssertion(ctx, "tag", start.Add(time.Minute), start)
 		},

@@ -41,8 +41,18 @@ func postedPlace(endpoint, ref string) string { return endpoint + " " + ref }
 
 // Posted returns the form that was kept for the endpoint, or [storage.ErrNotFound].
 func (s *Store) Posted(ctx context.Context, endpoint, ref string) (form string, err error) {
+	return s.openPosted(endpoint, ref, s.client.Get(ctx, postedKey(ref)))
+}
+
+// TakePosted is [Store.Posted], once: who asks again, or at the same time, gets
+// [storage.ErrNotFound].
+func (s *Store) TakePosted(ctx context.Context, endpoint, ref string) (form string, err error) {
+	return s.openPosted(endpoint, ref, s.client.GetDel(ctx, postedKey(ref)))
+}
+
+func (s *Store) openPosted(endpoint, ref string, value *redis.StringCmd) (form string, err error) {
 	const operation = "read posted form"
-	sealed, err := s.client.Get(ctx, postedKey(ref)).Bytes()
+	sealed, err := value.Bytes()
 	if errors.Is(err, redis.Nil) {
 		return "", fmt.Errorf("%s: %w", operation, storage.ErrNotFound)
 	}

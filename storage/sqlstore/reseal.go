@@ -20,10 +20,15 @@ const (
 // Reseal writes what other secret keys have sealed again under the active one, in
 // small transactions: numbers, attributes and metadata of people, numbers of texts, verifications, signing
 // keys, options of connections. When it returns, a replaced key is needed only for
-// what expires by itself (sessions, codes, refresh tokens) and for the client
+// what expires by itself (sessions, codes, refresh tokens, receipts) and for the client
 // secrets made under it. With nothing to do it costs a look-up.
+//
+// It also puts a MAC in place of what senders call texts, where the version before has
+// written the name itself.
 func (s *Store) Reseal(ctx context.Context) error {
-	for _, batch := range []func(*conn, sealedRange) (int, error){s.resealPeople, s.resealTexts, s.resealVerifications, s.resealMetadata} {
+	for _, batch := range []func(*conn, sealedRange) (int, error){
+		s.keyTexts, s.keyReceipts, s.resealPeople, s.resealTexts, s.resealVerifications, s.resealMetadata,
+	} {
 		if err := s.inBatches(ctx, batch); err != nil {
 			return wrap("reseal numbers", err)
 		}
@@ -97,6 +102,44 @@ func (s *Store) resealTexts(c *conn, active sealedRange) (int, error) {
 		}
 		if _, err := c.exec(resealText, s.vault.Seal(vault.Number, at, number),
 			s.vault.MAC(vault.NumberIndex, string(number)), row.id); err != nil {
+			return 0, err
+		}
+	}
+	return len(rows), nil
+}
+
+func (s *Store) keyTexts(c *conn, _ sealedRange) (int, error) {
+	type named struct{ id, sender, name string }
+	rows, err := list(c, textsWithNames, func(r scanner) (row named, err error) {
+		err = r.Scan(&row.id, &row.sender, &row.name)
+		return row, err
+	}, int64(resealBatch))
+	if err != nil {
+		return 0, err
+	}
+	for _, row := range rows {
+		if _, err := c.exec(keyText, s.messageMAC(row.sender, row.name), row.id); err != nil {
+			return 0, err
+		}
+	}
+	return len(rows), nil
+}
+
+func (s *Store) keyReceipts(c *conn, _ sealedRange) (int, error) {
+	rows, err := list(c, receiptsWithNames, func(r scanner) (receipt storage.TextReceipt, err error) {
+		var at int64
+		err = r.Scan(&receipt.Sender, &receipt.MessageID, &receipt.State, &receipt.Code, &at)
+		receipt.At = ms(at)
+		return receipt, err
+	}, int64(resealBatch))
+	if err != nil {
+		return 0, err
+	}
+	for _, r := range rows {
+		if _, err := s.insertReceipt(c, r); err != nil {
+			return 0, err
+		}
+		if _, err := c.exec(deleteReceiptWithName, r.Sender, r.MessageID, r.State); err != nil {
 			return 0, err
 		}
 	}

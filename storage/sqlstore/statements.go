@@ -143,7 +143,12 @@ const (
 	textsByReference
 	eventsByReference
 	receiptsOfText
+	receiptsOfMessage
 	insertReceipt
+	textsWithNames
+	keyText
+	receiptsWithNames
+	deleteReceiptWithName
 	deliveriesSince
 	deleteTextsOfNumber
 	resealText
@@ -301,25 +306,30 @@ var statementNames = [statementCount]string{
 	lastChange:       "last_change",
 	deleteOldChanges: "delete_old_changes",
 
-	insertText:          "insert_text",
-	textVerified:        "text_verified",
-	insertTextEvent:     "insert_text_event",
-	countTextEvents:     "count_text_events",
-	lastSender:          "last_sender",
-	textsByReference:    "texts_by_reference",
-	eventsByReference:   "events_by_reference",
-	receiptsOfText:      "receipts_of_text",
-	insertReceipt:       "insert_receipt",
-	deliveriesSince:     "deliveries_since",
-	deleteTextsOfNumber: "delete_texts_of_number",
-	resealText:          "reseal_text",
-	textsSealedByOthers: "texts_sealed_by_others",
-	putSenderState:      "put_sender_state",
-	senderStates:        "sender_states",
-	deleteOldTexts:      "delete_old_texts",
-	deleteOldTextEvents: "delete_old_text_events",
-	deleteOldReceipts:   "delete_old_receipts",
-	deleteSilentServers: "delete_silent_servers",
+	insertText:            "insert_text",
+	textVerified:          "text_verified",
+	insertTextEvent:       "insert_text_event",
+	countTextEvents:       "count_text_events",
+	lastSender:            "last_sender",
+	textsByReference:      "texts_by_reference",
+	eventsByReference:     "events_by_reference",
+	receiptsOfText:        "receipts_of_text",
+	receiptsOfMessage:     "receipts_of_message",
+	insertReceipt:         "insert_receipt",
+	textsWithNames:        "texts_with_names",
+	keyText:               "key_text",
+	receiptsWithNames:     "receipts_with_names",
+	deleteReceiptWithName: "delete_receipt_with_name",
+	deliveriesSince:       "deliveries_since",
+	deleteTextsOfNumber:   "delete_texts_of_number",
+	resealText:            "reseal_text",
+	textsSealedByOthers:   "texts_sealed_by_others",
+	putSenderState:        "put_sender_state",
+	senderStates:          "sender_states",
+	deleteOldTexts:        "delete_old_texts",
+	deleteOldTextEvents:   "delete_old_text_events",
+	deleteOldReceipts:     "delete_old_receipts",
+	deleteSilentServers:   "delete_silent_servers",
 
 	insertVerification:          "insert_verification",
 	verificationByID:            "verification_by_id",

@@ -72,10 +72,14 @@ func (s *Store) insertText(c *conn, t *storage.Text) ([]storage.VerifiedText, er
 		return nil, fmt.Errorf("story of a text: %w", err)
 	}
 	e164 := t.Number.E164()
+	var message []byte
+	if t.MessageID != "" {
+		message = s.messageMAC(t.Sender, t.MessageID)
+	}
 	var entered sql.NullInt64
 	err = c.row(insertText, string(t.ID), t.Reference, string(t.Challenge), t.Purpose, string(t.ClientID),
 		string(t.Connection), s.vault.Seal(vault.Number, textPlace(t.ID), []byte(e164)), s.vault.MAC(vault.NumberIndex, e164),
-		t.Region, t.At.UnixMilli(), t.ExpiresAt.UnixMilli(), string(t.Outcome), t.Sender, t.MessageID, string(story)).Scan(&entered)
+		t.Region, t.At.UnixMilli(), t.ExpiresAt.UnixMilli(), string(t.Outcome), t.Sender, message, string(story)).Scan(&entered)
 	if err != nil || !entered.Valid || t.Outcome != storage.TextHandedOver {
 		return nil, err
 	}
@@ -123,13 +127,36 @@ func (s *Store) LastSender(ctx context.Context, challenge storage.ChallengeID) (
 // said so before. The message need not be on record yet.
 func (s *Store) SaveReceipt(ctx context.Context, r storage.TextReceipt) error {
 	err := s.db.write(ctx, fast, func(c *conn) error {
-		n, err := c.exec(insertReceipt, r.Sender, r.MessageID, r.State, r.Code, r.At.UnixMilli())
-		if err == nil && n == 0 {
+		told, err := s.insertReceipt(c, r)
+		if err == nil && told {
 			return storage.ErrConsumed
 		}
 		return err
 	})
 	return wrap("save receipt", err)
+}
+
+// insertReceipt writes a receipt once under each secret key, since any of them may have
+// been the active one when its text was written. told: one of them has it already.
+func (s *Store) insertReceipt(c *conn, r storage.TextReceipt) (told bool, err error) {
+	for _, mac := range s.messageMACs(r.Sender, r.MessageID) {
+		n, err := c.exec(insertReceipt, mac, r.State, r.Sender, r.Code, r.At.UnixMilli())
+		if err != nil {
+			return false, err
+		}
+		told = told || n == 0
+	}
+	return told, nil
+}
+
+// messageMAC stands for what a sender calls a message: the name itself may have the
+// number or the code in it.
+func (s *Store) messageMAC(sender, name string) []byte {
+	return s.vault.MAC(vault.MessageIndex, sender, name)
+}
+
+func (s *Store) messageMACs(sender, name string) [][]byte {
+	return s.vault.MACs(vault.MessageIndex, sender, name)
 }
 
 // Timelines returns all that is on record under a reference, the oldest first;
@@ -147,7 +174,7 @@ func (s *Store) Timelines(ctx context.Context, reference string) (all []storage.
 		}
 		all = byChallenge(texts, events)
 		for i := range all {
-			if all[i].Receipts, err = receiptsOf(c, all[i].Texts); err != nil {
+			if all[i].Receipts, err = s.receiptsOf(c, all[i].Texts); err != nil {
 				return err
 			}
 		}
@@ -186,26 +213,43 @@ func byChallenge(texts []storage.Text, events []storage.TextEvent) []storage.Tex
 }
 
 // receiptsOf returns the receipts of texts, the oldest first.
-func receiptsOf(c *conn, texts []storage.Text) (all []storage.TextReceipt, err error) {
+func (s *Store) receiptsOf(c *conn, texts []storage.Text) (all []storage.TextReceipt, err error) {
 	for i := range texts {
-		text := &texts[i]
-		names := map[[2]string]bool{{text.Sender, text.MessageID}: text.MessageID != ""}
-		for _, a := range text.Story.Attempts {
-			// A sender that seemed to fail may have taken the text; it knows our name of it.
-			names[[2]string{a.Sender, string(text.ID)}] = true
+		receipts, err := s.receiptsOfOne(c, &texts[i])
+		if err != nil {
+			return nil, err
 		}
-		for name, ask := range names {
-			if !ask {
-				continue
-			}
-			receipts, err := list(c, receiptsOfText, scanReceipt, name[0], name[1])
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, receipts...)
-		}
+		all = append(all, receipts...)
 	}
 	slices.SortStableFunc(all, func(a, b storage.TextReceipt) int { return a.At.Compare(b.At) })
+	return all, nil
+}
+
+func (s *Store) receiptsOfOne(c *conn, text *storage.Text) (all []storage.TextReceipt, err error) {
+	type said struct{ sender, state string }
+	seen := map[said]bool{} // a receipt is written under each key
+	find := func(name string, by statement, key any) error {
+		receipts, err := list(c, by, scanReceipt, key)
+		for _, r := range receipts {
+			if !seen[said{r.Sender, r.State}] {
+				seen[said{r.Sender, r.State}] = true
+				r.MessageID, r.Text = name, text.ID
+				all = append(all, r)
+			}
+		}
+		return err
+	}
+	if err := find(text.ShownName(), receiptsOfText, string(text.ID)); err != nil {
+		return nil, err
+	}
+	for _, a := range text.Story.Attempts {
+		// A sender that seemed to fail may have taken the text; it knows our name of it.
+		for _, mac := range s.messageMACs(a.Sender, string(text.ID)) {
+			if err := find(string(text.ID), receiptsOfMessage, mac); err != nil {
+				return nil, err
+			}
+		}
+	}
 	return all, nil
 }
 
@@ -215,7 +259,7 @@ func (s *Store) scanText(r scanner) (storage.Text, error) {
 	var sent, expires int64
 	var story string
 	if err := r.Scan(&t.ID, &t.Reference, &t.Challenge, &t.Purpose, &t.ClientID, &t.Connection, &sealed, &t.Region,
-		&sent, &expires, &t.Outcome, &t.Sender, &t.MessageID, &story); err != nil {
+		&sent, &expires, &t.Outcome, &t.Sender, &story); err != nil {
 		return t, err
 	}
 	if err := json.Unmarshal([]byte(story), &t.Story); err != nil {
@@ -243,7 +287,7 @@ func scanTextEvent(r scanner) (e storage.TextEvent, err error) {
 
 func scanReceipt(r scanner) (receipt storage.TextReceipt, err error) {
 	var at int64
-	err = r.Scan(&receipt.Sender, &receipt.MessageID, &receipt.State, &receipt.Code, &at)
+	err = r.Scan(&receipt.Sender, &receipt.State, &receipt.Code, &at)
 	receipt.At = ms(at)
 	return receipt, err
 }

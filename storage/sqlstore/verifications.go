@@ -144,34 +144,42 @@ func (s *Store) sealReason(id storage.VerificationID, reason string) any {
 }
 
 // VerificationHandedOver notes that a route took a text, and the deadline that
-// follows from it. One that has ended, by time or otherwise, stays as it is, and
-// that is no error. It is a fast write: without it the deadline is later, never none.
-func (s *Store) VerificationHandedOver(ctx context.Context, id storage.VerificationID, at, deadline time.Time) error {
-	err := s.db.write(ctx, fast, func(c *conn) error {
-		_, err := c.exec(verificationHandedOver, string(id), at.UnixMilli(), deadline.UnixMilli())
+// follows from it, and reports whether it did: one that has ended, by time or
+// otherwise, stays as it is. It is a fast write: without it the deadline is later,
+// never none.
+func (s *Store) VerificationHandedOver(ctx context.Context, id storage.VerificationID, at, deadline time.Time) (noted bool, err error) {
+	err = s.db.write(ctx, fast, func(c *conn) error {
+		n, err := c.exec(verificationHandedOver, string(id), at.UnixMilli(), deadline.UnixMilli())
+		noted = n > 0
 		return err
 	})
-	return wrap("note that a text was handed over", err)
+	return noted && err == nil, wrap("note that a text was handed over", err)
 }
 
 // EndVerification ends a verification, durably, once, and returns it as it is then.
 // [storage.ErrConsumed]: it had ended before, or its deadline had passed, which it is
 // ended by now; [storage.ErrNotFound]: there is none.
 func (s *Store) EndVerification(ctx context.Context, end storage.VerificationEnd) (v storage.Verification, err error) {
+	id, reason := end.Of.ID, s.sealReason(end.Of.ID, end.Reason)
 	late := false
 	err = s.db.write(ctx, durable, func(c *conn) error {
-		n, err := c.exec(endVerification, string(end.ID), string(end.Status), end.At.UnixMilli(), s.sealReason(end.ID, end.Reason))
-		if err != nil {
+		var deadline int64
+		var sent sql.NullInt64
+		var callback bool
+		err := c.row(endVerification, string(id), string(end.Status), end.At.UnixMilli(), reason).Scan(&deadline, &sent, &callback)
+		if late = errors.Is(err, storage.ErrNotFound); late {
+			v, err = s.expire(c, id, end.At)
 			return err
 		}
-		if late = n == 0; late {
-			v, err = s.expire(c, end.ID, end.At)
-			return err
+		if err == nil && callback {
+			_, err = c.exec(insertVerificationCallback, string(id))
 		}
-		if v, err = s.scanVerification(c.row(verificationByID, string(end.ID), "")); err != nil {
-			return err
+		v = end.Of
+		v.Status, v.EndedAt, v.Reason = end.Status, ms(end.At.UnixMilli()), end.Reason
+		v.Deadline, v.SentAt = ms(deadline), msOrZero(sent)
+		if v.Status == storage.VerificationFailed {
+			v.Idempotency = nil
 		}
-		_, err = c.exec(insertVerificationCallback, string(end.ID))
 		return err
 	})
 	if err == nil && late {

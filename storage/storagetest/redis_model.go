@@ -76,6 +76,9 @@ func (m *model) give(limits []storage.Limit, now time.Time) {
 // start returns who refused, or the challenge and whether its code is a repeated one.
 func (m *model) start(r storage.StartChallenge, short, long string, send int) (*storage.Limited, record, bool) {
 	old := m.records[r.ID]
+	if old.used { // who logs in again waits for nothing that went before
+		old.sends, old.resend = 0, time.Time{}
+	}
 	tats := map[string]time.Time{}
 	for _, l := range r.Limits {
 		tats[bucketOf(l)] = m.tats[bucketOf(l)]
@@ -229,6 +232,9 @@ func (m *model) undo(s sent, late bool, now time.Time) {
 			delete(m.records, s.id)
 		}
 		return
+	}
+	if s.before.used {
+		s.before.sends, s.before.resend = 0, time.Time{}
 	}
 	r.sends, r.resend, r.hint = s.before.sends, s.before.resend, s.before.hint
 	if s.repeated {

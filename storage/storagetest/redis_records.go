@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,6 +71,49 @@ func transactionWhole(t *testing.T, p *place) {
 	}
 }
 
+func limitTellsWhatIsLeft(t *testing.T, p *place) {
+	l := storage.Limit{Name: "manage_client", Key: "one", Burst: 3, Every: 50 * time.Millisecond}
+	other := l
+	other.Key = "another"
+	for left := 2; left >= 0; left-- {
+		got, err := p.Store.TakeLimit(t.Context(), l, p.now)
+		want := storage.Taken{Left: left, FullAt: p.now.Add(time.Duration(3-left) * l.Every).Truncate(time.Millisecond)}
+		if err != nil || got.Left != want.Left || !got.FullAt.Equal(want.FullAt) {
+			t.Errorf("%+v, %v; want %+v", got, err, want)
+		}
+	}
+	for range 2 { // who is refused pays nothing
+		_, err := p.Store.TakeLimit(t.Context(), l, p.now)
+		refused, limited := errors.AsType[*storage.Limited](err)
+		if !limited || refused.Name != l.Name || !refused.RetryAt.Equal(p.now.Add(l.Every).Truncate(time.Millisecond)) {
+			t.Errorf("the fourth: %v", err)
+		}
+	}
+	if got, err := p.Store.TakeLimit(t.Context(), other, p.now); err != nil || got.Left != 2 {
+		t.Errorf("another's: %+v, %v", got, err)
+	}
+	if got, err := p.Store.TakeLimit(t.Context(), l, p.now.Add(l.Every)); err != nil || got.Left != 0 {
+		t.Errorf("when it gives again: %+v, %v", got, err)
+	}
+}
+
+func limitUnderRacers(t *testing.T, p *place) {
+	l := storage.Limit{Name: "manage_client", Key: "one", Burst: 20, Every: time.Hour}
+	var given atomic.Int64
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			if _, err := p.Store.TakeLimit(t.Context(), l, p.now); err == nil {
+				given.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if given.Load() != 20 {
+		t.Errorf("%d were given, want 20", given.Load())
+	}
+}
+
 // refusedIsNotKept is security.md row 37.
 func refusedIsNotKept(t *testing.T, p *place) {
 	ctx := t.Context()
@@ -123,6 +168,21 @@ func postedForm(t *testing.T, p *place) {
 	}
 	if ttl := p.Raw.PTTL(ctx, "handset:{REF}:posted").Val(); ttl <= 0 || ttl > 5*time.Minute {
 		t.Errorf("it is kept for %v", ttl)
+	}
+	var taken atomic.Int32
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			switch got, err := p.Store.TakePosted(ctx, want.Endpoint, want.Ref); {
+			case err == nil && got == want.Form:
+				taken.Add(1)
+			case !errors.Is(err, storage.ErrNotFound):
+				t.Errorf("taken: %q, %v", got, err)
+			}
+		})
+	}
+	if wg.Wait(); taken.Load() != 1 {
+		t.Errorf("taken %d times", taken.Load())
 	}
 }
 

@@ -61,6 +61,24 @@ func cooldownGrows(t *testing.T, p *place) {
 	}
 }
 
+func usedCodeEndsCooldown(t *testing.T, p *place) {
+	p.limits = nil
+	for i := range 5 {
+		started, code := p.send("tag")
+		if started.Challenge.Sends != 1 || !started.Challenge.ResendAt.Equal(p.now.Add(p.cooldowns[0])) {
+			t.Fatalf("login %d: %+v; want a first text", i+1, started.Challenge)
+		}
+		p.refused("tag", "cooldown", p.now.Add(p.cooldowns[0]))
+		p.try(code, storage.CheckOK, 0)
+	}
+	// Nor does a text that failed late bring it back.
+	started, _ := p.send("tag")
+	p.undo(started, true)
+	if c := p.challenge(); c.Sends != 0 || !c.SendFailed {
+		t.Errorf("after a late failure: %+v", c)
+	}
+}
+
 func cooldownOverNumbers(t *testing.T, p *place) {
 	p.send("tag")
 	p.refused("other", "cooldown", start.Add(30*time.Second))
@@ -315,6 +333,36 @@ func lateUndo(t *testing.T, p *place) {
 	}
 	p.send("tag")
 	p.try(code, storage.CheckOK, 0)
+}
+
+// lateUndoNumber: whoever shows the page can say that it is the number, until the next
+// text is asked for.
+func lateUndoNumber(t *testing.T, p *place) {
+	fail := func() storage.Challenge {
+		t.Helper()
+		started, _ := p.send("tag")
+		started.Undo = started.UndoNumber
+		p.undo(started, true)
+		return p.challenge()
+	}
+	if c := fail(); !c.SendFailed || !c.NumberFailed || c.State != storage.ChallengeLive || c.ResendAt.After(p.now) {
+		t.Errorf("after a late undo for the number: %+v; want live, failed by the number, resend free", c)
+	}
+	started, _ := p.send("tag")
+	if c := p.challenge(); c.SendFailed || c.NumberFailed {
+		t.Errorf("after the next send: %+v", c)
+	}
+	p.undo(started, true)
+	if c := p.challenge(); !c.SendFailed || c.NumberFailed {
+		t.Errorf("after a late undo of another kind: %+v", c)
+	}
+	fail()
+	started, _ = p.send("other")
+	started.Undo = started.UndoNumber
+	p.undo(started, false)
+	if c := p.challenge(); !c.NumberFailed {
+		t.Errorf("after an early undo: %+v, was failed by the number", c)
+	}
 }
 
 func undoNewer(t *testing.T, p *place) {

@@ -17,6 +17,7 @@ type Ephemeral interface {
 	CreateTransaction(ctx context.Context, t storage.Transaction, now time.Time, limits ...storage.Limit) error
 	KeepPosted(ctx context.Context, p storage.Posted, now time.Time, limits ...storage.Limit) error
 	Posted(ctx context.Context, endpoint, ref string) (form string, err error)
+	TakePosted(ctx context.Context, endpoint, ref string) (form string, err error)
 	Login(ctx context.Context, id storage.TransactionID, challenge storage.ChallengeID) (storage.Transaction, storage.Challenge, error)
 	Challenge(ctx context.Context, id storage.ChallengeID) (storage.Challenge, error)
 	StartChallenge(ctx context.Context, c storage.StartChallenge) (storage.Started, error)
@@ -25,6 +26,7 @@ type Ephemeral interface {
 	PutAccessToken(ctx context.Context, mac []byte, t storage.AccessToken, now time.Time) error
 	AccessToken(ctx context.Context, macs [][]byte) (storage.AccessToken, error)
 	DeleteAccessToken(ctx context.Context, macs [][]byte) error
+	TakeLimit(ctx context.Context, l storage.Limit, now time.Time) (storage.Taken, error)
 	UseAssertion(ctx context.Context, tag string, expires, now time.Time) error
 	Ping(ctx context.Context) error
 }
@@ -81,6 +83,7 @@ var redisCases = []struct {
 	{"LimitsAreTakenAllOrNone", limitsAllOrNone},
 	{"OffLimitsCountNothing", offLimits},
 	{"CooldownGrowsWithEachSendInThePlace", cooldownGrows},
+	{"UsedCodeEndsTheCooldown", usedCodeEndsCooldown},
 	{"CooldownOutlivesAChangeOfNumber", cooldownOverNumbers},
 	{"ParallelStartsSendOneText", parallelStarts},
 	{"RepeatedCodeKeepsItsCount", repeatedKeepsCount},
@@ -93,10 +96,13 @@ var redisCases = []struct {
 	{"EarlyUndoRestoresTheCodeBefore", earlyUndoRestores},
 	{"EarlyUndoOfARepeatKeepsUsedTries", earlyUndoRepeat},
 	{"LateUndoMakesTheNextSendFree", lateUndo},
+	{"LateUndoForTheNumberSaysSo", lateUndoNumber},
 	{"UndoLeavesANewerSendAlone", undoNewer},
 	{"UndoAfterUseChangesNothing", undoAfterUse},
 	// redis_records.go
 	{"WhatALimitRefusesIsNotKept", refusedIsNotKept},
+	{"OneLimitTellsWhatIsLeftOfIt", limitTellsWhatIsLeft},
+	{"OneLimitGivesItsBurstUnder50Racers", limitUnderRacers},
 	{"PostedFormIsKeptForItsEndpointAlone", postedForm},
 	{"TransactionIsReadBackWhole", transactionWhole},
 	{"TransactionMovedToAnotherIDDoesNotOpen", transactionMoved},

@@ -22,6 +22,7 @@ func RunSQLKept(t *testing.T, open func(t *testing.T, v *vault.Vault) SQL) {
 		{"WhatWasAcknowledgedIsThereAfterARestart", keptRestart},
 		{"SecretKeyCanBeReplaced", keptNewSecret},
 		{"LoginBringsThePersonUnderTheNewSecretKey", keptLoginReseals},
+		{"ReceiptFindsItsTextWhileTheSecretKeyIsReplaced", keptReceipts},
 	} {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
@@ -167,6 +168,49 @@ func keptLoginReseals(t *testing.T, open func(*vault.Vault) *sqlCase) {
 	if u.ID != l.NewUserID || u.Attributes["employee_id"] != "291" {
 		c.Errorf("%s with %v, want %s with an employee number", u.ID, u.Attributes, l.NewUserID)
 	}
+	c.must(c.store.Close())
+}
+
+// keptReceipts: a text and what is said of it may be written under different keys, in
+// either order, and what was told under one is a replay under the other.
+func keptReceipts(t *testing.T, open func(*vault.Vault) *sqlCase) {
+	older, newer := secret(), secret()
+	c := open(vaultOf(t, older))
+	receipt := func(sender, name, state string) error {
+		return c.store.SaveReceipt(c.Context(), storage.TextReceipt{Sender: sender, MessageID: name, State: state, At: c.now})
+	}
+	first, early := c.newText("AAAA11"), c.newText("BBBB22")
+	c.saveTexts(first)
+	c.must(receipt("main", first.MessageID, "accepted"))
+	c.must(c.store.Close())
+
+	c = open(vaultOf(t, older, newer))
+	c.must(receipt("main", first.MessageID, "sent"))
+	c.must(receipt("main", early.MessageID, "sent"))
+	c.want(receipt("main", first.MessageID, "accepted"), storage.ErrConsumed)
+	c.must(c.store.Close())
+
+	c = open(vaultOf(t, newer, older))
+	c.saveTexts(early)
+	c.must(receipt("main", first.MessageID, "delivered"))
+	c.must(receipt("other", string(first.ID), "failed"))
+	c.must(receipt("main", early.MessageID, "delivered"))
+	c.want(receipt("main", first.MessageID, "sent"), storage.ErrConsumed)
+	wants := func() {
+		t.Helper()
+		for reference, want := range map[string]int{"AAAA11": 4, "BBBB22": 2} {
+			if got := c.timeline(reference).Receipts; len(got) != want {
+				c.Errorf("%s has %d receipts, want %d: %+v", reference, len(got), want, got)
+			}
+		}
+	}
+	wants()
+	c.must(c.store.Reseal(c.Context()))
+	c.must(c.store.Close())
+
+	// What was found under the old key is found without it.
+	c = open(vaultOf(t, newer))
+	wants()
 	c.must(c.store.Close())
 }
 

@@ -28,6 +28,7 @@ var textPromises = []promise{
 	{"EnteredCodeCountsThoughItsTextIsRecordedLater", textRecordedLate},
 	{"ReceiptIsTakenOnce", receiptOnce},
 	{"ReceiptMayComeBeforeItsText", receiptFirst},
+	{"ReceiptFindsItsTextByWhateverName", receiptByName},
 	{"DeliveriesCountBySenderAndRegion", textDeliveries},
 	{"LastSenderIsThatOfTheNewestTextThatLeft", textLastSender},
 	{"TextsOfARemovedPersonAreErased", textErased},
@@ -48,6 +49,12 @@ func (c *sqlCase) newText(reference string) storage.Text {
 			Attempts: []storage.TextAttempt{{Sender: "other", Took: 12, Error: "status 500"}, {Sender: "main", Took: 34, MessageID: "m"}},
 		},
 	}
+}
+
+// recorded is a text as it is read: the sender's name of it is not kept.
+func recorded(t storage.Text) storage.Text {
+	t.MessageID = ""
+	return t
 }
 
 func (c *sqlCase) saveTexts(texts ...storage.Text) {
@@ -93,9 +100,12 @@ func textTimeline(c *sqlCase) {
 	for _, r := range receipts {
 		c.must(c.store.SaveReceipt(c.Context(), r))
 	}
+	for i := range receipts { // as the story shows the name
+		receipts[i].MessageID, receipts[i].Text = "m", first.ID
+	}
 	got := c.timeline("AAAA11")
 	round := cmp.Transformer("ms", func(t time.Time) time.Time { return t.Truncate(time.Millisecond) })
-	want := storage.TextTimeline{Texts: []storage.Text{first, second}, Events: events, Receipts: receipts}
+	want := storage.TextTimeline{Texts: []storage.Text{recorded(first), second}, Events: events, Receipts: receipts}
 	if diff := cmp.Diff(want, got, numbers, round); diff != "" {
 		c.Errorf("timeline (-want +got):\n%s", diff)
 	}
@@ -200,6 +210,40 @@ func receiptFirst(c *sqlCase) {
 	got := c.timeline("AAAA11")
 	if len(got.Receipts) != 1 || got.Receipts[0].State != "delivered" {
 		c.Errorf("receipts %+v", got.Receipts)
+	}
+}
+
+// receiptByName: a name that is not shown finds its text all the same, and the sender
+// that only seemed to fail knows ours. The same name of another sender is another text's.
+func receiptByName(c *sqlCase) {
+	text := c.newText("AAAA11")
+	text.MessageID = "t" + text.Number.E164()[1:]
+	text.Story.Attempts[1].MessageID = ""
+	c.saveTexts(text)
+	for i, r := range []storage.TextReceipt{
+		{Sender: "main", MessageID: text.MessageID, State: "delivered"},
+		{Sender: "other", MessageID: string(text.ID), State: "sent"},
+		{Sender: "other", MessageID: text.MessageID, State: "failed"},
+		{Sender: "third", MessageID: string(text.ID), State: "failed"},
+	} {
+		r.At = c.now.Add(time.Duration(i) * time.Second)
+		c.must(c.store.SaveReceipt(c.Context(), r))
+	}
+	want := []storage.TextReceipt{
+		{Sender: "main", Text: text.ID, State: "delivered"},
+		{Sender: "other", MessageID: string(text.ID), Text: text.ID, State: "sent"},
+	}
+	got := c.timeline("AAAA11").Receipts
+	for i := range got {
+		got[i].At = time.Time{}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		c.Errorf("receipts (-want +got):\n%s", diff)
+	}
+	deliveries, err := c.store.Deliveries(c.Context(), c.now)
+	c.must(err)
+	if len(deliveries) != 1 || deliveries[0].Delivered != 1 {
+		c.Errorf("deliveries %+v", deliveries)
 	}
 }
 

@@ -17,7 +17,7 @@ type verificationStore interface {
 	CreateVerification(ctx context.Context, v storage.Verification) error
 	Verification(ctx context.Context, id storage.VerificationID, client storage.ClientID, now time.Time) (storage.Verification, error)
 	VerificationByIdempotency(ctx context.Context, macs [][]byte, now time.Time) (storage.Verification, error)
-	VerificationHandedOver(ctx context.Context, id storage.VerificationID, at, deadline time.Time) error
+	VerificationHandedOver(ctx context.Context, id storage.VerificationID, at, deadline time.Time) (bool, error)
 	EndVerification(ctx context.Context, end storage.VerificationEnd) (storage.Verification, error)
 	ExpireVerifications(ctx context.Context, now time.Time, limit int) (int, error)
 	UseVerificationResult(ctx context.Context, id storage.VerificationID, client storage.ClientID, now time.Time) error
@@ -56,6 +56,7 @@ func (c *sqlCase) newVerification() storage.Verification {
 		Details: storage.VerificationDetails{
 			Input: "+81 90 …", Length: 6, Tries: 4, Life: 90 * time.Second, Locale: "ja", Purpose: "payment",
 			CallbackURL: "https://app.example/hook", Metadata: map[string]string{"order": "7"},
+			CodeLength: 8, CodeKey: []byte{0, 1, 254, 255},
 		},
 	}
 }
@@ -80,7 +81,7 @@ func (c *sqlCase) wantVerification(want storage.Verification, now time.Time) {
 }
 
 func (c *sqlCase) end(v storage.Verification, status storage.VerificationStatus, at time.Time) error {
-	_, err := c.store.EndVerification(c.Context(), storage.VerificationEnd{ID: v.ID, Status: status, At: at, Reason: "because"})
+	_, err := c.store.EndVerification(c.Context(), storage.VerificationEnd{Of: v, Status: status, At: at, Reason: "because"})
 	return err
 }
 
@@ -96,7 +97,7 @@ func verificationKept(c *sqlCase) {
 	c.want(err, storage.ErrNotFound)
 	c.want(c.store.CreateVerification(c.Context(), v), storage.ErrConflict)
 	got, err := c.store.EndVerification(c.Context(), storage.VerificationEnd{
-		ID: v.ID, Status: storage.VerificationTerminated, At: v.CreatedAt.Add(time.Second), Reason: "no longer needed",
+		Of: v, Status: storage.VerificationTerminated, At: v.CreatedAt.Add(time.Second), Reason: "no longer needed",
 	})
 	c.must(err)
 	v.Status, v.EndedAt, v.Reason = storage.VerificationTerminated, v.CreatedAt.Add(time.Second), "no longer needed"
@@ -170,13 +171,36 @@ func verificationHandedOver(c *sqlCase) {
 	v := c.verification()
 	v.SentAt = v.CreatedAt.Add(3 * time.Second)
 	v.Deadline = v.SentAt.Add(time.Minute)
-	c.must(c.store.VerificationHandedOver(c.Context(), v.ID, v.SentAt, v.Deadline))
+	c.handedOver(v.ID, v.SentAt, v.Deadline, true)
 	c.wantVerification(v, v.SentAt)
-	c.must(c.store.VerificationHandedOver(c.Context(), v.ID, v.Deadline, v.Deadline.Add(time.Hour))) // too late
+	c.handedOver(v.ID, v.Deadline, v.Deadline.Add(time.Hour), false) // too late
 	v.Status, v.EndedAt = storage.VerificationExpired, v.Deadline
 	c.wantVerification(v, v.Deadline)
-	c.must(c.store.VerificationHandedOver(c.Context(), v.ID, v.SentAt, v.Deadline.Add(time.Hour)))
+	c.handedOver(v.ID, v.SentAt, v.Deadline.Add(time.Hour), false)
 	c.wantVerification(v, v.Deadline)
+	c.handedOver("unknown", v.SentAt, v.Deadline, false)
+	// Whoever read it before that ends it as it stands.
+	before := c.verification()
+	want := before
+	want.SentAt, want.Deadline = before.CreatedAt.Add(time.Second), before.CreatedAt.Add(time.Minute)
+	c.handedOver(before.ID, want.SentAt, want.Deadline, true)
+	want.Status, want.EndedAt = storage.VerificationApproved, before.CreatedAt.Add(2*time.Second)
+	got, err := c.store.EndVerification(c.Context(), storage.VerificationEnd{Of: before, Status: want.Status, At: want.EndedAt})
+	c.must(err)
+	if diff := cmp.Diff(want, got, numbers, cmpopts.EquateEmpty()); diff != "" {
+		c.Errorf("ended by who read it before (-want +got):\n%s", diff)
+	}
+	c.wantVerification(want, c.now.Add(time.Hour))
+}
+
+// handedOver notes that a text was handed over, and wants to hear whether it was noted.
+func (c *sqlCase) handedOver(id storage.VerificationID, at, deadline time.Time, want bool) {
+	c.Helper()
+	noted, err := c.store.VerificationHandedOver(c.Context(), id, at, deadline)
+	c.must(err)
+	if noted != want {
+		c.Errorf("handed over at %v: noted is %v, want %v", at, noted, want)
+	}
 }
 
 func verificationIdempotency(c *sqlCase) {
@@ -226,7 +250,7 @@ func verificationKeyBack(c *sqlCase) {
 	v := c.verification(key)
 	c.must(c.end(v, storage.VerificationFailed, c.now))
 	again := c.verification(key)
-	c.must(c.store.VerificationHandedOver(c.Context(), again.ID, c.now, again.Deadline))
+	c.handedOver(again.ID, c.now, again.Deadline, true)
 	c.want(c.end(again, storage.VerificationFailed, c.now), storage.ErrConsumed) // it has a text
 	other := c.newVerification()
 	key(&other)

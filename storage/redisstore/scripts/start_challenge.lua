@@ -25,7 +25,9 @@ end
 
 local limits = #KEYS - 3
 local after, refused, retry, free = peek(4, 21, limits, now)
-local waits = tonumber(old.r) or 0
+-- A used code has served: who logs in again waits for nothing that went before.
+local sends, waits = tonumber(old.k) or 0, tonumber(old.r) or 0
+if old.u then sends, waits = 0, 0 end
 local _, blocked = failures(KEYS[3], tonumber(ARGV[19]), tonumber(ARGV[20]), now)
 if blocked > 0 then
   return {0, after, limits + 1, math.max(blocked, retry)}
@@ -58,7 +60,7 @@ if not repeats then
   redis.call('DEL', KEYS[1])
 end
 
-local sends = (tonumber(old.k) or 0) + 1
+sends = sends + 1
 local expires = math.min(now + tonumber(ARGV[6]), ends)
 local resend, nth = now, 0
 for cooldown in string.gmatch(ARGV[10], '%d+') do

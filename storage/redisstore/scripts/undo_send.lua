@@ -9,7 +9,7 @@
 -- not counted and the next one is free. Tries that were used stay used.
 --
 -- KEYS[1] challenge   KEYS[2] marker   KEYS[3...] limits
--- ARGV[1] now   [2] id of the send   [3] late, 1 or 0   [4] the code was repeated, 1 or 0
+-- ARGV[1] now   [2] id of the send   [3] 0: early, else what to write of the failure   [4] the code was repeated, 1 or 0
 --     [5] life of the marker   [6] how many values follow
 --     [7...] the record before the send (field, value, ...), then every of each limit.
 -- Returns {1} when this call undid something, else {0}.
@@ -29,7 +29,7 @@ if not mine then
   return {1}
 end
 
-local late, repeated = ARGV[3] == '1', ARGV[4] == '1'
+local late, repeated = ARGV[3] ~= '0', ARGV[4] == '1'
 local old = {}
 for i = 7, 6 + values, 2 do
   old[ARGV[i]] = ARGV[i + 1]
@@ -47,6 +47,7 @@ if not late and not repeated then
   return {1}
 end
 
+if old.u then old.k, old.r = nil, nil end
 local fields = {'k', 'r', 'w'}
 if repeated then
   fields = {'k', 'r', 'w', 'e', 'x', 'i', 'f'}
@@ -62,6 +63,6 @@ for _, field in ipairs(fields) do
 end
 if late then
   redis.call('HDEL', KEYS[1], 'w')
-  redis.call('HSET', KEYS[1], 'f', '1')
+  redis.call('HSET', KEYS[1], 'f', ARGV[3])
 end
 return {1}

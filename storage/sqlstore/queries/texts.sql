@@ -2,8 +2,8 @@
 -- The code may have been entered before its text is on record: it counts for the
 -- first text that is recorded then, and for one only.
 INSERT INTO texts (id, reference, challenge, purpose, client_id, connection, number, number_index, region,
-    at_ms, expires_ms, outcome, sender, message_id, story, verified_ms)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+    at_ms, expires_ms, outcome, sender, message_id, message_mac, story, verified_ms)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, '', $14, $15,
     (SELECT MIN(e.at_ms) FROM text_events e WHERE e.challenge = $3 AND e.kind = 'accepted' AND e.at_ms >= $10
         AND $12 = 'handed_over'
         AND NOT EXISTS (SELECT 1 FROM texts v WHERE v.challenge = $3 AND v.verified_ms >= $10)))
@@ -30,7 +30,7 @@ SELECT sender FROM texts WHERE challenge = $1 AND sender <> '' ORDER BY at_ms DE
 
 -- name: texts_by_reference
 SELECT id, reference, challenge, purpose, client_id, connection, number, region, at_ms, expires_ms, outcome,
-    sender, message_id, story
+    sender, story
 FROM texts WHERE reference = $1;
 
 -- name: events_by_reference
@@ -38,18 +38,35 @@ SELECT reference, challenge, at_ms, kind, reason, retry_ms, limits
 FROM text_events WHERE reference = $1 ORDER BY id;
 
 -- name: receipts_of_text
-SELECT sender, message_id, state, code, at_ms
-FROM text_receipts WHERE sender = $1 AND message_id = $2;
+SELECT r.sender, r.state, r.code, r.at_ms
+FROM texts t JOIN receipts r ON r.message_mac = t.message_mac WHERE t.id = $1;
+
+-- name: receipts_of_message
+SELECT sender, state, code, at_ms FROM receipts WHERE message_mac = $1;
 
 -- name: insert_receipt
 -- No row when the state was told before.
-INSERT INTO text_receipts (sender, message_id, state, code, at_ms) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO receipts (message_mac, state, sender, code, at_ms) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT DO NOTHING;
+
+-- name: texts_with_names
+-- Those of the version before; by an index that is empty when there are none.
+SELECT id, sender, message_id FROM texts WHERE message_id > '' LIMIT $1;
+
+-- name: key_text
+UPDATE texts SET message_mac = $1, message_id = '' WHERE id = $2;
+
+-- name: receipts_with_names
+-- As texts_with_names.
+SELECT sender, message_id, state, code, at_ms FROM text_receipts WHERE sender > '' LIMIT $1;
+
+-- name: delete_receipt_with_name
+DELETE FROM text_receipts WHERE sender = $1 AND message_id = $2 AND state = $3;
 
 -- name: deliveries_since
 -- By the index of at_ms; the caller counts. An operator's tests have no code to enter.
 SELECT sender, region, at_ms, verified_ms, EXISTS (
-    SELECT 1 FROM text_receipts r WHERE r.sender = texts.sender AND r.message_id = texts.message_id AND r.state = 'delivered'
+    SELECT 1 FROM receipts r WHERE r.message_mac = texts.message_mac AND r.state = 'delivered'
 )
 FROM texts WHERE at_ms >= $1 AND outcome = 'handed_over' AND purpose <> 'test';
 
@@ -78,7 +95,7 @@ DELETE FROM texts WHERE id IN (SELECT id FROM texts WHERE at_ms < $1 ORDER BY at
 DELETE FROM text_events WHERE id IN (SELECT id FROM text_events WHERE at_ms < $1 ORDER BY at_ms LIMIT $2);
 
 -- name: delete_old_receipts
-DELETE FROM text_receipts WHERE rowid IN (SELECT rowid FROM text_receipts WHERE at_ms < $1 ORDER BY at_ms LIMIT $2);
+DELETE FROM receipts WHERE rowid IN (SELECT rowid FROM receipts WHERE at_ms < $1 ORDER BY at_ms LIMIT $2);
 
 -- name: delete_silent_servers
 DELETE FROM sender_states WHERE rowid IN (SELECT rowid FROM sender_states WHERE seen_ms < $1 LIMIT $2);

@@ -22,7 +22,8 @@ UPDATE verifications SET sent_ms = $2, deadline_ms = $3 WHERE id = $1 AND ended_
 -- sent again; one that has a text has not failed.
 UPDATE verifications SET status = $2, ended_ms = $3, reason = $4,
     idempotency = CASE WHEN $2 = 'failed' THEN NULL ELSE idempotency END
-WHERE id = $1 AND ended_ms IS NULL AND deadline_ms > $3 AND ($2 <> 'failed' OR sent_ms IS NULL);
+WHERE id = $1 AND ended_ms IS NULL AND deadline_ms > $3 AND ($2 <> 'failed' OR sent_ms IS NULL)
+RETURNING deadline_ms, sent_ms, has_callback;
 
 -- name: expire_verification
 -- The end by time is the deadline, whenever it is noticed.

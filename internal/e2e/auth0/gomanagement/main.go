@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// tenant is what a client is told of a tenant.
+// tenant is what a client is told of a tenant. Its domain begins with http:// where it
+// has no TLS.
 type tenant struct{ domain, id, secret, gateway, number string }
 
 func main() {

@@ -3,13 +3,20 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/auth0/go-auth0"
 	"github.com/auth0/go-auth0/management"
 )
 
 func v1(ctx context.Context, t tenant) error {
-	m, err := management.New(t.domain, management.WithClientCredentials(ctx, t.id, t.secret))
+	credentials := []management.Option{management.WithClientCredentials(ctx, t.id, t.secret)}
+	domain, plain := strings.CutPrefix(t.domain, "http://")
+	if plain {
+		credentials = slices.Insert(credentials, 0, management.WithInsecure())
+	}
+	m, err := management.New(domain, credentials...)
 	if err != nil {
 		return step("new client", err)
 	}

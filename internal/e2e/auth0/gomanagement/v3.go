@@ -18,12 +18,12 @@ func v3(ctx context.Context, t tenant) error {
 		return step("new client", err)
 	}
 	return first(
-		func() error { return v3Connections(ctx, m) },
+		func() error { return v3Connections(ctx, m, t) },
 		func() error { return v3Users(ctx, m, t) },
 	)
 }
 
-func v3Connections(ctx context.Context, m *client.Management) error {
+func v3Connections(ctx context.Context, m *client.Management, t tenant) error {
 	page, err := m.Connections.List(ctx, &management.ListConnectionsQueryParameters{Take: management.Int(50)})
 	if err != nil {
 		return step("list connections", err)
@@ -32,7 +32,24 @@ func v3Connections(ctx context.Context, m *client.Management) error {
 		return err
 	}
 	id := page.Results[0].GetID()
+	// What is a connection's own has no field in the client's types.
+	options := map[string]any{"provider": "sms_gateway", "gateway_url": t.gateway, "template": "Go @@password@@"}
+	other, err := m.Connections.Create(ctx, &management.CreateConnectionRequestContent{
+		Name: "other", Strategy: management.ConnectionIdentityProviderEnumSms, Options: &management.ConnectionPropertiesOptions{ExtraProperties: options},
+	})
+	if err != nil {
+		return step("create connection", err)
+	}
 	return first(
+		func() error {
+			_, err := m.Connections.Update(ctx, id, &management.UpdateConnectionRequestContent{Options: &management.UpdateConnectionOptions{ExtraProperties: options}})
+			return step("update options", err)
+		},
+		func() error { return step("delete connection", m.Connections.Delete(ctx, other.GetID())) },
+		func() error {
+			_, err := m.Connections.Get(ctx, other.GetID(), &management.GetConnectionRequestParameters{})
+			return refusedBy3(err, http.StatusNotFound)
+		},
 		func() error {
 			_, err := m.Connections.Update(ctx, id, &management.UpdateConnectionRequestContent{DisplayName: management.String("Texts")})
 			return step("update connection", err)
@@ -42,7 +59,7 @@ func v3Connections(ctx context.Context, m *client.Management) error {
 			if err != nil {
 				return step("get connection", err)
 			}
-			return want(got.GetDisplayName() == "Texts", "the name that was written")
+			return want(got.GetDisplayName() == "Texts" && got.GetOptions()["template"] == "Go @@password@@", "what was written, got %v", got)
 		},
 		func() error { return step("delete an unknown connection", m.Connections.Delete(ctx, "con_nope")) },
 		func() error {
