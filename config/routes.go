@@ -122,22 +122,31 @@ func (c *Config) checkCoverage(r *report) {
 	if _, own := c.OwnSender(); own || len(c.Routes) == 0 {
 		return
 	}
-	regions := c.Countries
-	if slices.Contains(regions, phone.AllRegions) {
-		regions = phone.Regions()
-	}
-	var lost []string
-	for _, region := range regions {
-		if phone.KnownRegion(region) && !c.covers(region) {
-			lost = append(lost, region)
-		}
-	}
+	lost := c.uncovered()
 	switch {
 	case len(lost) > 12:
 		r.problem("routes", fmt.Sprintf("no route sends to %s and %d more of countries; add {to: [all], via: […]}", strings.Join(lost[:12], ", "), len(lost)-12))
 	case len(lost) > 0:
 		r.problem("routes", "no route sends to "+strings.Join(lost, ", ")+", which countries allows")
 	}
+}
+
+// Covered reports whether routes name every country that may be texted. The connection's
+// own sender then gets no text but by a route that names it.
+func (c *Config) Covered() bool { return len(c.Routes) > 0 && len(c.uncovered()) == 0 }
+
+// uncovered are the countries that may be texted and that no route names.
+func (c *Config) uncovered() (lost []string) {
+	regions := c.Countries
+	if slices.Contains(regions, phone.AllRegions) {
+		regions = phone.Regions()
+	}
+	for _, region := range regions {
+		if phone.KnownRegion(region) && !c.covers(region) {
+			lost = append(lost, region)
+		}
+	}
+	return lost
 }
 
 func (c *Config) covers(region string) bool {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -303,6 +304,47 @@ func TestAConnectionThatFollowsKeepsItsSender(t *testing.T) {
 	// What follows is checked as if nothing was before.
 	if _, err := ParseConnection(storage.Connection{Name: "sms", Strategy: "sms", Options: []byte(`{"provider":"smpp"}`)}, senders.Following(first)); err == nil {
 		t.Error("no host, and nothing is wrong")
+	}
+}
+
+// A connection's own sender is at work where a text can go by it, and nowhere else: what
+// is listed for operators is what can be used.
+func TestOwnSenderIsAtWorkWhereItCanBeUsed(t *testing.T) {
+	t.Parallel()
+	const console = `{"provider":"console"}`
+	for name, c := range map[string]struct {
+		to, via []string
+		covered bool
+		want    []string
+	}{
+		"no routes":                      {nil, nil, false, []string{"sms"}},
+		"routes to some":                 {[]string{"JP"}, []string{"main"}, false, []string{"main", "sms"}},
+		"routes to all countries":        {[]string{"JP"}, []string{"main"}, true, []string{"main"}},
+		"routes to all, one by this one": {[]string{"JP"}, []string{"main", "sms"}, true, []string{"main", "sms"}},
+	} {
+		sending := Sending{Deps: testDeps(), Covered: c.covered, Senders: []NamedOptions{{Name: "main", Options: []byte(console)}}}
+		if c.to != nil {
+			sending.Rules = []Rule{{To: c.to, Via: c.via}}
+		}
+		senders, err := sending.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed, err := ParseConnection(storage.Connection{Name: "sms", Strategy: "sms", Options: []byte(console)}, senders)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, n := range parsed.Routes.Senders() {
+			got = append(got, n.Name)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: at work are %q, want %q", name, got, c.want)
+		}
+		// One that is not at work is checked all the same.
+		if _, err := ParseConnection(storage.Connection{Name: "sms", Strategy: "sms", Options: []byte(`{"provider":"smpp"}`)}, senders); err == nil {
+			t.Errorf("%s: no host, and nothing is wrong", name)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/storage"
@@ -21,6 +22,9 @@ type Sending struct {
 	// Rules name senders for destinations, among them the connection's own, by the
 	// connection's name. What no rule names goes by the connection's own.
 	Rules []Rule
+	// Covered says that the rules name every number that may be texted: the
+	// connection's own sender is at work only where one names it.
+	Covered bool
 }
 
 // NamedOptions are the options of one sender, as JSON by the names of Auth0's
@@ -40,6 +44,7 @@ type Senders struct {
 	Deps    sms.Deps
 	Named   []*sms.Named
 	Rules   []Rule
+	covered bool
 	receipt func(ctx context.Context, sender string, r sms.Receipt) error
 	before  *Connection
 }
@@ -63,7 +68,7 @@ func (s Senders) depsOf(name string) sms.Deps {
 
 // Open makes the senders. The error has an [sms.Problems] with all that is wrong.
 func (s Sending) Open() (Senders, error) {
-	out := Senders{Deps: s.Deps, Rules: s.Rules, receipt: s.Receipt}
+	out := Senders{Deps: s.Deps, Rules: s.Rules, covered: s.Covered, receipt: s.Receipt}
 	var problems sms.Problems
 	for _, named := range s.Senders {
 		o := sms.ReadOptions(named.Options, "senders."+named.Name)
@@ -96,6 +101,11 @@ func (s Senders) own(o *sms.Options, name storage.ConnectionName) *ownSender {
 	return &ownSender{Named: sms.NewNamed(string(name), "", sender, s.Deps.Clock()), made: made}
 }
 
+// ruled reports whether a rule names a sender.
+func (s Senders) ruled(sender string) bool {
+	return slices.ContainsFunc(s.Rules, func(r Rule) bool { return slices.Contains(r.Via, sender) })
+}
+
 // notOfSenders are the options that say nothing of the sender.
 var notOfSenders = []string{
 	"template", "syntax", "totp", "disable_signup", "brute_force_protection", "origin_bound",
@@ -109,9 +119,14 @@ func readRoutes(o *sms.Options, c *Connection, s Senders) *sms.Routes {
 	}
 	var fallback []*sms.Named
 	if len(s.Rules) == 0 || o.Text("provider") != "" {
-		c.own = s.own(o, c.Name)
-		named[c.own.Name] = c.own.Named
-		fallback = append(fallback, c.own.Named)
+		own := s.own(o, c.Name) // in any case, for its problems
+		if !s.covered || s.ruled(own.Name) {
+			c.own = own
+			named[own.Name] = own.Named
+		}
+		if !s.covered {
+			fallback = append(fallback, own.Named)
+		}
 	}
 	rules := make([]sms.Rule, len(s.Rules))
 	for i, rule := range s.Rules {

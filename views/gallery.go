@@ -141,6 +141,7 @@ func galleryOthers(f Frame) []State {
 		{"logged-out", LoggedOut{Frame: nobody}.Page()},
 		{"logged-out-app", LoggedOut{Frame: f, AppURL: "https://tiny.example/"}.Page()},
 		{"form-post", FormPost{Frame: f, Action: "https://tiny.example/callback", Fields: fields}.Page()},
+		{"web-message", WebMessage{Frame: f, Origin: "https://tiny.example", Fields: fields}.Page()},
 		{"form-post-no-app", FormPost{Frame: nobody, Action: "com.example.tiny:/callback", Fields: fields}.Page()},
 	}
 }

@@ -17,7 +17,8 @@ func newServeCommand(env *environment) *cobra.Command {
 		Short: "run the provider",
 		Long: `Run the provider until it is told to stop (SIGTERM or Ctrl-C). It then lets
 requests that are under way finish, for at most 31 seconds, and then texts, for
-at most a minute: stop it with two minutes of patience.
+at most a minute: stop it with two minutes of patience. A second signal ends it
+at once.
 
 Logs go to standard error, one record a request. /healthz, /readyz and
 /metrics are on admin_listen.`,

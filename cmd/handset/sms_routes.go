@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -92,7 +91,7 @@ func routesOf(c *config.Config) []routeJSON {
 	for _, r := range c.Routes {
 		routes = append(routes, routeJSON{r.To, r.Via})
 	}
-	if own, ok := c.OwnSender(); ok && !slices.ContainsFunc(c.Routes, func(r config.Route) bool { return slices.Contains(r.To, "all") }) {
+	if own, ok := c.OwnSender(); ok && !c.Covered() {
 		rest := "all"
 		if len(routes) > 0 {
 			rest = "all others"

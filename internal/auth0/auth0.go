@@ -39,8 +39,12 @@ func readList(r io.Reader, member string) ([]json.RawMessage, error) {
 		return nil, fmt.Errorf("has more than %d MiB", maxFile>>20)
 	}
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
-	if _, twice := errors.AsType[*strictjson.TwiceError](strictjson.Check(text)); twice {
+	err = strictjson.Check(text)
+	if _, twice := errors.AsType[*strictjson.TwiceError](err); twice {
 		return nil, errors.New("has an object with a member twice: which one counts?")
+	}
+	if errors.Is(err, strictjson.ErrText) || errors.Is(err, strictjson.ErrDeep) {
+		return nil, fmt.Errorf("has %w", err)
 	}
 	var list []json.RawMessage
 	if json.Unmarshal(text, &list) == nil {

@@ -166,7 +166,7 @@ func doorFaults(assert func(r *rig) object) []handlerFault {
 		{"CrossOrigin", "Challenge", caller, page("/co/authenticate", false)},
 		{"CrossOrigin", "CheckChallenge", caller, page("/co/authenticate", false)},
 		{"CrossOriginIsNotKept", "KeepPosted", caller, page("/co/authenticate", true)},
-		{"VerifyRedirect", "Posted", redirected, verifyRedirect},
+		{"VerifyRedirect", "TakePosted", redirected, verifyRedirect},
 		{"VerifyRedirectIsNotWritten", "OpenSession", redirected, func(t *testing.T, r *rig) struck {
 			s := verifyRedirect(t, r)
 			s.after = func() { // the proof is good for one login, and nobody knows whether that was written

@@ -189,6 +189,7 @@ func TestProcess(t *testing.T) {
 		{"KilledAfterTheRotation", killedAfterTheRotation},
 		{"KilledWithAVerificationUnderWay", killedWithAVerificationUnderWay},
 		{"StopsWhenAllIsDone", stopsWhenAllIsDone},
+		{"StopsAtOnceWhenToldTwice", stopsAtOnceWhenToldTwice},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -334,6 +335,45 @@ func stopsWhenAllIsDone(p *process) {
 	p.serve()
 	first.b.get(p.base+"/login/code?"+url.Values{"txn": {first.url.Query().Get("txn")}}.Encode()).wants(http.StatusOK, "Check your phone").
 		submit("/login/code", "code", p.gateway.code(late)).answer()
+}
+
+// stopsAtOnceWhenToldTwice: a second signal waits for nobody, says so, and loses no login.
+func stopsAtOnceWhenToldTwice(p *process) {
+	release, held := make(chan struct{}), make(chan struct{}, 1)
+	defer close(release)
+	p.gateway.answers(func(http.ResponseWriter, *http.Request) bool {
+		held <- struct{}{}
+		<-release
+		return false
+	})
+	first := p.authorize(newBrowser(p.t), p.newRequest(webClient)).wants(http.StatusOK)
+	// It goes on to its code page after three seconds, its text under way without end.
+	first.submit("/login/phone", "phone", newNumber()).wants(http.StatusOK, "Check your phone")
+	<-held
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Fatal(err)
+	}
+	awaits(p.t, "it says how to stop it at once", func() bool {
+		return strings.Contains(p.output.String(), "handset: stopping when what is under way is done; a second signal stops at once\n")
+	})
+	if p.ended() {
+		p.t.Fatalf("the first signal ended it: %v", p.exit)
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		p.t.Fatal(err)
+	}
+	<-p.exited
+	if code := p.cmd.ProcessState.ExitCode(); code != 1 {
+		p.t.Errorf("exit status %d (%v), want 1", code, p.exit)
+	}
+	if said := p.output.String(); !strings.HasSuffix(said, "handset: stopped at once by a second signal: what was under way is cut off\n") {
+		p.t.Errorf("it says: %s", said)
+	}
+	p.cmd = nil
+	p.gateway.answers(nil)
+	p.serve()
+	first.b.get(p.base + "/login/phone?" + url.Values{"txn": {first.url.Query().Get("txn")}}.Encode()).wants(http.StatusOK)
+	p.signIn(newNumber())
 }
 
 // keepsSecrets looks for secrets in all that the command has printed.

@@ -208,6 +208,36 @@ func TestMetricsOfTexts(t *testing.T) {
 	}
 }
 
+// The database has a connection that prints texts until somebody says otherwise. Where the
+// routes name every country it is at work nowhere, and operators don't see it. A territory
+// that counts as part of a country goes by the country's route.
+func TestOnlySendersThatCanBeUsedAreListed(t *testing.T) {
+	t.Parallel()
+	r := start(t, withoutAddressLimits(), withConfig(func(c *config.Config) {
+		c.Senders = config.Senders{"main": c.Connections[0].Options}
+		c.Connections = nil
+		c.Routes = []config.Route{{To: c.Countries, Via: []string{"main"}}}
+	}))
+	for _, number := range []string{newNumber(), "+447911123456"} { // of Guernsey
+		p := r.askCode(newBrowser(t), r.newRequest(webClient), number)
+		if sender := r.timeline(p.reference(t), 1, 0).Texts[0].Sender; sender != "main" {
+			t.Errorf("%s was texted by %q", number, sender)
+		}
+	}
+	var states []storage.SenderState
+	awaits(t, "the server says how it sees its senders", func() bool {
+		var err error
+		states, err = r.server.SQL.SenderStates(t.Context(), r.clock.Now())
+		return err == nil && len(states) > 0
+	})
+	if len(states) != 1 || states[0].Sender != "main" {
+		t.Errorf("listed are %+v", states)
+	}
+	if text := r.metrics(); !strings.Contains(text, `sender="main"`) || strings.Contains(text, `sender="sms"`) {
+		t.Errorf("metrics:\n%s", text)
+	}
+}
+
 // Receipts without a signature change nothing, whoever they speak of.
 func TestAttackForgeReceipts(t *testing.T) {
 	t.Parallel()

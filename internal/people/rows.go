@@ -147,6 +147,9 @@ func objectError(one line, err error) error {
 	if twice, ok := errors.AsType[*strictjson.TwiceError](err); ok {
 		return fmt.Errorf("%s: stands there twice", foreign([]string{twice.Name}))
 	}
+	if errors.Is(err, strictjson.ErrDeep) || errors.Is(err, strictjson.ErrText) {
+		return fmt.Errorf("has %w", err)
+	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		if wrong.Field == "" {
 			return errors.New("want a JSON object")

@@ -1,6 +1,7 @@
 package people
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/handset-oidc/handset/internal/attributes"
+	"github.com/handset-oidc/handset/internal/strictjson"
+	"github.com/handset-oidc/handset/storage"
 )
 
 func testSchema(t testing.TB) attributes.Schema {
@@ -186,7 +189,7 @@ func TestObjects(t *testing.T) {
 			"line 3: attributes: no attribute of people; they are department, employee_id, hired, level"}},
 		"encodings":   {`{"phone_number":"+1","attributes":{"department":"caf` + "\xe9" + `"}}`, []string{notUTF8(1)}},
 		"a huge line": {`{"phone_number":"+1","attributes":{"department":"` + strings.Repeat("x", 1<<20) + `"}}` + "\n{}", []string{"line 1: is longer than 65536 bytes", "2   null"}},
-		"deep":        {strings.Repeat(`{"attributes":`, 4000) + "1" + strings.Repeat("}", 4000), []string{"line 1: attributes: no attribute of people; they are department, employee_id, hired, level"}},
+		"deep":        {strings.Repeat(`{"attributes":`, 4000) + "1" + strings.Repeat("}", 4000), []string{"line 1: has too many levels"}},
 		"a machine's": {`{"phone_number":"+1","user_id":"batch@clients"}`, []string{machineRefused(1)}},
 		"an ID":       {`{"phone_number":"+1","user_id":"+81"}`, []string{idRefused(1)}},
 	} {
@@ -244,6 +247,9 @@ func fuzzRows(f *testing.F, format string) {
 				t.Fatalf("line %d behind line %d", line, last)
 			}
 			last = line
+			if err == nil && format == Auth0 {
+				checkAuth0(t, row)
+			}
 			for name, value := range row.Attributes {
 				if value == nil {
 					continue
@@ -274,4 +280,57 @@ func FuzzObjects(f *testing.F) {
 		f.Add(list)
 	}
 	fuzzRows(f, NDJSON)
+}
+
+// checkAuth0 holds that a user of an export who is taken is somebody, and that what is
+// kept of them reads the same when it is written.
+func checkAuth0(t *testing.T, row Row) {
+	t.Helper()
+	if row.ID == "" || row.Number == "" || !row.Verified || checkID(row.ID) != nil {
+		t.Fatalf("taken: %+v", row)
+	}
+	text, err := json.Marshal(row.Metadata)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var again storage.Metadata
+	if err := strictjson.Decode(text, &again); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	if rewritten, err := json.Marshal(&again); err != nil || !bytes.Equal(text, rewritten) {
+		t.Fatalf("%s is read as %s, %v", text, rewritten, err)
+	}
+}
+
+// FuzzAuth0Users reads lines of an export job of Auth0.
+func FuzzAuth0Users(f *testing.F) {
+	const user = `{"user_id":"sms|560ebaeef609ee1adaa7c551","phone_number":"+819012345678","phone_verified":true`
+	for _, list := range []string{
+		user + "}", user + `,"blocked":true,"app_metadata":{"employee_id":"0291","level":7,"free":{"a":[1.5,null]}},"user_metadata":{"colour":"red"},"identities":[{"provider":"sms","user_id":"1"}]}`,
+		user + `,"phone_number":"+819012345679"}`, user + `,"app_metadata":{"a":1,"a":2}}`, user + `,"identities":[{"provider":"auth0","user_id":"1","profileData":{"phone_number":"+1"}}]}`,
+		`{"user_id":"auth0|1","email":"a@b.example"}` + "\n" + user + "}\n\n{\n[]", user + `,"app_metadata":{"level":"x"}}`, "\ufeff" + user + "}", utf16Text(user + "}\n"), `[` + user + "}]",
+		`{"user_id":"x@clients","phone_number":"+1","phone_verified":true}`, user + `,"user_metadata":{"a":"\ud800"}}`, user + `,"blocked":null,"app_metadata":null}`, user + `,"app_metadata":{"n":1e400}}`,
+	} {
+		f.Add(list)
+	}
+	fuzzRows(f, Auth0)
+}
+
+// Two readers of a line must not see two people in it.
+func TestAnExportWithAMemberTwice(t *testing.T) {
+	t.Parallel()
+	for list, want := range map[string]string{
+		`{"user_id":"sms|1","phone_number":"+1","phone_number":"+2","phone_verified":true}`:            "phone_number: stands there twice",
+		`{"user_id":"sms|1","phone_number":"+1","app_metadata":{"+447400100000":1,"+447400100000":2}}`: "one of another form: stands there twice",
+		`{"user_id":"sms|1","phone_number":"+1","user_metadata":{"a":"\ud800"}}`:                       "has text that is not Unicode",
+		`{"user_id":"sms|1","phone_number":"+1"} {}`:                                                   "want one JSON object per line",
+	} {
+		rows, err := Open(strings.NewReader(list), Auth0, testSchema(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := rows.Next(); err == nil || err.Error() != "line 1: "+want {
+			t.Errorf("%s: %v, want %s", list, err, want)
+		}
+	}
 }

@@ -231,7 +231,7 @@ func Clients(c *config.Config, v *vault.Vault) []storage.Client {
 
 // Sending returns the senders and routes of the file; commands use it too.
 func Sending(c *config.Config, deps sms.Deps) passcode.Sending {
-	out := passcode.Sending{Deps: deps}
+	out := passcode.Sending{Deps: deps, Covered: c.Covered()}
 	for _, name := range slices.Sorted(maps.Keys(c.Senders)) {
 		out.Senders = append(out.Senders, passcode.NamedOptions{Name: name, Options: c.Senders[name].JSON()})
 	}

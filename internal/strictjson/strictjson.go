@@ -25,6 +25,13 @@ var (
 	ErrText = errors.New("text that is not Unicode")
 )
 
+// ErrDeep says that lists and objects stand in each other more than [maxDepth] deep: what
+// is kept of it could not be read in a longer text.
+var ErrDeep = errors.New("too many levels")
+
+// maxDepth is more than anybody writes.
+const maxDepth = 100
+
 // TwiceError says that an object has a member twice.
 type TwiceError struct{ Name string }
 
@@ -35,7 +42,7 @@ type UnknownError struct{ Name string }
 
 func (*UnknownError) Error() string { return "a member is not known" }
 
-// Check reports what is wrong with a text: [ErrSyntax], [ErrText], or a [*TwiceError].
+// Check reports what is wrong with a text: [ErrSyntax], [ErrText], [ErrDeep], or a [*TwiceError].
 func Check(text []byte) error {
 	switch {
 	case !json.Valid(text):
@@ -66,9 +73,9 @@ func Decode(text []byte, into any) error {
 
 // walker goes through valid JSON, and remembers the first thing that is wrong.
 type walker struct {
-	text []byte
-	at   int
-	err  error
+	text      []byte
+	at, depth int
+	err       error
 }
 
 // next returns the next byte that is no space, and stands on it.
@@ -96,12 +103,16 @@ func (w *walker) value() {
 
 // list goes through what stands between commas, up to an end.
 func (w *walker) list(end byte, one func()) {
+	if w.depth++; w.depth > maxDepth && w.err == nil {
+		w.err = ErrDeep
+	}
 	for w.at++; w.next() != end; {
 		if one(); w.next() == ',' {
 			w.at++
 		}
 	}
 	w.at++
+	w.depth--
 }
 
 func (w *walker) object() {

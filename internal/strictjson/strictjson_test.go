@@ -35,6 +35,11 @@ func TestCheck(t *testing.T) {
 		`{"a":1,"b":0,"\u0061":2}`:              "a member stands twice",
 		`{"a":[{"b":{},"b":[]}]}`:               "a member stands twice",
 		`{"":1,"":1}`:                           "a member stands twice",
+
+		strings.Repeat("[", 100) + strings.Repeat("]", 100):             "",
+		strings.Repeat(`{"a":`, 100) + "1" + strings.Repeat("}", 100):   "",
+		strings.Repeat("[", 101) + strings.Repeat("]", 101):             "too many levels",
+		strings.Repeat(`{"a":`, 9999) + "1" + strings.Repeat("}", 9999): "too many levels",
 	} {
 		got := ""
 		if err := Check([]byte(text)); err != nil {
@@ -113,7 +118,9 @@ func FuzzCheck(f *testing.F) {
 			}
 			return
 		case err != nil:
-			if bytes.Equal(bytes.ToValidUTF8(text, nil), text) && !strings.Contains(strings.ToLower(string(text)), `\ud`) {
+			surrogates := strings.Contains(strings.ToLower(string(text)), `\ud`)
+			deep := bytes.Count(text, []byte("["))+bytes.Count(text, []byte("{")) > maxDepth
+			if bytes.Equal(bytes.ToValidUTF8(text, nil), text) && !surrogates && !deep {
 				t.Fatalf("%q: %v", text, err)
 			}
 			return

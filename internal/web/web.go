@@ -107,6 +107,16 @@ func hasETag(fields []string, etag string) bool {
 // origins, besides our own, that a form on the page may lead to: browsers
 // apply form-action to the whole chain of redirects behind a POST.
 func HTML(w http.ResponseWriter, r *http.Request, status int, page templ.Component, formAction ...string) error {
+	return writeHTML(w, r, status, page, contentSecurityPolicy("'none'", formAction))
+}
+
+// FramedHTML is HTML for a page that pages of one origin, and no others, may have as a
+// frame: it must show nothing and take nothing.
+func FramedHTML(w http.ResponseWriter, r *http.Request, page templ.Component, origin string) error {
+	return writeHTML(w, r, http.StatusOK, page, contentSecurityPolicy(origin, nil))
+}
+
+func writeHTML(w http.ResponseWriter, r *http.Request, status int, page templ.Component, policy string) error {
 	var buf bytes.Buffer
 	// templ gives up when the client has left; the page is then for nobody, but
 	// what was done is done, and its record shall not say that it failed.
@@ -114,7 +124,7 @@ func HTML(w http.ResponseWriter, r *http.Request, status int, page templ.Compone
 		return err
 	}
 	h := w.Header()
-	h.Set("Content-Security-Policy", contentSecurityPolicy(formAction))
+	h.Set("Content-Security-Policy", policy)
 	h.Set("Permissions-Policy", "otp-credentials=(self)")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin-allow-popups")
 	noStore(h)
@@ -122,9 +132,9 @@ func HTML(w http.ResponseWriter, r *http.Request, status int, page templ.Compone
 	return nil
 }
 
-func contentSecurityPolicy(formAction []string) string {
-	const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
-		"base-uri 'none'; object-src 'none'; frame-ancestors 'none'; form-action 'self'"
+func contentSecurityPolicy(ancestor string, formAction []string) string {
+	policy := "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
+		"base-uri 'none'; object-src 'none'; frame-ancestors " + ancestor + "; form-action 'self'"
 	if len(formAction) == 0 {
 		return policy
 	}

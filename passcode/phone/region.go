@@ -113,6 +113,32 @@ func (n Number) Region() string {
 	return known(phonenumbers.GetRegionCodeForNumber(p))
 }
 
+// In reports whether the number is one of a region in a list of countries: also when it
+// is assigned in a territory that counts as part of that region. [Rules] allow the same.
+func (n Number) In(region string) bool {
+	calling, _ := n.split()
+	if calling == 0 || CallingCode(region) != calling {
+		return false // as for most: the rest is slow
+	}
+	if isFictional(n.E164()) {
+		return region == "GB"
+	}
+	p, err := phonenumbers.Parse(n.E164(), "")
+	return err == nil && (includes(region, phonenumbers.GetRegionCodeForNumber(p)) || shares(region, p))
+}
+
+// includes reports whether a region of a list of countries has the numbers of another one.
+func includes(region, other string) bool {
+	return region == other || slices.Contains(within[region], other)
+}
+
+// shares reports whether a number is in a range of the region, wherever it is assigned:
+// a few territories share ranges with a larger neighbour (AX with FI, SJ with NO), whose
+// name the library gives. It is slow.
+func shares(region string, p *phonenumbers.PhoneNumber) bool {
+	return CallingCode(region) == int(p.GetCountryCode()) && phonenumbers.IsValidNumberForRegion(p, region)
+}
+
 func known(region string) string {
 	if !KnownRegion(region) {
 		return ""

@@ -237,19 +237,8 @@ func (r Rules) allow(p *phonenumbers.PhoneNumber, kind phonenumbers.PhoneNumberT
 }
 
 func (r Rules) allowsRegion(p *phonenumbers.PhoneNumber, region string) bool {
-	for _, c := range r.Countries {
-		if c == AllRegions || c == region || slices.Contains(within[c], region) {
-			return true
-		}
-	}
-	// A few territories share ranges with a larger neighbour (AX with FI, SJ
-	// with NO), whose name the library gives.
-	for _, c := range r.Countries {
-		if CallingCode(c) == int(p.GetCountryCode()) && phonenumbers.IsValidNumberForRegion(p, c) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.Countries, func(c string) bool { return c == AllRegions || includes(c, region) }) ||
+		slices.ContainsFunc(r.Countries, func(c string) bool { return shares(c, p) })
 }
 
 // isFictional holds the ranges behind our own examples that the library calls

@@ -28,8 +28,9 @@ func NewRoutes(rules []Rule, fallback ...*Named) *Routes {
 }
 
 // To returns the senders for a number in the order in which to try them: those of
-// the rule with the longest matching beginning, else with the number's region,
-// else of the one for all, else the fallback. Of equal rules the first counts.
+// the rule with the longest matching beginning, else with the number's region, else with
+// one that this counts as part of, else of the one for all, else the fallback. Of equal
+// rules the first counts.
 func (r *Routes) To(n phone.Number) []*Named {
 	if len(r.rules) == 0 {
 		return r.fallback // as most have it; a region costs more than all the rest here
@@ -38,7 +39,7 @@ func (r *Routes) To(n phone.Number) []*Named {
 	best, length := r.fallback, -1
 	for _, rule := range r.rules {
 		for _, to := range rule.To {
-			if l := match(to, region, n.E164()); l > length {
+			if l := match(to, region, n); l > length {
 				best, length = rule.Via, l
 			}
 		}
@@ -46,16 +47,20 @@ func (r *Routes) To(n phone.Number) []*Named {
 	return best
 }
 
-// match says how well a destination fits: -1 not at all, 0 as all do, 1 by
-// region, more by the beginning of the number.
-func match(to, region, e164 string) int {
+// match says how well a destination fits: -1 not at all, 0 as all do, 1 as part of a
+// region, 2 by region, more by the beginning of the number.
+func match(to, region string, n phone.Number) int {
 	switch {
 	case to == phone.AllRegions:
 		return 0
 	case to == region:
+		return 2
+	case strings.HasPrefix(to, "+"):
+		if strings.HasPrefix(n.E164(), to) {
+			return 1 + len(to)
+		}
+	case n.In(to): // Guernsey's numbers are British ones where countries says GB
 		return 1
-	case strings.HasPrefix(to, "+") && strings.HasPrefix(e164, to):
-		return len(to)
 	}
 	return -1
 }

@@ -51,14 +51,22 @@ func TestRoutesOfANumber(t *testing.T) {
 		{To: []string{"+8190"}, Via: []*Named{b}},
 		{To: []string{"+819012"}, Via: []*Named{c, a}},
 		{To: []string{"US"}, Via: []*Named{c}},
+		{To: []string{"FI"}, Via: []*Named{a}},
+		{To: []string{"JE"}, Via: []*Named{b}},
+		{To: []string{"IM", "GB"}, Via: []*Named{c, b}},
 	}, own)
 	for e164, want := range map[string][]string{
-		"+818012345678": {"a", "b"},
-		"+819087654321": {"b"},
-		"+819012345678": {"c", "a"},
-		"+12015550123":  {"c"},
-		"+15005550006":  {"a", "b"}, // of no region
-		"+447400123456": {"own"},
+		"+818012345678":  {"a", "b"},
+		"+819087654321":  {"b"},
+		"+819012345678":  {"c", "a"},
+		"+12015550123":   {"c"},
+		"+15005550006":   {"a", "b"}, // of no region
+		"+4915123456789": {"own"},
+		"+447400123456":  {"c", "b"},
+		"+447911123456":  {"c", "b"}, // of Guernsey, which countries count as GB
+		"+447797712345":  {"b"},      // of Jersey, which has a rule
+		"+447700900982":  {"c", "b"}, // of nobody, typed on a developer's machine
+		"+3584570123456": {"a"},      // of Finland's ranges, Åland's or not
 	} {
 		n, err := phone.FromStored(e164)
 		if err != nil {

@@ -68,7 +68,7 @@ func (h *Handler) validTarget(ctx context.Context, v web.Values) (*storage.Clien
 		return nil, none, displayed(views.ProblemRedirect, "redirect_uri is not registered for this application; it must match exactly")
 	}
 	t := redirectTarget{client: client.ClientID, uri: uri, mode: oauth.ModeQuery, locales: locales(v)}
-	if m := v.Get("response_mode"); knownMode(m) && len(v["response_mode"]) == 1 {
+	if m := v.Get("response_mode"); (knownMode(m) || frameMode(v, uri)) && len(v["response_mode"]) == 1 {
 		t.mode = m
 	}
 	if s := v.Get("state"); len(s) <= maxState && utf8.ValidString(s) && len(v["state"]) == 1 {
@@ -90,6 +90,12 @@ func exactlyOne(v web.Values, name string) error {
 
 func knownMode(m string) bool {
 	return m == oauth.ModeQuery || m == oauth.ModeFragment || m == oauth.ModeFormPost
+}
+
+// frameMode reports whether a request may be answered in a frame of the application's
+// own page: no page of ours is shown in one.
+func frameMode(v web.Values, uri string) bool {
+	return v.Get("response_mode") == oauth.ModeWebMessage && v.Get("prompt") == "none" && strings.HasPrefix(web.Origin(uri), "http")
 }
 
 // prompts are the parts of the request that steer the dispatcher.
@@ -164,7 +170,10 @@ func checkShape(_ *storage.Client, v web.Values, _ *storage.Transaction) error {
 // checkResponse takes the code flow, and the response type id_token of clients
 // that are registered for it.
 func checkResponse(c *storage.Client, v web.Values, tx *storage.Transaction) error {
-	if m := v.Get("response_mode"); m != "" && !knownMode(m) {
+	switch m := v.Get("response_mode"); {
+	case m == oauth.ModeWebMessage && !frameMode(v, tx.RedirectURI):
+		return oauth.Errorf(oauth.InvalidRequest, "response_mode=web_message needs prompt=none, and a redirect_uri of http or https")
+	case m != "" && m != oauth.ModeWebMessage && !knownMode(m):
 		return oauth.Errorf(oauth.InvalidRequest, "response_mode must be query, fragment or form_post")
 	}
 	switch v.Get("response_type") {

@@ -26,6 +26,8 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request, t redirectTarg
 	switch t.mode {
 	case oauth.ModeFormPost:
 		return h.formPost(w, r, t, fields)
+	case oauth.ModeWebMessage:
+		return h.webMessage(w, r, t, fields)
 	case oauth.ModeFragment:
 		return web.SeeOther(w, r, t.uri+"#"+encode(fields))
 	default:
@@ -73,9 +75,23 @@ func (h *Handler) formPost(w http.ResponseWriter, r *http.Request, t redirectTar
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return fmt.Errorf("find client: %w", err)
 	}
-	page := views.FormPost{Frame: h.Pages.Frame(r, t.locales, client), Action: t.uri}
-	for _, f := range fields {
-		page.Fields = append(page.Fields, views.Field{Name: f.name, Value: f.value})
-	}
+	page := views.FormPost{Frame: h.Pages.Frame(r, t.locales, client), Action: t.uri, Fields: viewFields(fields)}
 	return web.HTML(w, r, http.StatusOK, page.Page(), web.Origins(client, t.uri)...)
+}
+
+// webMessage answers with a page that hands the response to the page that it is a frame
+// of, and to no other origin than the redirect URI's, which alone may have it as one
+// (draft-sakimura-oauth-wmrm-00 §5).
+func (h *Handler) webMessage(w http.ResponseWriter, r *http.Request, t redirectTarget, fields []field) error {
+	origin := web.Origin(t.uri)
+	page := views.WebMessage{Frame: h.Pages.Frame(r, t.locales, nil), Origin: origin, Fields: viewFields(fields)}
+	return web.FramedHTML(w, r, page.Page(), origin)
+}
+
+func viewFields(fields []field) []views.Field {
+	out := make([]views.Field, len(fields))
+	for i, f := range fields {
+		out[i] = views.Field{Name: f.name, Value: f.value}
+	}
+	return out
 }

@@ -16,6 +16,9 @@ import (
 type document map[string]json.RawMessage
 
 func readBody(w http.ResponseWriter, r *http.Request, v any) error {
+	if r.ContentLength == 0 && r.Header.Get("Content-Type") == "" { // nothing, of no type
+		return invalid("", "Expected type %s but found type null", shapeOf(v))
+	}
 	raw, err := web.DocumentBody(w, r)
 	switch {
 	case errors.Is(err, web.ErrMediaType):
@@ -28,7 +31,7 @@ func readBody(w http.ResponseWriter, r *http.Request, v any) error {
 	switch {
 	case err == nil:
 		return nil
-	case twice, errors.Is(err, strictjson.ErrSyntax), errors.Is(err, strictjson.ErrText):
+	case twice, errors.Is(err, strictjson.ErrSyntax), errors.Is(err, strictjson.ErrText), errors.Is(err, strictjson.ErrDeep):
 		return fault(http.StatusBadRequest, "", textMalformed)
 	}
 	return mistyped("", v, err)

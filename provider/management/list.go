@@ -29,6 +29,9 @@ type query struct {
 	after                     string
 }
 
+// lists are the parameters that are given once per value, by some SDKs.
+var lists = []string{"strategy", "app_type", "identifiers", "fields"}
+
 // readQuery refuses what is no list's parameter. own are those of one list.
 func readQuery(r *http.Request, own ...string) (query, error) {
 	values, err := web.Query(r)
@@ -40,6 +43,9 @@ func readQuery(r *http.Request, own ...string) (query, error) {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if !slices.Contains(own, name) {
 			return q, badQuery("Additional properties not allowed: %s", named(name))
+		}
+		if len(values[name]) > 1 && !slices.Contains(lists, name) {
+			return q, badQuery("Expected one value on property %s", name)
 		}
 	}
 	q.paged = q.Has("page") || q.Has("per_page")

@@ -85,8 +85,8 @@ func (h *Handler) ListUsers(w http.ResponseWriter, r *http.Request) error {
 }
 
 // terms are the searches that Handset can answer: people are found by what is theirs
-// alone, since all else of them is sealed.
-var terms = regexp.MustCompile(`^(phone_number|user_id):(?:"((?:[^"\\]|\\.)*)"|(\S+))$`)
+// alone, since all else of them is sealed. Wildcards and ranges are no values.
+var terms = regexp.MustCompile(`^(phone_number|user_id):(?:"((?:[^"\\]|\\.)*)"|([^\s"*?~^()\[\]{}]+))$`)
 
 // search answers a query of one term, or of several with OR between.
 func (h *Handler) search(w http.ResponseWriter, r *http.Request, q query) error {

@@ -48,10 +48,14 @@ var reservedClaims = []string{
 }
 
 // Response modes (OAuth 2.0 Multiple Response Type Encoding Practices §2.1, OAuth 2.0 Form Post Response Mode).
+// ModeWebMessage is what Auth0's single-page applications renew tokens by, in a hidden
+// frame; it is not advertised.
 const (
 	ModeQuery    = "query"
 	ModeFragment = "fragment"
 	ModeFormPost = "form_post"
+
+	ModeWebMessage = "web_message"
 )
 
 // Response types. ResponseIDToken is for clients that move here from Auth0

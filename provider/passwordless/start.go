@@ -97,7 +97,7 @@ func (h *Handler) decodeStart(w http.ResponseWriter, r *http.Request) (web.Value
 	case !v.Has("connection"):
 		return v, missingConnection.err()
 	case params != nil && json.Unmarshal(params, new(map[string]json.RawMessage)) != nil:
-		return v, badAuthParams.err()
+		return v, badAuthParams.about(typeOf(params))
 	case !v.Has("phone_number") && !h.exists(v.Get("connection")):
 		return v, noConnection.err() // as for the connection of e-mails
 	case !v.Has("phone_number"):
@@ -106,6 +106,19 @@ func (h *Handler) decodeStart(w http.ResponseWriter, r *http.Request) (web.Value
 		return v, badNumber.err()
 	}
 	return v, nil
+}
+
+// typeOf names the JSON type of what is no object.
+func typeOf(raw json.RawMessage) string {
+	switch raw[0] {
+	case '"':
+		return "string"
+	case '[':
+		return "array"
+	case 't', 'f':
+		return "boolean"
+	}
+	return "number"
 }
 
 func (h *Handler) exists(connection string) bool {

@@ -1,6 +1,7 @@
 package passwordless
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 
@@ -30,7 +31,7 @@ var (
 	noConnection       = wording{400, "bad.connection", "Connection does not exist"}
 	disabledConnection = wording{400, "bad.connection", "Connection is disabled"}
 	notAllowed         = wording{400, "bad.request", "the following properties are not allowed: "}
-	badAuthParams      = wording{400, "bad.authParams", "error in authParams - invalid type: string (expected object)"}
+	badAuthParams      = wording{400, "bad.authParams", "error in authParams - invalid type: %s (expected object)"}
 	missingNumber      = wording{400, "bad.phone_number", "Missing required property: phone_number"}
 	badNumber          = wording{400, "bad.phone_number", `String does not match pattern: ^\+[0-9]{1,15}$`}
 	needsSecret        = wording{403, oauth.UnauthorizedClient, "Client authentication is required"}
@@ -85,6 +86,12 @@ const (
 // err returns the error that the client reads.
 func (w wording) err() *oauth.Error {
 	return &oauth.Error{Status: w.status, Code: w.code, Description: w.description}
+}
+
+// about is err with a word of ours in its text.
+func (w wording) about(word string) *oauth.Error {
+	w.description = fmt.Sprintf(w.description, word)
+	return w.err()
 }
 
 // quoting is err with what a stranger sent at the end of its text.

@@ -273,8 +273,8 @@ func undecoded(err error) error {
 	message := "the body is not one JSON object"
 	if twice, ok := errors.AsType[*strictjson.TwiceError](err); ok {
 		message = "the body has a member twice: " + web.Printable(twice.Name)
-	} else if errors.Is(err, strictjson.ErrText) {
-		message = "the body is not UTF-8, or has half of a surrogate pair in it"
+	} else if errors.Is(err, strictjson.ErrText) || errors.Is(err, strictjson.ErrDeep) {
+		message = "the body has " + err.Error()
 	}
 	return &web.Fault{Status: http.StatusBadRequest, Code: "invalid_request", Quotes: true, Reason: err.Error(), Message: message}
 }
