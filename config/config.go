@@ -99,7 +99,8 @@ type Config struct {
 	// How a number is proved. Field names are Auth0's, so an exported connection
 	// can be pasted. What is declared here can't be changed by API or command.
 	// Empty: the connection `sms` of the database, which at the first start
-	// prints texts to the log (provider `console`).
+	// prints texts to the log (provider `console`). Other connections of the database
+	// serve the logins that name them.
 	Connections []Connection `yaml:"connections"`
 	// Senders beside the connection's own, by name: what takes texts and hands them
 	// on. Each has the options of a connection that say how texts leave (`provider`

@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/text/language"
 
-	"github.com/handset-oidc/handset/passcode"
 	"github.com/handset-oidc/handset/passcode/phone"
 	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/provider/api"
@@ -129,7 +128,7 @@ func (p *Provider) managementEndpoints(h *handlers, minter *mint.Minter) (err er
 		Issuer: p.c.Issuer, Store: p.c.SQL, Tokens: p.apiTokens(minter), Vault: p.c.Vault, InUse: inUse,
 		Limits: p.c.Redis, Limit: p.engine.ManageLimit,
 		CheckConnection: func(c storage.Connection) error {
-			_, err := passcode.ParseConnection(c, p.senders)
+			_, err := p.parse(c, nil)
 			return err
 		},
 		FileConnections: p.c.ShownConnections, FileClients: p.c.Clients, FileAPIs: p.fixedAPIs(), FileGrants: p.c.Grants,
@@ -153,12 +152,12 @@ func (p *Provider) browserEndpoints(h *handlers, minter *mint.Minter) {
 	h.authorize = authorize.New(authorize.Config{
 		Posted: forms, Pending: p.engine.PendingLimit,
 		Issuer: p.c.Issuer, Base: p.base, Clients: p.clients, Transactions: p.c.Redis, Grants: p.c.SQL, Hints: minter,
-		Enabled: func(id storage.ClientID) bool { return p.connection.Load().Enabled(id) },
-		APIs:    p.apis, Subjects: p.subjects, Mint: minter, Sessions: sessions, Browser: browser, Tickets: h.doors, Pages: p.pages, Now: p.c.Now,
+		Connection: p.connectionOf,
+		APIs:       p.apis, Subjects: p.subjects, Mint: minter, Sessions: sessions, Browser: browser, Tickets: h.doors, Pages: p.pages, Now: p.c.Now,
 		TransactionLife: transactionLife, CodeLife: codeLife,
 	})
 	h.login = login.New(login.Config{
-		Base: p.base, Host: sms.OriginHost(p.c.Issuer), Store: p.c.Redis, Connection: p.connection.Load, People: p.c.SQL,
+		Base: p.base, Host: sms.OriginHost(p.c.Issuer), Store: p.c.Redis, Connection: p.named, People: p.c.SQL,
 		Clients: p.clients, Codes: p.engine, Dispatcher: h.authorize, Browser: browser, Pages: p.pages,
 		Rules: p.c.Rules, Regions: regions(p.c.Rules), Home: home(p.c.Rules), Now: p.c.Now,
 		SendWait: cmp.Or(p.c.SendWait, sendWait),

@@ -149,7 +149,8 @@ type Provider struct {
 	revocations *revocation.Set
 	engine      *passcode.Engine
 	senders     passcode.Senders
-	connection  atomic.Pointer[passcode.Connection]
+	connection  atomic.Pointer[passcode.Connection] // in use: for who names none
+	others      others
 	replaced    replaced
 	receipts    *receipts.Handler
 	callbacks   *verification.Callbacks
@@ -211,7 +212,7 @@ const DrainWithin = passcode.DrainWithin
 // the senders, at shutdown. The stores are needed to its end: senders that hold a
 // connection have receipts to be kept.
 func (p *Provider) Drain(ctx context.Context) error {
-	return errors.Join(p.engine.Drain(ctx), p.replaced.close(), p.connection.Load().Close(), p.senders.Close())
+	return errors.Join(p.engine.Drain(ctx), p.replaced.close(), p.connection.Load().Close(), p.others.close(), p.senders.Close())
 }
 
 func (p *Provider) outer() *web.Outer {

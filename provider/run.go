@@ -111,7 +111,7 @@ func (p *Provider) reload(ctx context.Context) error {
 		return err
 	}
 	p.clients.InvalidateAll()
-	if err := errors.Join(p.revocations.Load(ctx), p.c.Keys.Reload(ctx), p.loadConnection(ctx), p.apis.Reload(ctx)); err != nil {
+	if err := errors.Join(p.revocations.Load(ctx), p.c.Keys.Reload(ctx), p.loadConnection(ctx), p.loadOthers(ctx), p.apis.Reload(ctx)); err != nil {
 		return err
 	}
 	p.lastChange = last
@@ -127,7 +127,7 @@ func (p *Provider) apply(ctx context.Context, c storage.Change) error {
 	case storage.ChangeKey:
 		return p.c.Keys.Reload(ctx)
 	case storage.ChangeConnection:
-		return p.changedConnection(ctx, c.Ref)
+		return p.changedConnection(ctx, storage.ConnectionName(c.Ref))
 	case storage.ChangeAPI:
 		return p.apis.Reload(ctx)
 	case storage.ChangeUser:

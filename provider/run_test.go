@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -136,4 +137,69 @@ func TestAChangeThatIsNotOfTheSenderKeepsIt(t *testing.T) {
 	p.c.Connection = &storage.Connection{Name: "sms"}
 	sql.connectionsErr = errors.New("nobody asks")
 	change("sms", `{}`)
+}
+
+// The connections beside the one in use come and go by themselves: one that can't be used
+// keeps no other from its work, and a sender stays while nothing of it changes.
+func TestConnectionsBesideTheOneInUse(t *testing.T) {
+	t.Parallel()
+	record := func(name storage.ConnectionName, options string) storage.Connection {
+		return storage.Connection{Name: name, Strategy: "sms", Options: []byte(options)}
+	}
+	inUse, shop := record("sms", `{"provider":"console"}`), record("shop", `{"provider":"console"}`)
+	var logs strings.Builder
+	sql := &durable{connections: []storage.Connection{inUse, shop}}
+	console := sms.Deps{Console: io.Discard}
+	p := &Provider{
+		callbacks:  &verification.Callbacks{},
+		c:          Config{SQL: sql, Logger: slog.New(slog.NewTextHandler(&logs, nil))},
+		senders:    passcode.Senders{Deps: console, Named: []*sms.Named{sms.NewNamed("main", "", nil, time.Now)}},
+		unfollowed: map[storage.Change]bool{},
+	}
+	change := func(kept ...storage.Connection) {
+		t.Helper()
+		sql.connections = append([]storage.Connection{inUse}, kept...)
+		sql.changes = append(sql.changes, storage.Change{ID: int64(len(sql.changes) + 1), Kind: storage.ChangeConnection, Ref: "shop"})
+		p.follow(t.Context())
+		if len(p.unfollowed) > 0 {
+			t.Fatalf("%d changes are left", len(p.unfollowed))
+		}
+	}
+	if err := p.loadConnection(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	change(shop)
+	first := p.named("shop")
+	if first == nil || p.named("nobody") != nil || p.named("") != p.connection.Load() || len(p.sendersAtWork()) != 2 {
+		t.Fatalf("connections: %v", p.others.all())
+	}
+	change(record("broken", `{"provider":"console","syntax":"+447400100001"}`), record("main", `{"provider":"console"}`),
+		record("shop", `{"provider":"console","totp":{"length":8}}`))
+	if c := p.named("shop"); c == nil || c.Length != 8 || !c.SharesSender(first) {
+		t.Errorf("changed: %v", c)
+	}
+	if p.named("broken") != nil || p.named("main") != nil {
+		t.Error("connections that can't be used are there")
+	}
+	if text := logs.String(); !strings.Contains(text, "connection=broken reason=options.syntax") || !strings.Contains(text, "connection=main reason=name") || strings.Contains(text, "447400100001") {
+		t.Errorf("log:\n%s", text)
+	}
+	change()
+	if p.named("shop") != nil || len(p.replaced.all) != 1 {
+		t.Errorf("removed: %v, %d senders wait to be closed", p.named("shop"), len(p.replaced.all))
+	}
+	if err := errors.Join(p.replaced.close(), p.others.close()); err != nil {
+		t.Error(err)
+	}
+
+	// The database's sms stands back behind what the file declares, and so does one of
+	// the same name.
+	p.c.Connection = &storage.Connection{Name: "texts", Strategy: "sms", Options: inUse.Options}
+	if err := p.loadConnection(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	change(record("texts", `{"provider":"console","totp":{"length":4}}`), shop)
+	if c := p.named("texts"); c != p.connection.Load() || c.Length != 0 || p.named("sms") != nil || p.named("shop") == nil {
+		t.Errorf("beside the file's: %v", p.others.all())
+	}
 }

@@ -5,15 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/handset-oidc/handset/passcode"
 	"github.com/handset-oidc/handset/passcode/sms"
-	"github.com/handset-oidc/handset/provider/passwordless"
 	"github.com/handset-oidc/handset/provider/receipts"
-	"github.com/handset-oidc/handset/storage"
 )
 
 // sending builds the code engine and the ways by which its texts leave.
@@ -34,7 +33,7 @@ func (p *Provider) sending(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return p.loadConnection(ctx)
+	return errors.Join(p.loadConnection(ctx), p.loadOthers(ctx))
 }
 
 // ReceiptURL returns where senders call back for an issuer; empty where they can't:
@@ -49,8 +48,19 @@ func ReceiptURL(issuer string, allowPrivate bool) func(sender string) string {
 	}
 }
 
-// sendersAtWork are the senders of the connection in use.
-func (p *Provider) sendersAtWork() []*sms.Named { return p.connection.Load().Routes.Senders() }
+// sendersAtWork are the senders of all connections, each once, by its name: those of the
+// connection in use first.
+func (p *Provider) sendersAtWork() []*sms.Named {
+	all := p.connection.Load().Routes.Senders()
+	for _, c := range p.others.all() {
+		for _, n := range c.Routes.Senders() {
+			if !slices.ContainsFunc(all, func(known *sms.Named) bool { return known.Name == n.Name }) {
+				all = append(all, n)
+			}
+		}
+	}
+	return all
+}
 
 func (p *Provider) sender(name string) (*sms.Named, bool) {
 	for _, n := range p.sendersAtWork() {
@@ -119,27 +129,6 @@ func (p *Provider) retireLater(ctx context.Context, c, next *passcode.Connection
 	})
 }
 
-// connectionFor returns the connection in use, if that is its name and the client may
-// use it.
-func (p *Provider) connectionFor(name string, id storage.ClientID) (*passcode.Connection, error) {
-	c := p.connection.Load()
-	switch {
-	case string(c.Name) != name:
-		return nil, passwordless.ErrNoConnection
-	case !c.Enabled(id):
-		return nil, passwordless.ErrDisabledConnection
-	}
-	return c, nil
-}
-
-// changedConnection reads the connection in use anew when the change is one of it.
-func (p *Provider) changedConnection(ctx context.Context, name string) error {
-	if p.c.Connection != nil || name != storedConnection {
-		return nil
-	}
-	return p.loadConnection(ctx)
-}
-
 // storedConnection is the connection of the database that serves when none is declared.
 const storedConnection = "sms"
 
@@ -162,7 +151,7 @@ func (p *Provider) loadConnection(ctx context.Context) error {
 		return errors.New("there is no connection named sms, neither declared nor in the database")
 	}
 	before := p.connection.Load()
-	conn, err := passcode.ParseConnection(*record, p.senders.Following(before))
+	conn, err := p.parse(*record, before)
 	if err != nil {
 		return fmt.Errorf("connection %s: %w", record.Name, err)
 	}

@@ -17,6 +17,8 @@ type Transaction struct {
 
 	ClientID    ClientID `json:"c"`
 	RedirectURI string   `json:"r"`
+	// Connection is the one that the request named; empty: the one in use.
+	Connection ConnectionName `json:"cn,omitempty"`
 	// ResponseType is code when empty, else id_token.
 	ResponseType string   `json:"rt,omitempty"`
 	ResponseMode string   `json:"m,omitempty"` // query, fragment, form_post

@@ -311,7 +311,7 @@ func (m *migration) readConnections(ctx context.Context, r io.Reader) error {
 			return err
 		}
 		if c.Name != "sms" {
-			c.Notes = append(c.Notes, "is kept, and not in use: the one in use is named sms")
+			c.Notes = append(c.Notes, "serves the logins that name it; those that name none go by sms")
 		}
 		if err := m.entry(what, outcome, problems, c.Entry, &count); err != nil {
 			return err

@@ -286,11 +286,17 @@ func TestPasswordlessOTPGrant(t *testing.T) {
 	if !regexp.MustCompile(`^sms\|[0-9a-f]{24}$`).MatchString(sub) || id["aud"] != webClient || id["nonce"] != nil || id["iss"] != r.issuer {
 		t.Errorf("ID token: %v", id)
 	}
+	if id["phone_number"] != number || id["phone_number_verified"] != true {
+		t.Errorf("scope phone in the ID token: %v", id)
+	}
 	if tokens.Type != "Bearer" || tokens.Expires <= 0 || tokens.Refresh == "" || tokens.Access == "" {
 		t.Errorf("answer: %s", a.body)
 	}
 	refreshed := r.form("/oauth/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {tokens.Refresh}, "client_id": {webClient}, "client_secret": {secret}})
-	if refreshed.status != http.StatusOK {
+	var second struct {
+		ID string `json:"id_token"`
+	}
+	if err := json.Unmarshal([]byte(refreshed.body), &second); err != nil || refreshed.status != http.StatusOK || claims(t, second.ID)["phone_number"] != number {
 		t.Errorf("refresh: %d %s", refreshed.status, refreshed.body)
 	}
 	r.form("/oauth/token", v).wantsError(t, 403, "invalid_grant", wrongCode) // used
@@ -304,6 +310,11 @@ func TestPasswordlessOTPGrant(t *testing.T) {
 	a = r.postJSON("/oauth/token", body.but("otp", r.otpFor(number)))
 	if err := json.Unmarshal([]byte(a.body), &tokens); err != nil || claims(t, tokens.ID)["sub"] != sub {
 		t.Errorf("by JSON: %d %s", a.status, a.body)
+	}
+	r.clock.Advance(time.Hour)
+	a = r.postJSON("/oauth/token", body.but("otp", r.otpFor(number), "scope", "openid"))
+	if err := json.Unmarshal([]byte(a.body), &tokens); err != nil || claims(t, tokens.ID)["phone_number"] != nil {
+		t.Errorf("without scope phone: %d %s", a.status, a.body)
 	}
 	r.clock.Advance(time.Hour)
 	a = r.postJSON("/oauth/token", body.but("otp", r.otpFor(number), "scope", nil))

@@ -53,7 +53,7 @@ type holder struct {
 // snapshot is what is registered, and never changes.
 type snapshot struct {
 	apis   map[storage.Audience]*storage.API
-	grants map[holder]storage.Allowance
+	grants map[holder]storage.ClientGrant
 }
 
 // New reads what is registered.
@@ -78,12 +78,12 @@ func (r *Registry) Reload(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read client grants: %w", err)
 	}
-	next := &snapshot{apis: map[storage.Audience]*storage.API{}, grants: map[holder]storage.Allowance{}}
+	next := &snapshot{apis: map[storage.Audience]*storage.API{}, grants: map[holder]storage.ClientGrant{}}
 	for _, a := range append(apis, r.config.Fixed...) {
 		next.apis[a.Identifier] = &a
 	}
 	for _, g := range append(grants, r.config.FixedGrants...) {
-		next.grants[holder{g.ClientID, g.Audience}] = g.Allowance
+		next.grants[holder{g.ClientID, g.Audience}] = g
 	}
 	r.current.Store(next)
 	return nil
@@ -92,8 +92,8 @@ func (r *Registry) Reload(ctx context.Context) error {
 // Get returns an API, or nil. It is shared: don't change it.
 func (r *Registry) Get(id storage.Audience) *storage.API { return r.current.Load().apis[id] }
 
-// Allowed returns what a client may do at an API by its client grant.
-func (r *Registry) Allowed(client storage.ClientID, id storage.Audience) (storage.Allowance, bool) {
-	a, ok := r.current.Load().grants[holder{client, id}]
-	return a, ok
+// Allowed returns a client's client grant for an API: what it may do there.
+func (r *Registry) Allowed(client storage.ClientID, id storage.Audience) (storage.ClientGrant, bool) {
+	g, ok := r.current.Load().grants[holder{client, id}]
+	return g, ok
 }

@@ -283,6 +283,15 @@ func TestTokensInForce(t *testing.T) {
 			change: func(s *store, _ *api.Tokens) { s.grants = nil }},
 		"no client grant, which people's need": {token: person, reason: "client grant removed",
 			change: func(s *store, _ *api.Tokens) { s.grants, s.apis[0].Clients = nil, storage.Granted }},
+		"of a client grant before": {token: machine, reason: "older than the client grant",
+			change: func(s *store, _ *api.Tokens) { s.grants[0].CreatedAt = noon.Add(time.Second) }},
+		"of the second of its client grant": {token: machine, ends: noon.Add(24 * time.Hour),
+			change: func(s *store, _ *api.Tokens) { s.grants[0].CreatedAt = noon.Add(time.Second - 1) }},
+		"a person's, of a client grant before": {token: person, reason: "older than the client grant",
+			change: func(s *store, _ *api.Tokens) {
+				s.apis[0].Clients = storage.Granted
+				s.grants[0].ClientID, s.grants[0].CreatedAt = "app", noon.Add(time.Second)
+			}},
 	} {
 		s := &store{
 			apis:   []storage.API{{Identifier: "urn:a", TokenLifetime: 24 * 3600, Clients: storage.Anyone}},
@@ -308,5 +317,45 @@ func TestTokensInForce(t *testing.T) {
 	}
 	if _, err := tokens.InForce(t.Context(), "theirs"); err == nil || err.Error() != "token not in force: not a token" {
 		t.Errorf("not ours: %v", err)
+	}
+}
+
+// What is taken from a client grant, or from an API, is gone from the tokens that are out.
+func TestScopesInForce(t *testing.T) {
+	t.Parallel()
+	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for name, tt := range map[string]struct {
+		id      storage.TokenID
+		clients string
+		grant   storage.Allowance
+		want    []string
+	}{
+		"a machine's":                       {"MACHINE", storage.Anyone, some("c", "b", "a"), []string{"a", "b"}},
+		"a machine's of all scopes":         {"MACHINE", storage.Anyone, storage.Allowance{AllScopes: true}, []string{"a", "b"}},
+		"a machine's of fewer":              {"MACHINE", storage.Anyone, some("b", "d"), []string{"b"}},
+		"a machine's of none":               {"MACHINE", storage.Anyone, some(), []string{}},
+		"a person's":                        {"GRANT.1", storage.Anyone, some(), []string{"openid", "a", "b"}},
+		"a person's by a granted client":    {"GRANT.1", storage.Granted, some("b"), []string{"openid", "b"}},
+		"a person's by a client of no more": {"GRANT.1", storage.Granted, some(), []string{"openid"}},
+	} {
+		token := mint.APIToken{IssuedAt: noon, APITokenClaims: mint.APITokenClaims{
+			ID: tt.id, Client: "app", Audience: []storage.Audience{"urn:a"}, Expires: noon.Add(time.Hour), Scopes: []string{"a", "b", "gone"},
+		}}
+		if mint.Grant(tt.id) != "" {
+			token.Scopes, token.AuthTime = append([]string{"openid"}, token.Scopes...), noon
+		}
+		before := slices.Clone(token.Scopes)
+		tokens := &api.Tokens{Minter: minter(token), Clients: clients{}, Revocations: revocations{}, Now: func() time.Time { return noon },
+			Registry: open(t, &store{
+				apis:   []storage.API{{Identifier: "urn:a", TokenLifetime: 3600, Clients: tt.clients, Scopes: scopes("a", "b", "c", "d")}},
+				grants: []storage.ClientGrant{{ClientID: "app", Audience: "urn:a", Allowance: tt.grant}},
+			})}
+		got, err := tokens.InForce(t.Context(), "ours")
+		if err != nil || !slices.Equal(got.Scopes, tt.want) {
+			t.Errorf("%s: %v, %v; want %v", name, got.Scopes, err, tt.want)
+		}
+		if !slices.Equal(token.Scopes, before) {
+			t.Errorf("%s: what was read has changed: %v", name, token.Scopes)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/handset-oidc/handset/provider/mint"
+	"github.com/handset-oidc/handset/provider/oauth"
 	"github.com/handset-oidc/handset/storage"
 )
 
@@ -39,7 +40,8 @@ type Tokens struct {
 	Now         func() time.Time
 }
 
-// Token is a token for an API that is in force.
+// Token is a token for an API that is in force. Its Scopes are those that are left of
+// them by today's registration.
 type Token struct {
 	mint.APIToken
 	// Ends is when it is over by today's registration: Expires or sooner.
@@ -71,10 +73,43 @@ func (t *Tokens) InForce(ctx context.Context, raw string) (Token, error) {
 		return Token{}, &NotInForce{"API removed"}
 	}
 	token := Token{read, endOf(read, a)}
-	if reason := t.over(token, a); reason != "" {
+	granted, reason := t.granted(read, a)
+	if reason == "" {
+		reason = t.over(token)
+	}
+	if reason != "" {
 		return Token{}, &NotInForce{reason}
 	}
+	token.Scopes = left(token.Scopes, a, granted)
 	return token, nil
+}
+
+// granted is what the client of a token may do today at its API: what its client grant
+// allows where it takes one, else anything. It says why the token is not of that grant,
+// or "". A client grant that was taken away and made again brings no token of the one
+// before back; both times are in whole seconds, so that those of the same second are
+// good, which the client can get again as well.
+func (t *Tokens) granted(token mint.APIToken, a *storage.API) (storage.Allowance, string) {
+	if mint.Grant(token.ID) != "" && a.Clients != storage.Granted {
+		return storage.Allowance{AllScopes: true}, ""
+	}
+	grant, ok := t.Registry.Allowed(token.Client, a.Identifier)
+	switch {
+	case !ok:
+		return storage.Allowance{}, "client grant removed"
+	case token.IssuedAt.Before(grant.CreatedAt.Truncate(time.Second)):
+		return storage.Allowance{}, "older than the client grant"
+	}
+	return grant.Allowance, ""
+}
+
+// left are those of a token's scopes that the API still has and the client may still use
+// there. The provider's own are the person's to give.
+func left(scopes []string, a *storage.API, granted storage.Allowance) []string {
+	apis := granted.Narrow(a.Offers(scopes))
+	return slices.DeleteFunc(slices.Clone(scopes), func(s string) bool {
+		return !slices.Contains(apis, s) && !slices.Contains(oauth.Scopes(), s)
+	})
 }
 
 // endOf is when a token ends: as it says, or sooner by the API's lifetime of today,
@@ -91,9 +126,8 @@ func endOf(token mint.APIToken, a *storage.API) time.Time {
 }
 
 // over says why a token of ours is in force no more, or returns "".
-func (t *Tokens) over(token Token, a *storage.API) string {
+func (t *Tokens) over(token Token) string {
 	grant := mint.Grant(token.ID)
-	_, allowed := t.Registry.Allowed(token.Client, a.Identifier)
 	switch {
 	case !t.Now().Before(token.Ends):
 		return "token expired"
@@ -101,8 +135,6 @@ func (t *Tokens) over(token Token, a *storage.API) string {
 		return "token revoked"
 	case grant != "" && t.Revocations.Revoked(grant):
 		return "grant revoked"
-	case !allowed && (grant == "" || a.Clients == storage.Granted):
-		return "client grant removed"
 	}
 	return ""
 }

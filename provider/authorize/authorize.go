@@ -85,14 +85,15 @@ type Config struct {
 	Grants       Grants
 	Hints        Hints
 	APIs         *api.Registry
-	// Enabled reports whether a client may use the connection that people log in by.
-	Enabled  func(storage.ClientID) bool
-	Subjects Subjects
-	Mint     *mint.Minter
-	Sessions *session.Manager
-	Browser  *Browser
-	Tickets  Tickets
-	Posted   *posted.Forms
+	// Connection returns the connection that a request names, empty for the one that
+	// people log in by, and whether the client may use it.
+	Connection func(name string, id storage.ClientID) (storage.ConnectionName, bool)
+	Subjects   Subjects
+	Mint       *mint.Minter
+	Sessions   *session.Manager
+	Browser    *Browser
+	Tickets    Tickets
+	Posted     *posted.Forms
 	// Pending is how many logins an address may have open (security.md row 37).
 	Pending func(netip.Addr) storage.Limit
 	Pages   *web.Pages

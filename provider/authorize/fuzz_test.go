@@ -99,8 +99,8 @@ func FuzzAuthorize(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw string, post bool) {
 		store, forms := &transactions{}, endpointtest.Forms{}
 		h := authorize.New(authorize.Config{
-			Enabled: func(storage.ClientID) bool { return true },
-			Issuer:  "https://login.example/", Clients: fuzzClients, Transactions: store, Hints: hints{}, APIs: apis, Subjects: subject.New(nil, fuzzClients), Pages: pages, Now: time.Now,
+			Connection: func(string, storage.ClientID) (storage.ConnectionName, bool) { return "", true },
+			Issuer:     "https://login.example/", Clients: fuzzClients, Transactions: store, Hints: hints{}, APIs: apis, Subjects: subject.New(nil, fuzzClients), Pages: pages, Now: time.Now,
 			Sessions: session.New(session.Config{Vault: v, Now: time.Now}), Browser: authorize.NewBrowser(v, true, time.Minute),
 			Posted: forms.Waiting(), Pending: forms.Waiting().Limit, TransactionLife: time.Minute, CodeLife: time.Minute,
 		})

@@ -1,6 +1,7 @@
 package authorize
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -111,7 +112,9 @@ func (h *Handler) freeze(client *storage.Client, t redirectTarget, v web.Values)
 		CreatedAt: now, ExpiresAt: now.Add(h.TransactionLife),
 		ClientID: client.ClientID, RedirectURI: t.uri, ResponseMode: t.mode, State: t.state,
 	}
-	if !h.Enabled(client.ClientID) {
+	var enabled bool
+	// Auth0's names: connection, and realm where a page of another site proved the number.
+	if tx.Connection, enabled = h.Connection(cmp.Or(v.Get("connection"), v.Get("realm")), client.ClientID); !enabled {
 		return tx, prompts{}, oauth.Errorf(oauth.UnauthorizedClient, "the connection is not enabled for the application").Because("connection not enabled")
 	}
 	for _, check := range []func(*storage.Client, web.Values, *storage.Transaction) error{

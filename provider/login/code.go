@@ -76,7 +76,7 @@ func (h *Handler) showCode(w http.ResponseWriter, r *http.Request, v *visit, las
 	page := views.LoginCode{
 		Frame: h.frame(r, v), CSRF: h.Browser.FormToken(r, v.tx.ID), Txn: string(v.tx.ID),
 		Number: v.typed.text, Digits: v.challenge.Length,
-		Lifetime: h.Connection().CodeLife(), ExpiresIn: max(0, v.challenge.ExpiresAt.Sub(now)), ResendIn: max(0, v.challenge.ResendHint.Sub(now)),
+		Lifetime: v.connection.CodeLife(), ExpiresIn: max(0, v.challenge.ExpiresAt.Sub(now)), ResendIn: max(0, v.challenge.ResendHint.Sub(now)),
 		Notice: last.notice, Error: last.problem, Reference: h.Codes.Reference(v.challenge.ID),
 	}
 	if v.typed.hinted {
@@ -107,7 +107,7 @@ func (h *Handler) SubmitCode(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("check code: %w", err)
 	}
 	err = h.Dispatcher.SignedIn(w, r, v.tx, storage.Login{
-		Number: v.typed.number, Challenge: v.challenge.ID, SignupDisabled: h.Connection().SignupDisabled,
+		Number: v.typed.number, Challenge: v.challenge.ID, SignupDisabled: v.connection.SignupDisabled,
 	})
 	if errors.Is(err, storage.ErrConsumed) {
 		// Redis said yes, SQL has the last word: this code or this login was used before.

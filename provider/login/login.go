@@ -76,8 +76,9 @@ type Config struct {
 	Base  string
 	Host  string // of the issuer, for the origin-bound line of texts; empty when it is not https
 	Store Store
-	// Connection is the one in use, as it stands now.
-	Connection func() *passcode.Connection
+	// Connection returns the connection of that name as it stands now, the one in use for
+	// none, or nil.
+	Connection func(name storage.ConnectionName) *passcode.Connection
 	People     People
 	Clients    Clients
 	Codes      Codes
@@ -105,7 +106,9 @@ type visit struct {
 	tx        storage.Transaction
 	challenge storage.Challenge
 	client    *storage.Client
-	form      web.Values
+	// connection is how the number is proved, as it stands now.
+	connection *passcode.Connection
+	form       web.Values
 	// typed is the number of the challenge, zero while none was sent.
 	typed typed
 	// changed says that typed is another number than the one that was texted last.
@@ -187,7 +190,10 @@ func (h *Handler) visit(r *http.Request, id storage.TransactionID) (*visit, erro
 	if !oauth.MatchRedirectURI(client.Callbacks, tx.RedirectURI, client.AppType) {
 		return nil, timedOut(client, &tx, "redirect_uri not registered any more")
 	}
-	v := &visit{tx: tx, challenge: challenge, client: client}
+	v := &visit{tx: tx, challenge: challenge, client: client, connection: h.Connection(tx.Connection)}
+	if v.connection == nil {
+		return nil, timedOut(client, &tx, "connection removed meanwhile")
+	}
 	if v.typed, err = readTyped(challenge.Context); err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/handset-oidc/handset/internal/web"
+	"github.com/handset-oidc/handset/passcode"
 	"github.com/handset-oidc/handset/storage"
 	"github.com/handset-oidc/handset/views"
 )
@@ -30,6 +31,30 @@ func (pending) Owns(*http.Request, storage.Transaction) bool                    
 func (pending) FormToken(*http.Request, storage.TransactionID) string            { return "" }
 func (pending) CheckFormToken(*http.Request, storage.TransactionID, string) bool { return true }
 
+// usual has the connection of logins that name none.
+func usual(name storage.ConnectionName) *passcode.Connection {
+	if name != "" {
+		return nil
+	}
+	return &passcode.Connection{}
+}
+
+// A login that named a connection which was removed meanwhile ends: it never goes on by
+// another, which may not be the client's.
+func TestLoginUnderWayByAConnectionThatIsGone(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	p := pending{
+		tx:     storage.Transaction{ID: "t", ExpiresAt: now.Add(time.Minute), RedirectURI: "https://app.example/cb", Connection: "gone"},
+		client: storage.Client{Callbacks: []string{"https://app.example/cb"}, AppType: "regular_web"},
+	}
+	h := New(Config{Store: p, Clients: p, Browser: p, Connection: usual, Now: func() time.Time { return now }})
+	_, err := h.visit(httptest.NewRequest(http.MethodGet, "/login/code?txn=t", nil), "t")
+	if problem, refused := errors.AsType[*web.Problem](err); !refused || problem.Kind != views.ProblemTimedOut {
+		t.Errorf("it goes on: %v", err)
+	}
+}
+
 // An operator who takes a callback out of a registration, since somebody else
 // has it now, must not see another code sent there by a login under way.
 func TestLoginUnderWayToAnAddressThatIsNotRegisteredAnyMore(t *testing.T) {
@@ -48,7 +73,7 @@ func TestLoginUnderWayToAnAddressThatIsNotRegisteredAnyMore(t *testing.T) {
 			tx:     storage.Transaction{ID: "t", ExpiresAt: now.Add(time.Minute), RedirectURI: tt.requested},
 			client: storage.Client{Callbacks: []string{tt.registered}, AppType: tt.appType},
 		}
-		h := New(Config{Store: p, Clients: p, Browser: p, Now: func() time.Time { return now }})
+		h := New(Config{Store: p, Clients: p, Browser: p, Connection: usual, Now: func() time.Time { return now }})
 		_, err := h.visit(httptest.NewRequest(http.MethodGet, "/login/code?txn=t", nil), "t")
 		problem, refused := errors.AsType[*web.Problem](err)
 		if refused == tt.goesOn || refused && problem.Kind != views.ProblemTimedOut {

@@ -176,7 +176,7 @@ func (h *Handler) send(r *http.Request, v *visit) (passcode.Sent, error) {
 	t := v.typed
 	ctx := r.Context()
 	reqctx.Add(ctx, slog.Any("number", t.number))
-	conn := h.Connection()
+	conn := v.connection
 	user, err := h.People.UserByNumber(ctx, t.number)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return passcode.Sent{}, fmt.Errorf("find person: %w", err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 
 	"github.com/handset-oidc/handset/internal/strictjson"
@@ -59,7 +60,7 @@ func (d document) into(path string, properties map[string]any) error {
 		if string(d[name]) == "null" {
 			continue
 		}
-		if err := strictjson.Decode(d[name], target); err != nil {
+		if err := decode(d[name], target); err != nil {
 			return mistyped(path+name, target, err)
 		}
 	}
@@ -70,6 +71,18 @@ func (d document) into(path string, properties map[string]any) error {
 func (d document) has(name string) bool {
 	raw, ok := d[name]
 	return ok && string(raw) != "null"
+}
+
+// decode puts a value in place of what target points to. It reads into a new one:
+// encoding/json would add to the maps, and fill the elements of the lists, that are there.
+func decode(raw json.RawMessage, target any) error {
+	place := reflect.ValueOf(target).Elem()
+	fresh := reflect.New(place.Type())
+	if err := strictjson.Decode(raw, fresh.Interface()); err != nil {
+		return err
+	}
+	place.Set(fresh.Elem())
+	return nil
 }
 
 // mistyped says why a property, or the body, can't be read into target.
@@ -112,4 +125,13 @@ func asObject(v any) (object, error) {
 func isObject(raw json.RawMessage) bool {
 	var o map[string]json.RawMessage
 	return json.Unmarshal(raw, &o) == nil && o != nil
+}
+
+// sameJSON reports whether two texts are the same value; none is the same as none.
+func sameJSON(a, b json.RawMessage) bool {
+	var x, y any
+	if len(a) > 0 && decode(a, &x) != nil || len(b) > 0 && decode(b, &y) != nil {
+		return false
+	}
+	return reflect.DeepEqual(x, y)
 }

@@ -1,6 +1,7 @@
 package management
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -201,13 +202,33 @@ func (h *Handler) CreateClient(w http.ResponseWriter, r *http.Request) error {
 	return h.changed(w, r, http.StatusCreated, o)
 }
 
-// UpdateClient answers PATCH /api/v2/clients/{id}.
+// UpdateClient answers PATCH /api/v2/clients/{id}. To give a client other credentials, or
+// another way to use them, takes the scope of those as well: who knows a client's secret
+// is that client, with every scope that it has.
 func (h *Handler) UpdateClient(w http.ResponseWriter, r *http.Request) error {
 	d, err := readDocument(w, r)
 	if err != nil {
 		return err
 	}
-	return h.editClient(w, r, func(c *storage.Client) (string, error) { return h.applyClient(d, c) })
+	_, scopes, err := h.authenticate(r) // before the transaction, which must be quick
+	if err != nil {
+		return err
+	}
+	return h.editClient(w, r, func(c *storage.Client) (string, error) {
+		before := *c
+		secret, err := h.applyClient(d, c)
+		if err == nil && !sameCredentials(before, *c) {
+			err = needs(scopes, ScopeRotate)
+		}
+		return secret, err
+	})
+}
+
+// sameCredentials reports whether two states of a client authenticate alike. Keys are
+// compared by what they say: callers send back what they read, in an order of their own.
+func sameCredentials(a, b storage.Client) bool {
+	return a.TokenEndpointAuthMethod == b.TokenEndpointAuthMethod && sameJSON(a.JWKS, b.JWKS) &&
+		slices.EqualFunc(a.SecretMACs, b.SecretMACs, bytes.Equal)
 }
 
 // RotateSecret answers POST /api/v2/clients/{id}/rotate-secret. As at Auth0 the secret

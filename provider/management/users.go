@@ -150,7 +150,7 @@ type userChange struct {
 	hasApp, hasUser   bool
 }
 
-func (h *Handler) readUser(d document, more map[string]any) (c userChange, err error) {
+func (h *Handler) readUser(ctx context.Context, d document, more map[string]any) (c userChange, err error) {
 	var number, connection *string
 	properties := map[string]any{
 		"phone_number": &number, "phone_verified": &c.verified, "blocked": &c.blocked,
@@ -161,7 +161,12 @@ func (h *Handler) readUser(d document, more map[string]any) (c userChange, err e
 		return c, err
 	}
 	if connection != nil && *connection != "sms" {
-		return c, fault(http.StatusBadRequest, codeNoConnection, "The connection does not exist.")
+		// Any will do: people are not a connection's.
+		if _, err := h.connection(ctx, ConnectionID(storage.ConnectionName(*connection))); errors.Is(err, errNoConnection) {
+			return c, fault(http.StatusBadRequest, codeNoConnection, "The connection does not exist.")
+		} else if err != nil {
+			return c, err
+		}
 	}
 	c.hasApp, c.hasUser = d.has("app_metadata"), d.has("user_metadata")
 	if number == nil {
@@ -243,7 +248,7 @@ func (h *Handler) CreateUser(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	var given *string
-	c, err := h.readUser(d, map[string]any{"user_id": &given})
+	c, err := h.readUser(r.Context(), d, map[string]any{"user_id": &given})
 	if err != nil {
 		return err
 	}
@@ -269,7 +274,7 @@ func (h *Handler) UpdateUser(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c, err := h.readUser(d, nil)
+	c, err := h.readUser(r.Context(), d, nil)
 	if err != nil {
 		return err
 	}

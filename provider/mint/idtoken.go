@@ -36,6 +36,15 @@ type IDTokenClaims struct {
 	Algorithm string
 	// AccessToken is the token issued beside this one, for at_hash; empty: none was.
 	AccessToken string
+	// Phone is what scope phone tells, where the client is told it here as well as at
+	// userinfo (OIDC Core §5.4); nil: not here.
+	Phone *PhoneClaims
+}
+
+// PhoneClaims are the claims of scope phone.
+type PhoneClaims struct {
+	Number   string `json:"phone_number"` // E.164
+	Verified bool   `json:"phone_number_verified"`
 }
 
 // idToken is the library's claims with the audience as the one string it is:
@@ -46,6 +55,7 @@ type idToken struct {
 	Audience        storage.ClientID  `json:"aud"`
 	AccessTokenHash string            `json:"at_hash,omitempty"`
 	SessionID       storage.SessionID `json:"sid,omitempty"`
+	*PhoneClaims
 }
 
 // IDToken returns a signed ID token (OIDC Core §2) that lives from now. One
@@ -70,8 +80,9 @@ func (m *Minter) IDToken(c IDTokenClaims) (string, error) {
 			AuthenticationContextClassReference: c.ACR,
 			AuthenticationMethodsReferences:     amr,
 		},
-		Audience:  c.Client,
-		SessionID: c.Session,
+		Audience:    c.Client,
+		SessionID:   c.Session,
+		PhoneClaims: c.Phone,
 	}
 	if c.AccessToken != "" {
 		hash, err := oidc.ClaimHash(c.AccessToken, alg) // OIDC Core §3.1.3.6

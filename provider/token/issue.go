@@ -111,7 +111,19 @@ func (h *Handler) idToken(ctx context.Context, o order, accessToken string) (str
 		ACR:         o.grant.ACR,
 		AccessToken: accessToken,
 		Algorithm:   o.client.IDTokenAlg,
+		Phone:       phoneClaims(o),
 	})
+}
+
+// phoneClaims are what an ID token tells of a number, where scope phone was granted to a
+// login by Auth0's grant: its clients read the profile there, and ask userinfo for
+// nothing. Such a login has no redirect. To everyone else userinfo alone tells numbers,
+// so that they stay out of what applications keep and log.
+func phoneClaims(o order) *mint.PhoneClaims {
+	if o.grant.RedirectURI != "" || !slices.Contains(o.scopes, oauth.ScopePhone) {
+		return nil
+	}
+	return &mint.PhoneClaims{Number: o.person.Number.E164(), Verified: !o.person.VerifiedAt.IsZero()}
 }
 
 // withdraw forgets an access token that nobody will get. Best effort: it opens

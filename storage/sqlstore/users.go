@@ -111,7 +111,8 @@ func (s *Store) findUser(c *conn, number phone.Number) (u storage.User, current 
 	return storage.User{}, false, storage.ErrNotFound
 }
 
-// addUser inserts a person; a subject that was a removed person's is ErrConflict.
+// addUser inserts a person. A subject that is another's, or was a removed person's, is a
+// [*storage.TakenError].
 func (s *Store) addUser(c *conn, u storage.User) error {
 	blocked := sql.NullInt64{Int64: u.UpdatedAt.Unix(), Valid: u.Blocked}
 	attributes, err := s.sealAttributes(u)
@@ -126,9 +127,21 @@ func (s *Store) addUser(c *conn, u storage.User) error {
 		return err
 	}
 	if n == 0 {
-		return &storage.TakenError{Field: "user_id"}
+		return s.takenID(c, u.ID)
 	}
 	return s.putUnique(c, u)
+}
+
+// takenID says whose a subject is that can't be given.
+func (s *Store) takenID(c *conn, id storage.UserID) error {
+	_, err := s.scanUser(c.row(userByID, string(id)))
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return &storage.TakenError{Field: "user_id"}
+	case err != nil:
+		return err
+	}
+	return &storage.TakenError{Field: "user_id", By: id}
 }
 
 // User returns a person, or [storage.ErrNotFound].

@@ -227,7 +227,12 @@ func personUnique(c *sqlCase) {
 		return c.store.AddUser(c.Context(), u)
 	}
 	c.want(add(storage.User{ID: newUserID(), Number: l.Number}), storage.ErrConflict)
-	c.want(add(storage.User{ID: l.NewUserID, Number: newNumber()}), storage.ErrConflict)
+	for _, number := range []phone.Number{newNumber(), l.Number} {
+		taken, ok := errors.AsType[*storage.TakenError](add(storage.User{ID: l.NewUserID, Number: number}))
+		if !ok || taken.Field != "user_id" || taken.By != l.NewUserID {
+			c.Errorf("another person's subject: %v", taken)
+		}
+	}
 	number := newNumber()
 	c.oneWinner(storage.ErrConflict, func(int) error { return add(storage.User{ID: newUserID(), Number: number}) })
 }

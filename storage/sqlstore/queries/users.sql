@@ -13,10 +13,12 @@ SELECT id, number, created_at, updated_at, last_login_at, verified_at, blocked_a
 FROM users WHERE id > $1 ORDER BY id LIMIT $2;
 
 -- name: insert_user
--- No row when the subject was a removed person's: a sub is never given again.
+-- No row when the subject is somebody's, or was a removed person's: a sub is never given
+-- again.
 INSERT INTO users (id, number, number_index, created_at, updated_at, last_login_at, verified_at, blocked_at, attributes)
 SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9
-WHERE NOT EXISTS (SELECT 1 FROM removed_users WHERE removed_users.id = $1);
+WHERE NOT EXISTS (SELECT 1 FROM removed_users WHERE removed_users.id = $1)
+ON CONFLICT (id) DO NOTHING;
 
 -- name: user_logged_in
 UPDATE users SET last_login_at = $1, verified_at = $1 WHERE id = $2;
