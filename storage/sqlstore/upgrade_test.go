@@ -141,7 +141,9 @@ func checkPlan(t *testing.T, c *conn, q statement) {
 		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
 			t.Fatal(err)
 		}
-		if strings.HasPrefix(detail, "SCAN") && detail != "SCAN CONSTANT ROW" || strings.Contains(detail, "TEMP B-TREE") {
+		// A list that is an argument is walked; it is as long as what asks.
+		argument := detail == "SCAN CONSTANT ROW" || strings.HasPrefix(detail, "SCAN json_each ")
+		if strings.HasPrefix(detail, "SCAN") && !argument || strings.Contains(detail, "TEMP B-TREE") {
 			t.Errorf("%s: %s", statementNames[q], detail)
 		}
 	}
