@@ -138,6 +138,7 @@ const (
 	enteredChallenges
 	textEntered
 	insertText
+	newestText
 	textVerified
 	insertTextEvent
 	countTextEvents
@@ -311,6 +312,7 @@ var statementNames = [statementCount]string{
 	enteredChallenges:     "entered_challenges",
 	textEntered:           "text_entered",
 	insertText:            "insert_text",
+	newestText:            "newest_text",
 	textVerified:          "text_verified",
 	insertTextEvent:       "insert_text_event",
 	countTextEvents:       "count_text_events",

@@ -141,17 +141,19 @@ func addTextEvent(c *conn, e *storage.TextEvent) ([]storage.VerifiedText, error)
 		return nil, err
 	}
 	var v storage.VerifiedText
-	var outcome storage.TextOutcome
+	var id string
 	var sent int64
-	err = c.row(textVerified, string(e.Challenge), e.At.UnixMilli()).Scan(&v.Sender, &v.Region, &sent, &outcome)
+	var before sql.NullInt64
+	err = c.row(newestText, string(e.Challenge), e.At.UnixMilli()).Scan(&id, &v.Sender, &v.Region, &sent, &before)
 	switch {
-	case errors.Is(err, storage.ErrNotFound): // its text is not on record yet, or entered before
+	case errors.Is(err, storage.ErrNotFound) || before.Valid: // its text is not on record yet, or entered before
 		return nil, nil
-	case err != nil || outcome != storage.TextHandedOver:
+	case err != nil:
 		return nil, err
 	}
 	v.Took = e.At.Sub(ms(sent))
-	return []storage.VerifiedText{v}, nil
+	_, err = c.exec(textVerified, id, e.At.UnixMilli())
+	return []storage.VerifiedText{v}, err
 }
 
 // LastSender returns the sender that took the newest text of a challenge, or

@@ -16,13 +16,14 @@ INSERT INTO texts (id, reference, challenge, purpose, client_id, connection, num
     at_ms, expires_ms, outcome, sender, message_id, message_mac, story, verified_ms)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, '', $14, $15, $16);
 
--- name: text_verified
+-- name: newest_text
 -- The newest text of the challenge that left is the one whose code was entered.
-UPDATE texts SET verified_ms = $2
-WHERE id = (
-    SELECT id FROM texts t WHERE t.challenge = $1 AND t.at_ms <= $2 AND t.outcome = 'handed_over' ORDER BY t.at_ms DESC LIMIT 1
-) AND verified_ms IS NULL
-RETURNING sender, region, at_ms, outcome;
+SELECT id, sender, region, at_ms, verified_ms FROM texts
+WHERE challenge = $1 AND at_ms <= $2 AND outcome = 'handed_over' ORDER BY at_ms DESC LIMIT 1;
+
+-- name: text_verified
+-- Nothing returned, as of insert_text.
+UPDATE texts SET verified_ms = $2 WHERE id = $1;
 
 -- name: insert_text_event
 INSERT INTO text_events (reference, challenge, at_ms, kind, reason, retry_ms, limits)
