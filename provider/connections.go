@@ -17,7 +17,8 @@ import (
 )
 
 // others are the connections of the database beside the one in use, which logins and
-// Auth0's doors use when they name them.
+// Auth0's doors use when they name them. One that can't be used is nil: who names it must
+// not come by another.
 type others struct {
 	kept atomic.Pointer[map[storage.ConnectionName]*passcode.Connection]
 }
@@ -37,9 +38,21 @@ func (o *others) all() (all []*passcode.Connection) {
 		return nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(*kept)) {
-		all = append(all, (*kept)[name])
+		if c := (*kept)[name]; c != nil {
+			all = append(all, c)
+		}
 	}
 	return all
+}
+
+// has reports whether there is a connection of that name, be it of use or not.
+func (o *others) has(name storage.ConnectionName) bool {
+	kept := o.kept.Load()
+	if kept == nil {
+		return false
+	}
+	_, ok := (*kept)[name]
+	return ok
 }
 
 // close closes their senders now.
@@ -76,8 +89,9 @@ func (p *Provider) connectionFor(name string, id storage.ClientID) (*passcode.Co
 // one as Auth0's clients do, and whether the client may use it. A name that is none's is
 // left alone: many applications send one that meant something elsewhere.
 func (p *Provider) connectionOf(name string, id storage.ClientID) (storage.ConnectionName, bool) {
-	if c := p.others.get(storage.ConnectionName(name)); c != nil {
-		return c.Name, c.Enabled(id)
+	if own := storage.ConnectionName(name); p.others.has(own) {
+		c := p.others.get(own)
+		return own, c != nil && c.Enabled(id)
 	}
 	return "", p.connection.Load().Enabled(id)
 }
@@ -96,12 +110,11 @@ func (p *Provider) changedConnection(ctx context.Context, name storage.Connectio
 // reserved reports whether a name is the one in use, or stands back behind the one that
 // the file declares.
 func (p *Provider) reserved(name storage.ConnectionName) bool {
-	return name == storedConnection || p.c.Connection != nil && p.c.Connection.Name == name
+	return name == storage.DefaultConnection || p.c.Connection != nil && p.c.Connection.Name == name
 }
 
 // loadOthers reads the connections beside the one in use. One that can't be used, since
-// the file's senders and routes have changed, is left out: it must not keep the others
-// from their work.
+// the file's senders and routes have changed, must not keep the others from their work.
 func (p *Provider) loadOthers(ctx context.Context) error {
 	records, err := p.c.SQL.Connections(ctx)
 	if err != nil {
@@ -114,8 +127,8 @@ func (p *Provider) loadOthers(ctx context.Context) error {
 		}
 		c, err := p.parse(record, p.others.get(record.Name))
 		if err != nil {
+			c = nil
 			p.c.Logger.WarnContext(ctx, "connection can't be used", slog.String("connection", string(record.Name)), slog.String("reason", wrongKeys(err)))
-			continue
 		}
 		next[record.Name] = c
 	}

@@ -120,7 +120,7 @@ func (p *Provider) verificationEndpoints(h *handlers, minter *mint.Minter) (err 
 
 // managementEndpoints builds those of operators' programs.
 func (p *Provider) managementEndpoints(h *handlers, minter *mint.Minter) (err error) {
-	inUse := storage.ConnectionName(storedConnection)
+	inUse := storage.DefaultConnection
 	if p.c.Connection != nil {
 		inUse = ""
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/handset-oidc/handset/passcode"
 	"github.com/handset-oidc/handset/passcode/sms"
 	"github.com/handset-oidc/handset/provider/receipts"
+	"github.com/handset-oidc/handset/storage"
 )
 
 // sending builds the code engine and the ways by which its texts leave.
@@ -129,9 +130,6 @@ func (p *Provider) retireLater(ctx context.Context, c, next *passcode.Connection
 	})
 }
 
-// storedConnection is the connection of the database that serves when none is declared.
-const storedConnection = "sms"
-
 // loadConnection reads the connection in use: the declared one, else the one
 // named sms of the database.
 func (p *Provider) loadConnection(ctx context.Context) error {
@@ -142,7 +140,7 @@ func (p *Provider) loadConnection(ctx context.Context) error {
 			return fmt.Errorf("read connections: %w", err)
 		}
 		for i := range kept {
-			if kept[i].Name == storedConnection {
+			if kept[i].Name == storage.DefaultConnection {
 				record = &kept[i]
 			}
 		}

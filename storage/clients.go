@@ -74,6 +74,10 @@ func (c *Client) NeedsSecret() bool {
 // MayUse reports whether the registration lists a grant type.
 func (c *Client) MayUse(grant string) bool { return slices.Contains(c.GrantTypes, grant) }
 
+// DefaultConnection is the connection of the database that serves logins that name none,
+// where configuration declares none.
+const DefaultConnection ConnectionName = "sms"
+
 // Connection is a way to prove a number. Options are Auth0's, as JSON, sealed at rest.
 type Connection struct {
 	Name     ConnectionName

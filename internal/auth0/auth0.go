@@ -222,8 +222,9 @@ func (c *Connection) read(o Object) error {
 	if s.ConnectedAccounts, err = o.small("connected_accounts"); err != nil {
 		return err
 	}
-	s.Restricted = len(s.EnabledClients) > 0
+	s.Restricted = len(s.EnabledClients) > 0 || s.EnabledClients != nil && c.Name != storage.DefaultConnection
 	c.note(!s.Restricted, "enabled_clients: names none, so every client may use it here")
+	c.note(s.Restricted && len(s.EnabledClients) == 0, "enabled_clients: names none, so no client may use it until one is enabled")
 	c.NotTaken = quoted(o.Beside(takenOfConnections, nil))
 	c.nameTwilio()
 	return nil

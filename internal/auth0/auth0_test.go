@@ -146,7 +146,7 @@ func TestConnectionsAreTakenWhole(t *testing.T) {
 	}
 	want := []string{
 		`sms {"display_name":"Text","restricted":true,"enabled_clients":["x"],"is_domain_connection":true,"show_as_button":false,"realms":["sms","r"],"metadata":{"k":"v"},"authentication":{"active":true},"connected_accounts":{"active":false}} [] []`,
-		"b {} [] [enabled_clients: names none, so every client may use it here]",
+		`b {"restricted":true} [] [enabled_clients: names none, so no client may use it until one is enabled]`,
 		"c authentication: is of the wrong type", "d connected_accounts: is longer than 1024 bytes", "e metadata: is of the wrong type",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -139,6 +139,14 @@ func TestNamedConnectionsReachEveryServer(t *testing.T) {
 	if len(other.to(number)) > 0 {
 		t.Error("the connection of the file has the other's gateway")
 	}
+	// One that can't be used lets nobody by: who names it does not come by another.
+	if err := b.sql.CreateConnection(t.Context(), storage.Connection{Name: "broken", Strategy: "sms", Options: json.RawMessage(`{"provider":"pigeon"}`), UpdatedAt: b.clock.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	withinASecond(t, "connection that can't be used", func() bool {
+		return b.authorize(newBrowser(t), b.newRequest(webClient).with("connection", "broken")).url.Query().Get("error") == "unauthorized_client"
+	})
+	b.postJSON("/passwordless/start", smsStart(newNumber()).but("connection", "broken")).wantsError(t, 400, "bad.connection", "Connection does not exist")
 	// The database has one named sms, too, from the first start: it stays behind the file's.
 	if err := b.sql.RemoveConnection(t.Context(), "beside"); err != nil {
 		t.Fatal(err)
@@ -146,4 +154,62 @@ func TestNamedConnectionsReachEveryServer(t *testing.T) {
 	withinASecond(t, "removed connection", func() bool {
 		return b.postJSON("/passwordless/start", smsStart(newNumber()).but("connection", "beside")).status == http.StatusBadRequest
 	})
+}
+
+// What a connection says of sign-ups and applications holds for the logins that name it,
+// and is looked at on each of their pages.
+func TestNamedConnectionsAreHeldToWhatTheySay(t *testing.T) {
+	t.Parallel()
+	m := startManaged(t, withPasswordless(), withoutAddressLimits())
+	m.does(http.StatusOK, "PATCH", "/connections/"+m.smsID(), map[string]any{"options": m.toGateway(nil)})
+	g, path := m.newConnection("staff", map[string]any{"disable_signup": true}, webClient)
+	byStaff := m.newRequest(webClient).with("connection", "staff")
+	typed := func(number string) *page {
+		t.Helper()
+		return m.authorize(newBrowser(t), byStaff).submit("/login/phone", "phone", number).wants(http.StatusOK)
+	}
+
+	// Nobody signs up by its pages, and nobody sees that.
+	stranger := newNumber()
+	p := typed(stranger)
+	known := newNumber()
+	m.person(known)
+	registered := typed(known)
+	g.wait(known, 1)
+	if got := len(g.to(stranger)); got != 0 {
+		t.Errorf("an unknown number got %d texts", got)
+	}
+	p.submit("/login/code", "code", "123456").wants(http.StatusUnprocessableEntity)
+
+	// Taken from the application between the pages.
+	m.does(http.StatusNoContent, "PATCH", path+"/clients", []map[string]any{{"client_id": webClient, "status": false}})
+	if got := registered.submit("/login/code", "code", g.code(known)); got.status != http.StatusBadRequest {
+		t.Errorf("a login by a connection that was taken from the application: %d %s", got.status, got.url)
+	}
+	m.does(http.StatusOK, "PATCH", path, map[string]any{"enabled_clients": []string{webClient}})
+
+	// A proof is of its connection.
+	number := newNumber()
+	m.person(number)
+	if a := m.postJSON("/passwordless/start", smsStart(number).but("connection", "staff")); a.status != http.StatusOK {
+		t.Fatalf("start: %d %s", a.status, a.body)
+	}
+	g.wait(number, 1)
+	b := newBrowser(t)
+	a := b.postJSON(m.base+"/co/authenticate", object{"client_id": webClient, "username": number, "otp": g.code(number), "realm": "staff", "credential_type": otpGrant}, "Origin", pageOrigin)
+	var ticket map[string]string
+	if err := json.Unmarshal([]byte(a.body), &ticket); err != nil || a.status != http.StatusOK {
+		t.Fatalf("co/authenticate: %d %s", a.status, a.body)
+	}
+	// Whoever takes the last application away leaves nobody.
+	m.does(http.StatusOK, "PATCH", path, map[string]any{"enabled_clients": []string{}})
+	for _, client := range []string{webClient, publicClient} {
+		if got := m.authorize(newBrowser(t), m.newRequest(client).with("connection", "staff")).url.Query().Get("error"); got != "unauthorized_client" {
+			t.Errorf("%s by a connection of nobody: %q", client, got)
+		}
+	}
+	m.does(http.StatusAccepted, "DELETE", path, nil)
+	if answer := m.authorize(b, m.newRequest(webClient).with("realm", "staff", "login_ticket", ticket["login_ticket"])).answer(); answer.Get("error") != "access_denied" {
+		t.Errorf("a ticket of a connection that is gone: %v", answer)
+	}
 }

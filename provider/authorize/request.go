@@ -95,7 +95,8 @@ func knownMode(m string) bool {
 // frameMode reports whether a request may be answered in a frame of the application's
 // own page: no page of ours is shown in one.
 func frameMode(v web.Values, uri string) bool {
-	return v.Get("response_mode") == oauth.ModeWebMessage && v.Get("prompt") == "none" && strings.HasPrefix(web.Origin(uri), "http")
+	page := strings.HasPrefix(uri, "https://") || strings.HasPrefix(uri, "http://")
+	return page && v.Get("response_mode") == oauth.ModeWebMessage && v.Get("prompt") == "none"
 }
 
 // prompts are the parts of the request that steer the dispatcher.

@@ -191,8 +191,8 @@ func (h *Handler) visit(r *http.Request, id storage.TransactionID) (*visit, erro
 		return nil, timedOut(client, &tx, "redirect_uri not registered any more")
 	}
 	v := &visit{tx: tx, challenge: challenge, client: client, connection: h.Connection(tx.Connection)}
-	if v.connection == nil {
-		return nil, timedOut(client, &tx, "connection removed meanwhile")
+	if v.connection == nil || !v.connection.Enabled(client.ClientID) {
+		return nil, timedOut(client, &tx, "connection removed, or taken from the client, meanwhile")
 	}
 	if v.typed, err = readTyped(challenge.Context); err != nil {
 		return nil, err

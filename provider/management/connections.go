@@ -150,8 +150,9 @@ func (h *Handler) applyConnection(d document, c *storage.Connection, more map[st
 	}
 	if d.has("enabled_clients") {
 		// Auth0's own guide sends an empty list, and means everyone by it. Who sends back
-		// the empty list of a connection that was taken from all does not.
-		nobody := c.Settings.Restricted && len(c.Settings.EnabledClients) == 0
+		// the empty list of a connection that was taken from all does not, nor who takes
+		// the last client from one that serves by name alone.
+		nobody := c.Settings.Restricted && (len(c.Settings.EnabledClients) == 0 || c.Name != storage.DefaultConnection)
 		c.Settings.EnabledClients, c.Settings.Restricted = enabled, nobody || len(enabled) > 0
 	}
 	c.UpdatedAt = h.now()

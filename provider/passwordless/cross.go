@@ -144,6 +144,7 @@ func (h *Handler) pageClient(ctx context.Context, v web.Values) (*storage.Client
 // proved is what a ticket stands for. The store seals it.
 type proved struct {
 	Client         storage.ClientID
+	Connection     storage.ConnectionName
 	Number         string
 	Challenge      storage.ChallengeID
 	SignupDisabled bool
@@ -155,7 +156,7 @@ func (h *Handler) keep(w http.ResponseWriter, r *http.Request, door, ticket stri
 	if secret == "" {
 		secret = web.NewSecret()
 	}
-	text, err := json.Marshal(proved{p.client.ClientID, p.number.E164(), proof, p.connection.SignupDisabled})
+	text, err := json.Marshal(proved{p.client.ClientID, p.connection.Name, p.number.E164(), proof, p.connection.SignupDisabled})
 	if err != nil {
 		return err
 	}
@@ -206,6 +207,9 @@ func (h *Handler) redeem(r *http.Request, door, ticket string, c storage.ClientI
 		return storage.Login{}, fmt.Errorf("read proof: %w", err)
 	}
 	if p.Client != c {
+		return storage.Login{}, storage.ErrNotFound
+	}
+	if _, err := h.Connection(string(p.Connection), c); err != nil { // removed, or taken from the client, meanwhile
 		return storage.Login{}, storage.ErrNotFound
 	}
 	n, err := phone.FromStored(p.Number)

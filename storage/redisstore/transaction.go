@@ -47,7 +47,14 @@ func (s *Store) Posted(ctx context.Context, endpoint, ref string) (form string, 
 // TakePosted is [Store.Posted], once: who asks again, or at the same time, gets
 // [storage.ErrNotFound].
 func (s *Store) TakePosted(ctx context.Context, endpoint, ref string) (form string, err error) {
-	return s.openPosted(endpoint, ref, s.client.GetDel(ctx, postedKey(ref)))
+	var value *redis.StringCmd
+	// In one step, where GETDEL would ask for Redis 6.2. The command has its own error.
+	_, _ = s.client.TxPipelined(ctx, func(tx redis.Pipeliner) error {
+		value = tx.Get(ctx, postedKey(ref))
+		tx.Del(ctx, postedKey(ref))
+		return nil
+	})
+	return s.openPosted(endpoint, ref, value)
 }
 
 func (s *Store) openPosted(endpoint, ref string, value *redis.StringCmd) (form string, err error) {

@@ -318,7 +318,7 @@ func failuresBlock(t *testing.T, p *place) {
 			t.Fatalf("check = %+v, want limited by the block", got)
 		}
 	}
-	// Whatever proves nothing is a failure.
+	// Whatever proves nothing is a failure, where a code is out.
 	fail := func(last storage.CheckStatus) {
 		t.Helper()
 		p.id += "+"
@@ -330,6 +330,7 @@ func failuresBlock(t *testing.T, p *place) {
 		}
 		p.try("999999", storage.CheckDead, 0)
 		p.try("", storage.CheckDead, 0)
+		p.try("999999", storage.CheckDead, 0)
 		p.try("999999", last, 0)
 	}
 	fail(storage.CheckDead)

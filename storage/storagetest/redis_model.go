@@ -140,7 +140,7 @@ func (m *model) check(c storage.CheckChallenge, code string) storage.Checked {
 	}
 	out := m.decide(c, code)
 	switch out.Status {
-	case storage.CheckLimited:
+	case storage.CheckLimited, storage.CheckGone, storage.CheckUsed: // no code is out
 	case storage.CheckOK:
 		m.fails = limit.Failures{}
 	default:

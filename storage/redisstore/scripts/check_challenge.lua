@@ -36,12 +36,12 @@ end
 
 local r = redis.call('HMGET', KEYS[1], 'l', 't', 'c', 'e', 'u', 'm', 'b')
 if not r[1] then
-  return unproved('gone', 0, 0)
+  return {'gone', 0, 0} -- nobody guesses where no code is out
 end
 local length, tries = tonumber(r[1]), tonumber(r[2])
 local created, expires, used, mac = tonumber(r[3]), tonumber(r[4]), r[5], r[6]
 if used then
-  return unproved('used', 0, length)
+  return {'used', 0, length}
 end
 -- The end of MaxLife is within "expires"; a code from the future was made before
 -- the clock was set back (row 34).
