@@ -61,6 +61,10 @@ func parseValues(raw string) (Values, *oauth.Error) {
 	return limited(Values(q))
 }
 
+func errTwice() *oauth.Error {
+	return oauth.Errorf(oauth.InvalidRequest, "a parameter is given twice; send each once").Because("repeated parameter")
+}
+
 // limited refuses more or longer parameters than any request needs.
 func limited(v Values) (Values, *oauth.Error) {
 	if len(v) > maxFields {
@@ -77,12 +81,15 @@ func limited(v Values) (Values, *oauth.Error) {
 }
 
 // parseJSON reads parameters from an object of strings; a list of strings repeats
-// a parameter, and null is none. A member that stands twice is there twice: to
-// decode into a map would hide the first.
+// a parameter, and null is none. No member stands twice, be it null: to decode into a map
+// would hide the first.
 func parseJSON(raw string) (Values, *oauth.Error) {
 	malformed := oauth.Errorf(oauth.InvalidRequest, "the body is not a JSON object of strings")
 	err := strictjson.Check([]byte(raw))
-	if _, twice := errors.AsType[*strictjson.TwiceError](err); err != nil && !twice {
+	if _, twice := errors.AsType[*strictjson.TwiceError](err); twice {
+		return nil, errTwice()
+	}
+	if err != nil {
 		return nil, malformed
 	}
 	d := json.NewDecoder(strings.NewReader(raw))
@@ -262,7 +269,7 @@ func strict(w http.ResponseWriter, r *http.Request, parsers map[string]parser) (
 		return nil, err
 	}
 	if names := v.Repeated(); len(names) > 0 {
-		return nil, oauth.Errorf(oauth.InvalidRequest, "a parameter is given twice; send each once").Because("repeated parameter")
+		return nil, errTwice()
 	}
 	return v, nil
 }

@@ -62,6 +62,8 @@ func TestStrictBodyOrJSON(t *testing.T) {
 		{"a list of one", `{"grant_type":["x"]}`, ""},
 		{"a list where one is wanted", `{"grant_type":["x","y"]}`, oauth.InvalidRequest},
 		{"twice", `{"grant_type":"x","grant_type":"y"}`, oauth.InvalidRequest},
+		{"twice, once null", `{"scope":null,"scope":"openid"}`, oauth.InvalidRequest},
+		{"twice null", `{"x":null,"x":null,"scope":"openid"}`, oauth.InvalidRequest},
 		{"twice, escaped", `{"grant_type":"x","grant\u005ftype":"x"}`, oauth.InvalidRequest},
 		{"a number", `{"grant_type":"x","otp":123456}`, oauth.InvalidRequest},
 		{"an object", `{"grant_type":{"x":"y"}}`, oauth.InvalidRequest},
