@@ -86,10 +86,8 @@ func limited(v Values) (Values, *oauth.Error) {
 func parseJSON(raw string) (Values, *oauth.Error) {
 	malformed := oauth.Errorf(oauth.InvalidRequest, "the body is not a JSON object of strings")
 	err := strictjson.Check([]byte(raw))
-	if _, twice := errors.AsType[*strictjson.TwiceError](err); twice {
-		return nil, errTwice()
-	}
-	if err != nil {
+	_, twice := errors.AsType[*strictjson.TwiceError](err)
+	if err != nil && !twice {
 		return nil, malformed
 	}
 	d := json.NewDecoder(strings.NewReader(raw))
@@ -125,6 +123,9 @@ func parseJSON(raw string) (Values, *oauth.Error) {
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return nil, malformed
+	}
+	if twice {
+		return nil, errTwice()
 	}
 	return limited(v)
 }
