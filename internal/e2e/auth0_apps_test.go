@@ -95,7 +95,7 @@ func TestAuth0Express(t *testing.T) {
 // code and has no PKCE.
 func TestAuth0Passport(t *testing.T) {
 	t.Parallel()
-	onlyWithEverySDK(t)
+	needsAuth0(t)
 	app, at := startApp(t, "passport.mjs")
 	r := startAuth0(t, withClient("passport", func(cl *config.Client) {
 		cl.Callbacks, cl.AllowedLogoutURLs = []string{at + "/callback"}, []string{at}
@@ -128,7 +128,7 @@ func TestAuth0Passport(t *testing.T) {
 // allowInsecureRequests alone; requests go by https all the same.
 func TestAuth0NextJS(t *testing.T) {
 	t.Parallel()
-	onlyWithEverySDK(t)
+	needsAuth0(t)
 	r := startAuth0(t)
 	s := r.sdk("./nextjs.mjs", `
 		it.auth0 = new sdk.Auth0Client({
@@ -245,9 +245,6 @@ func TestAuth0SinglePageApp(t *testing.T) {
 		"auth0-react": {reactPage, byRefreshToken, map[string]string{"/react.js": "react/umd/react.production.min.js",
 			"/react-dom.js": "react-dom/umd/react-dom.production.min.js", "/auth0-react.js": "@auth0/auth0-react/dist/auth0-react.js"}},
 	} {
-		if name == "auth0-react" && !everySDK() {
-			continue
-		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			domain := ""

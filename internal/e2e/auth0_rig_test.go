@@ -113,15 +113,6 @@ func needsAuth0(t testing.TB) {
 	needsNode(t, "auth0")
 }
 
-// onlyWithEverySDK skips a test that make test-sdks runs and make test does not.
-func onlyWithEverySDK(t testing.TB) {
-	t.Helper()
-	if !everySDK() {
-		t.Skip("run by make test-sdks")
-	}
-	needsAuth0(t)
-}
-
 // everySDK is set by make test-all; without it one version of each SDK is run.
 func everySDK() bool { return os.Getenv("HANDSET_TEST_EVERY_SDK") == "true" }
 
