@@ -19,6 +19,8 @@ type Request struct {
 	Agent   string     // user agent, cut to 200 bytes
 	// JSON says that the caller is an application, which reads OAuth JSON and no page.
 	JSON bool
+	// Scopes are those of the access token that let the request in, where one did.
+	Scopes []string
 	// Errors, when set, writes errors as the caller reads them, in place of either.
 	Errors func(w http.ResponseWriter, r *http.Request, err error)
 

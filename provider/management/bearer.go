@@ -26,16 +26,17 @@ func (h *Handler) Guard(scope string, next web.Handler) web.Handler {
 		if err := h.count(w, r, client); err != nil {
 			return err
 		}
-		if err := needs(scopes, scope); err != nil {
+		reqctx.From(r.Context()).Scopes = scopes
+		if err := needs(r, scope); err != nil {
 			return err
 		}
 		return next(w, r)
 	}
 }
 
-// needs refuses a token that lacks a scope.
-func needs(scopes []string, scope string) error {
-	if slices.Contains(scopes, scope) {
+// needs refuses a request that [Handler.Guard] let in by a token without the scope.
+func needs(r *http.Request, scope string) error {
+	if slices.Contains(reqctx.From(r.Context()).Scopes, scope) {
 		return nil
 	}
 	return &web.Fault{Status: http.StatusForbidden, Code: codeScope, Message: textScope + scope, Challenge: "Bearer"}

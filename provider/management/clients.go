@@ -210,15 +210,11 @@ func (h *Handler) UpdateClient(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	_, scopes, err := h.authenticate(r) // before the transaction, which must be quick
-	if err != nil {
-		return err
-	}
 	return h.editClient(w, r, func(c *storage.Client) (string, error) {
 		before := *c
 		secret, err := h.applyClient(d, c)
 		if err == nil && !sameCredentials(before, *c) {
-			err = needs(scopes, ScopeRotate)
+			err = needs(r, ScopeRotate)
 		}
 		return secret, err
 	})

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/handset-oidc/handset/internal/attributes"
+	"github.com/handset-oidc/handset/internal/reqctx"
 	"github.com/handset-oidc/handset/internal/strictjson"
 	"github.com/handset-oidc/handset/internal/web"
 	"github.com/handset-oidc/handset/passcode"
@@ -103,6 +104,7 @@ type said struct {
 func (d *desk) ask(t *testing.T, method, path, body string) said {
 	t.Helper()
 	r := httptest.NewRequest(method, "/api/v2"+path, strings.NewReader(body))
+	r = r.WithContext(reqctx.With(r.Context(), &reqctx.Request{})) // as web.Outer does
 	r.Header.Set("Authorization", "Bearer a.b.c")
 	r.Header.Set("Content-Type", "application/json")
 	rec := httptest.NewRecorder()
